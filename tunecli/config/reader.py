@@ -114,6 +114,46 @@ def read(data: bytes, file: str, *, line: int = 1, column: int = 1, dialect: Dia
     return _Reader(text, file, line - 1, column - 1, dialect or _CORE).document()
 
 
+class Spans(NamedTuple):
+    """Where the nodes of a text begin and end, as offsets, by the line and column of their mark.
+
+    Of block maps and block lists only the first offset is known: their end is that of their last node.
+    """
+
+    scalars: dict[tuple[int, int], tuple[int, int]]
+    flows: dict[tuple[int, int], tuple[int, int]]
+    blocks: dict[tuple[int, int], int]
+
+
+def spans(text: str) -> Spans:
+    """The spans of a text that :func:`read` accepts.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML.
+    """
+    starts = [0, *(match.end() for match in _LINE_END.finditer(text))]
+    found, open_flows = Spans({}, {}, {}), []
+    loader = _Loader(text)
+    while (event := loader.get_event()) is not None:
+        first, last = event.start_mark, event.end_mark
+        if first is None or last is None:
+            continue
+        place = (first.line + 1, first.column + 1)
+        begin, end = starts[first.line] + first.column, starts[last.line] + last.column
+        if isinstance(event, yaml.ScalarEvent):
+            found.scalars[place] = (begin, end)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_flows.append((place, begin) if event.flow_style else None)
+            if not event.flow_style:
+                found.blocks[place] = begin
+        elif isinstance(event, yaml.CollectionEndEvent) and (opened := open_flows.pop()):
+            found.flows[opened[0]] = (opened[1], end)
+    return found
+
+
+_LINE_END = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML 1.1 counts lines, and PyYAML with it
+
+
 def scalar(text: str) -> Scalar:
     """The value of a plain scalar in the core schema of YAML 1.2 (section 10.3.2).
 
