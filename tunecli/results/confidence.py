@@ -1,7 +1,7 @@
 """Statistics of few fresh scores: the set that holds the best candidate, intervals of means, and rates of failure.
 
 All functions work on arrays of K candidates by R repeats, with any number of axes before them, so that the simulations
-of `tests/benchmarks/confidence.py` measure this code and no copy of it. NaN stands for a failed training. Intervals
+of `tests/benchmarks/confidence.py` measure this code and no copy of it. NaN marks a failed training. Intervals
 and sets are at 95 %. Axes: K candidates, R repeats.
 """
 
@@ -112,7 +112,7 @@ def of_blocks(scores_KR: Floats, floor: float = 0.0) -> Spread:
 
 
 def is_in_set(spread: Spread, *, is_maximized: bool, extra: float = 0.0) -> Booleans:
-    """Which candidates cannot be told apart from the best.
+    """Which candidates may be the best: the data do not separate them from it.
 
     Candidate i leaves the set if some j is better by more than t(ν_ij; 0.95^(1/(K−1))) √(v_i/R_i + v_j/R_j). This is
     Gupta's subset selection (1965, Technometrics 7) with Šidák's correction in place of the equicorrelated quantile,

@@ -1,6 +1,6 @@
 """From the raw scores of fresh trainings to the values of a confirmation (`confirmed.py`).
 
-`trial_to_quote` answers which candidate is to be trained once more; `confirmed_of` makes all that is shown. Both are
+`trial_to_quote` chooses the candidate that is trained further; `confirmed_of` makes the values that outputs show. Both are
 pure functions of a `FreshRuns`.
 """
 

@@ -11,8 +11,7 @@ import numpy as np
 from tunecli.results.confidence import Floats
 
 Scores = tuple[float | None, ...]
-"""Scores by repeat: NaN where the training failed, None where it is still to be done; missing ones at the end may be
-left out."""
+"""Scores by repeat: NaN where the training failed, None where it is missing; missing ones at the end may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class FreshQuote:
 
 @dataclass(frozen=True, slots=True)
 class FreshRuns:
-    """All that the record knows of a confirmation.
+    """A confirmation as the record has it.
 
     Attributes:
         id: counts the study's confirmations, from 1.

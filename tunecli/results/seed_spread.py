@@ -1,4 +1,4 @@
-"""What the spread of fresh scores says of the training: it ignores its seed, or a few seeds end far from the rest.
+"""Two signs in the spread of fresh scores: the training ignores its seed, or a few seeds end far from the rest.
 
 Student's interval covers less than it says where a few scores are far from the rest.
 """
