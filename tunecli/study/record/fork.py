@@ -124,6 +124,26 @@ def fork(
         yield study
 
 
+def reusable(folder: RunFolder, config_path: Path) -> tuple[list[int], int]:
+    """Which trials `fork` would reuse with the file at ``config_path``, without beginning a study.
+
+    Returns:
+        The numbers of those trials, and the number of trials that ended.
+
+    Raises:
+        ConfigError: the file is wrong.
+        StoreDamaged, StoreTooNew: the study's database cannot be used.
+    """
+    with Log.open_to_read(folder.database_path) as log:
+        facts = facts_of(log)
+        change = read_config_change(folder, facts, (), config_path)
+        spec = change.requested
+        ended = [trial for trial in log.trials() if trial.outcome is not None]
+        if _global_differences(change.recorded, spec, facts, plan_for(spec)):
+            return [], len(ended)
+        return [entry.old_number for entry in _reusable_trials(change, spec, ended, log)], len(ended)
+
+
 def _beside(path: Path) -> Path:
     return path.parent if path.name not in ("", "..") else path.resolve().parent
 
