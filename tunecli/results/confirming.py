@@ -1,7 +1,7 @@
 """From the raw scores of fresh trainings to the values of a confirmation (`confirmed.py`).
 
-`trial_to_quote` chooses the candidate that is trained further; `confirmed_of` makes the values that outputs show. Both are
-pure functions of a `FreshRuns`.
+`trial_to_quote` chooses the candidate that is trained further; `confirmed_of` makes the values that outputs show. Both
+are pure functions of a `FreshRuns`.
 """
 
 from __future__ import annotations

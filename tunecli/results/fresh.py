@@ -11,7 +11,7 @@ import numpy as np
 from tunecli.results.confidence import Floats
 
 Scores = tuple[float | None, ...]
-"""Scores by repeat: NaN where the training failed, None where it is missing; missing ones at the end may be left out."""
+"""Scores by repeat: NaN where the training failed, None while it is missing; the last ones may be left out."""
 
 
 @dataclass(frozen=True, slots=True)
