@@ -243,6 +243,9 @@ VERBS = [
     "stop",
     "status",
     "results",
+    "report",
+    "compare",
+    "curve",
     "logs",
     "export",
     "verify",
@@ -420,6 +423,7 @@ LIGHT = [
     ["check", "small.yaml"],
     ["status", "small"],
     ["results", "small"],
+    ["report", "small", "-o", "/dev/null"],
     ["logs", "small"],
     ["export", "small"],
 ]

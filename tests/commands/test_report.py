@@ -107,6 +107,7 @@ def test_the_verb_prints_text_or_one_json_document(small, capsys, monkeypatch):
     found, folder = small
     code, out, err = called("report", folder, capture=capsys, monkeypatch=monkeypatch)
     assert (code, err) == (0, "")
+    assert out.endswith(f"page  {folder / 'report.html'}\n")
     assert "best single run" in out
     code, out, err = called("report", folder, "--json", capture=capsys, monkeypatch=monkeypatch)
     document = json.loads(out)
@@ -177,7 +178,10 @@ def test_bars_show_the_shares_of_known_parameters_and_unknown_ones_are_no_zeros(
     trials = [make_trial(n, float(n)) for n in range(3)]
     found = report_of(trials, axes, effects=effects(Reliability.RELIABLE, 0.1, 0.6, None))
     text = text_of(found)
-    assert "What matters (share of the score's variance: the model explains 90 % of scores left out)" in text
+    assert (
+        "What matters (share of the score's variance: the model explains 90 % of scores that it has not seen)"
+        in text
+    )
     assert text.index(f"p1  {'█' * 12:20}   60 %") < text.index(f"p0  {'█' * 2:20}   10 %")
     assert "unknown  p2: too few trials have it" in text
     provisional = report_of(trials, axes, effects=effects(Reliability.PROVISIONAL, 0.1, 0.6, 0.2))

@@ -1,9 +1,10 @@
-"""Verbs that show a study: `status`, `results`, `report`, `curve` and `logs`."""
+"""Verbs that show a study: `status`, `results`, `report`, `compare`, `curve` and `logs`."""
 
 from __future__ import annotations
 
 from tunecli.cli.app import verb
 from tunecli.console.options import (
+    STDOUT,
     Columns,
     CurveForm,
     CurveMetric,
@@ -14,10 +15,13 @@ from tunecli.console.options import (
     LogTrial,
     Metrics,
     OneTrial,
+    PageFile,
     Predict,
     Run,
+    Runs,
     SortBy,
     Top,
+    Watch,
 )
 from tunecli.errors import StoreDamaged
 
@@ -72,14 +76,50 @@ def results(
         console.show(results_view(results(folder, is_predicted=predict, selection=selection), form))
 
 
-@verb(short_help="Show advice, the best score, and importance.")
-def report(run: Run, is_json: Json = False) -> None:
-    """Show advice with commands, how sure the best score is, which parameters matter, and the failures."""
+@verb(short_help="Show advice, certainty and importance.")
+def report(run: Run, out: PageFile = None, interval_s: Watch = None, is_json: Json = False) -> None:
+    """Show advice with commands, how sure the best score is, which parameters matter, and the failures.
+
+    The same as one page for a browser, with figures, goes to RUN/report.html.
+    """
     from tunecli.commands.report import report, report_view
+    from tunecli.commands.report_page import (
+        Watcher,
+        page_view,
+        require_page_file,
+        require_page_options,
+        write_page,
+    )
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
 
-    Console(is_json=is_json).show(report_view(report(RunFolder.find(run))))
+    console, folder = Console(is_json=is_json), RunFolder.find(run)
+    is_page_shown = out == STDOUT
+    require_page_options(is_json=is_json, is_page_shown=is_page_shown, is_watching=interval_s is not None)
+    require_page_file(folder, None if is_page_shown else out)
+    if interval_s is not None:
+        Watcher(folder, out, interval_s, console.say).until_the_end()
+        return
+    found = report(folder)
+    if is_page_shown:
+        console.show(page_view(found))
+        return
+    written = write_page(found, folder, out)
+    console.show(report_view(found, written.place, written.note if written.error is None else ""))
+    if written.error is not None:
+        raise written.error
+
+
+@verb(short_help="Compare studies side by side.")
+def compare(runs: Runs, form: Form = "table", is_json: Json = False) -> None:
+    """Show several studies side by side: best and confirmed scores, budgets, and where their files differ."""
+    from tunecli.commands.compare import compare, compare_view, require_form
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+
+    require_form(form, is_json=is_json)
+    console = Console(is_json=is_json or form == "json")
+    console.show(compare_view(compare([RunFolder.find(run) for run in runs]), form))
 
 
 @verb(short_help="Draw a metric of a trial, epoch by epoch.")

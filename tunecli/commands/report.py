@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from tunecli.commands.report_axes import axes_of, positions_of
 from tunecli.commands.report_data import report_data
 from tunecli.commands.report_record import curves_of, least_step, study_facts
 from tunecli.commands.report_text import chapters_of
+from tunecli.config.axes import varying_parameters
 from tunecli.effects import Effects, Reliability
+from tunecli.results.advice import findings
 from tunecli.results.failures import ended_early_lines, grouped
 from tunecli.results.ranking import front_summary, rank
 from tunecli.results.report import Report
 from tunecli.results.view import View
+from tunecli.search.importance import effects_of
+from tunecli.search.leave_one_out import n_needed
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
-from tunecli.study.record.lifecycle import open_to_read
-from tunecli.trial import State, Trial
+from tunecli.study.record.history import History
+from tunecli.study.record.lifecycle import Study, open_to_read
+from tunecli.trial import Trial
 
 MIN_MODELLED = 20
-"""With fewer complete trials no model is fitted: it would say nothing reliable, and loading it takes a second."""
+"""With fewer trials with a score no model is fitted: it would say nothing reliable, and loading it takes a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A report, and the seconds that its model took."""
+
+    report: Report
+    model_s: float
 
 
 def report(folder: RunFolder) -> Report:
     """The report of the study in ``folder``, which another process may hold.
+
+    Raises:
+        ConfigError: this version refuses the study's file, which another version accepted.
+        StoreDamaged, StoreTooNew: the database cannot be read.
+    """
+    return read_report(folder).report
+
+
+def read_report(folder: RunFolder, effects: Effects | None = None) -> Reading:
+    """Fill the report of a study from its record.
+
+    Args:
+        folder: the run folder.
+        effects: those of an earlier reading, to save the fit of the model; None: fit it.
 
     Raises:
         ConfigError: this version refuses the study's file, which another version accepted.
@@ -34,29 +63,51 @@ def report(folder: RunFolder) -> Report:
         trials, objective, space = study.log.trials(), study.spec.objective, study.spec.space
         facts = study_facts(study, trials, held_by)
         ranked = tuple(rank(trials, objective, include_unfinished=True))
-        return Report(
+        began_s = time.monotonic()
+        effects = effects or _effects(study, trials, None)
+        model_s = time.monotonic() - began_s
+        found = Report(
             facts=facts,
             objective=objective,
             ranked=ranked,
             axes=axes_of(space),
             positions=positions_of(space, trials),
-            effects=_effects(trials),
+            effects=effects,
             curves=curves_of(study.log, ranked, objective),
             front=front_summary(trials, objective),
             failures=(*grouped(trials), *ended_early_lines(study.log.ended_early())),
             step=least_step(trials, objective, facts),
         )
+    advised, n_silenced = findings(found)
+    return Reading(replace(found, findings=advised, n_silenced=n_silenced), model_s)
 
 
-def _effects(trials: Sequence[Trial]) -> Effects:
+def _effects(study: Study, trials: Sequence[Trial], noise_floor: float | None) -> Effects:
     """The model's statements on the parameters; unknown for a small study, for which no model is loaded."""
-    n_complete = sum(trial.state is State.COMPLETE for trial in trials)
-    if n_complete < MIN_MODELLED:
-        why = f"a model needs {MIN_MODELLED} complete trials, and the study has {n_complete}"
-        return Effects(Reliability.UNKNOWN, n_missing=MIN_MODELLED - n_complete, reason=why)
-    return Effects(Reliability.UNKNOWN, reason="no model was fitted")
+    spec = study.spec
+    n_scored = sum(trial.outcome is not None and trial.outcome.score is not None for trial in trials)
+    if n_scored < MIN_MODELLED:
+        n_missing = n_needed(len(varying_parameters(spec.space))) - n_scored
+        why = f"a model needs {MIN_MODELLED} trials with a score, and the study has {n_scored}"
+        return Effects(Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason=why)
+    return effects_of(
+        spec.space,
+        History(trials, spec.objective).up_to(len(trials)),
+        spec.settings.seed,
+        sign=spec.objective.sign,
+        noise_floor=noise_floor,
+        with_improvement=not spec.objective.further_objectives,
+    )
 
 
-def report_view(report: Report) -> View:
-    """The report as chapters of text and as JSON data."""
-    return View("report", report_data(report), chapters=chapters_of(report))
+def report_view(found: Report, place: str = "", note: str = "") -> View:
+    """The report as chapters of text and as JSON data.
+
+    Args:
+        found: the report.
+        place: the file of its page; empty: none was written.
+        note: a line for the person; may be empty.
+    """
+    data = {**report_data(found), "page": place or None, "notes": [note] if note else []}
+    lines = (("page", place),) if place else ()
+    return View("report", data, lines, notes=(note,) if note else (), chapters=chapters_of(found))

@@ -191,7 +191,7 @@ def _importance(report: Report) -> tuple[Chapter, ...]:
         return ()
     if effects.reliability is Reliability.UNKNOWN:
         more = f"; about {counted(effects.n_missing, 'more trial')} can show it" if effects.n_missing else ""
-        return (Chapter("What matters", (f"not known: {effects.reason or 'there is no model'}{more}",)),)
+        return (Chapter("What matters", (f"not known: {_why_unknown(effects)}{more}",)),)
     known = sorted((one for one in effects.parameters if one.is_known), key=lambda one: -one.share.mean)
     labels = {axis.name: axis.label for axis in report.axes}
     lines = [(labels.get(one.name, one.name), _bar_text(one)) for one in known[:_MOST_BARS]]
@@ -204,11 +204,17 @@ def _importance(report: Report) -> tuple[Chapter, ...]:
     return (Chapter(f"What matters{_how_sure(effects)}", lines=tuple(lines)),)
 
 
+def _why_unknown(effects: Effects) -> str:
+    if effects.reason or effects.r2 is None:
+        return effects.reason or "there is no model"
+    return f"the model explains only {100 * max(effects.r2, 0):.0f} % of scores that it has not seen"
+
+
 def _how_sure(effects: Effects) -> str:
     share = (
         ""
         if effects.r2 is None
-        else f": the model explains {100 * max(effects.r2, 0):.0f} % of scores left out"
+        else f": the model explains {100 * max(effects.r2, 0):.0f} % of scores that it has not seen"
     )
     if effects.reliability is Reliability.PROVISIONAL:
         return f" (provisional, the order may be wrong{share})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -20,6 +21,7 @@ from tunecli.commands.outcome_summary import (
     resume_options,
     section_of,
 )
+from tunecli.commands.report_page import written_at_end
 from tunecli.config.study import StudySpec
 from tunecli.errors import NoTrialSucceeded
 from tunecli.messages import Display
@@ -29,9 +31,9 @@ from tunecli.results.table import top
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.fork import fork
-from tunecli.study.record.lifecycle import begin, reopen
+from tunecli.study.record.lifecycle import Study, begin, reopen
 from tunecli.study.record.restart import make_room
-from tunecli.study.runner.signals import resumable
+from tunecli.study.runner.signals import Signalled, resumable
 from tunecli.study.sweep import Ending, sweep
 from tunecli.text import counted
 
@@ -66,7 +68,8 @@ def search(
     with resumable(folder, is_begun=False), begin(spec, folder) as study:
         for line in opening_lines(checked):
             say(line)
-        return sweep(study, display)
+        ending = sweep(study, display)
+    return _with_page(ending, study)
 
 
 def resume(
@@ -102,7 +105,19 @@ def resume(
         opened = fork(folder, fork_name, changes, overrides, config_path=config_path, say=say)
         path = folder.path.parent / fork_name
     with resumable(path, is_begun=fork_name is None), opened as study:
-        return sweep(study, display)
+        ending = sweep(study, display)
+    return _with_page(ending, study)
+
+
+def _with_page(ending: Ending, study: Study) -> Ending:
+    """Write the report's page unless ``run.report`` is off; the study is free by now, and reads as finished."""
+    if study.spec.settings.run.report == "off":
+        return ending
+    try:
+        written = written_at_end(study.folder)
+    except Signalled:
+        return replace(ending, page_note="no report was written: a signal came")
+    return replace(ending, page=written.place, page_note=written.note)
 
 
 def require_score(ending: Ending) -> None:
@@ -131,6 +146,8 @@ def ending_view(ending: Ending) -> View:
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [reason_line(ending.reason, len(table.rows)), *front_lines(ending.front_summary)]
     lines.append(("run folder", ending.path))
+    if ending.page:
+        lines.append(("report", ending.page))
     lines += log_lines(ending.path, numbers_of(failed_only(table)))
     if resume_options(ending.reason):
         lines.append(("continue", resume_command(str(ending.path), ending.reason)))
@@ -143,6 +160,7 @@ def ending_view(ending: Ending) -> View:
     data = {
         "reason": ending.reason,
         "path": ending.path,
+        "report": ending.page or None,
         "n_scored": ending.n_scored,
         "best_trial": None if seen.best is None else seen.best.trial.number,
         **front_data(ending.front_summary),
@@ -158,6 +176,7 @@ def ending_view(ending: Ending) -> View:
         (section_of(shown, how=how),),
         asides=seen.failures,
         blocks=best_block(seen, best_trial),
+        messages=(f"note: {ending.page_note}",) if ending.page_note else (),
     )
 
 

@@ -242,6 +242,8 @@ class Run(Knob):
         folder: folder from which relative file names, modules and programs are resolved, instead of the file's own
             folder; it must be absolute.
         results: further columns of results.csv.
+        report: whether `search` and `resume` write the page `report.html` into the run folder at their end (`on`), or
+            not (`off`).
         cwd: working folder of a `command` or of a training function: `config` (the folder of the file), `trial` (a
             folder of its own for each trial, in the run folder), or a path relative to the folder of the file. Without
             it, a command runs in the folder of the file, and a function where tunecli was started.
@@ -269,6 +271,7 @@ class Run(Knob):
     log_limit: LogLimit = 1_000_000
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
     results: ResultsFile = ResultsFile()
+    report: Literal["on", "off"] = "on"
     cwd: FileName | None = None
     link: list[FileName] = []  # noqa: RUF012  (pydantic copies it)
     env: dict[VariableName, VariableValue] = {}  # noqa: RUF012

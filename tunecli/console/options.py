@@ -58,6 +58,10 @@ Kind = Annotated[
 Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run folder, or a study's name.", show_default=False)
 ]
+Runs = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN", help="Run folders, or names of studies.", show_default=False),
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Set a key of the file. VALUE may be a range."),
@@ -145,6 +149,25 @@ ExportFile = Annotated[
         metavar="FILE",
         parser=file_name,
         help="Write the file here; `-` is stdout [default: stdout].",
+    ),
+]
+PageFile = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="FILE",
+        parser=file_name,
+        help="Write the page here; `-` is stdout [default: RUN/report.html].",
+    ),
+]
+Watch = Annotated[
+    int | None,
+    typer.Option(
+        "--watch",
+        metavar="[SECONDS]",
+        parser=whole_number(1),
+        help="Write the page again every SECONDS (30) until the study ends; the page reloads itself.",
     ),
 ]
 NextConfig = Annotated[

@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from tunecli.console import Console
 from tunecli.errors import TunecliError, UsageError
 
-_VALUES = {"--metrics": "all"}
+_VALUES = {"--metrics": "all", "--watch": "30"}
 """The value of each option that may stand without one: at the end, or before another option."""
 
 

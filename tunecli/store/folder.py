@@ -132,6 +132,7 @@ class RunFolder:
             self.results_path,
             self.best_path,
             self.config_path,
+            self.report_path,
         )
         for path in (*read, *(written if is_writing else ())):
             _require(path, FILE)
@@ -162,6 +163,11 @@ class RunFolder:
     def best_path(self) -> Path:
         """The best trial as a complete configuration."""
         return self.path / "best.yaml"
+
+    @property
+    def report_path(self) -> Path:
+        """The report as a page."""
+        return self.path / "report.html"
 
     @cached_property
     def checkpoints_path(self) -> Path:
@@ -225,7 +231,10 @@ class RunFolder:
     def has_other_files(self) -> bool:
         """Whether the folder holds anything that tunecli did not write, such as the files of the user's own code."""
         folders = (self.checkpoints_path, self.trial_logs_path, self.trials_path)
-        files = (self.database_path, self.config_path, self.results_path, self.best_path, self.log_path)
+        files = (
+            *(self.database_path, self.config_path, self.results_path, self.best_path),
+            *(self.report_path, self.log_path),
+        )
         ours = {*folders, *files, *(self.path / name for name in _SMALL_FILES)}
         if any(item not in ours and not is_leftover(item) for item in self.path.iterdir()):
             return True

@@ -47,6 +47,8 @@ class Ending:
         n_scored: number of complete trials.
         n_failed: number of failed trials.
         cause: the first failure, if the sweep ended because all trials failed alike; else empty.
+        page: the file of the report's page; empty: none was written.
+        page_note: why none was written, although ``run.report`` is on; empty: one was.
     """
 
     reason: EndReason
@@ -55,6 +57,8 @@ class Ending:
     n_scored: int
     n_failed: int
     cause: str = ""
+    page: str = ""
+    page_note: str = ""
 
     @property
     def table(self) -> Table:

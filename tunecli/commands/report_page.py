@@ -1,0 +1,185 @@
+"""The page of a report: written once, at the end of a sweep, or again and again while a study runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+
+from tunecli.commands.report import Reading, read_report
+from tunecli.errors import DiskFull, StoreFailed, TunecliError, UsageError
+from tunecli.results.page.page import page_of
+from tunecli.results.report import Report
+from tunecli.results.view import View
+from tunecli.store.destination import require_destination, write_where_asked
+from tunecli.store.files import FILE, kind_of, write_atomically
+from tunecli.store.folder import RunFolder
+
+_LEAST_MODEL_WAIT_S = 30.0
+_MODEL_WAIT = 20.0  # times the duration of the last fit
+_READ_WAIT = 5.0  # times the duration of the last reading, which is long for a long record
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where a page was written.
+
+    Attributes:
+        place: the file; empty: the page was not written.
+        note: why not, and what to do; empty: it was.
+        error: the error to end with, because the page was asked for; None: the note is enough.
+    """
+
+    place: str = ""
+    note: str = ""
+    error: TunecliError | None = None
+
+
+def require_page_options(*, is_json: bool, is_page_shown: bool, is_watching: bool) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        UsageError: ``--json``, ``-o -`` and ``--watch`` were not given alone.
+    """
+    given = [
+        name
+        for name, is_given in (("--json", is_json), ("-o -", is_page_shown), ("--watch", is_watching))
+        if is_given
+    ]
+    if len(given) > 1:
+        raise UsageError(f"{given[0]} does not work with {given[1]}", hint="leave out one of them")
+
+
+def page_view(found: Report) -> View:
+    """The page itself, for stdout."""
+    return View("report", {}, raw=page_of(found))
+
+
+def require_page_file(folder: RunFolder, out: Path | None) -> None:
+    """Check before the work that the page can be written to ``out``; None: into the run folder.
+
+    Raises:
+        UsageError: ``out`` cannot be a page, or another kind of file is at the page's place in the run folder.
+    """
+    if out is not None:
+        require_destination(out)
+    elif kind_of(folder.report_path) not in ("", FILE):
+        raise UsageError(
+            f"{folder.report_path} is {kind_of(folder.report_path)}, and the page would replace it",
+            hint="name another file: -o FILE",
+        )
+
+
+def write_page(found: Report, folder: RunFolder, out: Path | None, refresh_s: int | None = None) -> Written:
+    """Write the page of a report; the old page stays as it is if that fails.
+
+    Args:
+        found: the report.
+        folder: the run folder.
+        out: the file; None: ``report.html`` in the run folder, and a folder that cannot be written is no error.
+        refresh_s: seconds after which the page reloads itself; None: it does not.
+    """
+    page = page_of(found, refresh_s=refresh_s)
+    try:
+        return Written(_put(page, folder, out))
+    except DiskFull as error:
+        return Written(note=f"no page was written: {error.message}", error=error)
+    except TunecliError as error:
+        note = f"no page was written: {error.message}; -o FILE writes it elsewhere"
+        return Written(note=note, error=None if out is None and isinstance(error, UsageError) else error)
+
+
+def _put(page: str, folder: RunFolder, out: Path | None) -> str:
+    if out is not None:
+        return write_where_asked(out, page)
+    try:
+        write_atomically(folder.report_path, page)
+    except StoreFailed:  # a sweep that ends in this moment removes temporary files
+        write_atomically(folder.report_path, page)
+    return str(folder.report_path)
+
+
+def written_at_end(folder: RunFolder) -> Written:
+    """Write the page of a sweep that has ended. Whatever goes wrong is a note: the sweep itself has succeeded."""
+    try:
+        require_page_file(folder, None)
+        return write_page(read_report(folder).report, folder, None)
+    except Exception as error:
+        why = error.message if isinstance(error, TunecliError) else f"{type(error).__name__}: {error}"
+        how = f"tunecli report {quote(str(folder.path))}"
+        return Written(note=f"no report was written: {why}; try {how}")
+
+
+@dataclass
+class Watcher:
+    """Writes a study's page again and again while the study runs. It only reads the record, and takes no lock.
+
+    The model is fitted again only after 30 seconds, or 20 times as long as the last fit took.
+
+    Args:
+        folder: the run folder.
+        out: the file of the page; None: ``report.html`` in the run folder.
+        interval_s: seconds between two pages.
+        say: shows a line to the person.
+    """
+
+    folder: RunFolder
+    out: Path | None
+    interval_s: int
+    say: Callable[[str], None]
+    _reading: Reading | None = field(default=None, init=False)
+    _fitted_s: float = field(default=0.0, init=False)
+
+    def until_the_end(self) -> Report:
+        """Write pages until no process runs the study; the last one does not reload itself.
+
+        Returns:
+            The last report.
+
+        Raises:
+            UsageError, StoreFailed, DiskFull: the page cannot be written.
+            StoreDamaged, StoreTooNew: the database cannot be read.
+        """
+        is_said = False
+        try:
+            while True:
+                began_s = time.monotonic()
+                reading = self._read()
+                is_running = reading.report.facts.phase == "running"
+                place = self._write(reading.report, self.interval_s if is_running else None)
+                if not is_running:
+                    self.say(f"wrote {place}; no process runs the study")
+                    return reading.report
+                if not is_said:
+                    self.say(
+                        f"writing {place} every {self.interval_s} s until the study ends; Ctrl-C ends this"
+                    )
+                    is_said = True
+                time.sleep(max(self.interval_s, _READ_WAIT * (time.monotonic() - began_s)))
+        except BaseException:  # a signal: the page must not reload itself for ever
+            if self._reading is not None:
+                write_page(self._reading.report, self.folder, self.out)
+            raise
+
+    def _read(self) -> Reading:
+        last, now_s = self._reading, time.monotonic()
+        is_due = last is None or now_s - self._fitted_s >= max(
+            _LEAST_MODEL_WAIT_S, _MODEL_WAIT * last.model_s
+        )
+        reading = read_report(self.folder, None if is_due or last is None else last.report.effects)
+        if reading.report.facts.phase != "running" and not is_due:
+            reading = read_report(self.folder)
+        elif is_due:
+            self._fitted_s = now_s
+        if not is_due and last is not None:
+            reading = Reading(reading.report, last.model_s)
+        self._reading = reading
+        return reading
+
+    def _write(self, found: Report, refresh_s: int | None) -> str:
+        written = write_page(found, self.folder, self.out, refresh_s)
+        if written.note:
+            raise written.error or UsageError(written.note, hint="name another file: -o FILE")
+        return written.place
