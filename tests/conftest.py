@@ -15,29 +15,41 @@ settings.register_profile(
 settings.register_profile("explore", settings.get_profile("patient"), print_blob=True, max_examples=200)
 
 _LONGEST = (
-    "tests/study/test_prefork.py",
-    "tests/contracts/test_engines.py",
-    "tests/study/test_user_code.py",
-    "tests/test_cli.py",
     "tests/registry/test_extending.py",
+    "tests/contracts/test_engines.py",
+    "tests/study/test_secrets.py",
+    "tests/train/user_code/test_isolation.py",
+    "tests/engine/test_fork_server.py",
+    "tests/study/test_prefork.py",
+    "tests/study/runner/test_stopping_rule.py",
     "tests/train/test_compilation_put_off.py",
     "tests/study/runner/test_jobs.py",
-    "tests/study/runner/test_stopping_rule.py",
-    "tests/study/test_goals.py",
-    "tests/study/plan/test_fusing.py",
-    "tests/study/runner/test_pause_schedule.py",
-    "tests/study/test_sweep.py",
-    "tests/study/test_secrets.py",
-    "tests/engine/test_fork_server.py",
+    "tests/study/test_user_code.py",
     "tests/study/test_failpoints.py",
-    "tests/study/test_leftover_state.py",
-    "tests/train/user_code/test_isolation.py",
+    "tests/study/runner/test_pause_schedule.py",
+    "tests/test_cli.py",
+    "tests/console/test_terminals.py",
+    "tests/commands/test_results.py",
+    "tests/study/test_sweep.py",
+    "tests/config/test_hostile.py",
     "tests/study/test_user_programs.py",
+    "tests/study/test_leftover_state.py",
+    "tests/study/plan/test_fusing.py",
+    "tests/study/test_goals.py",
+    "tests/commands/test_export.py",
+    "tests/search/samplers/test_bayes.py",
+    "tests/contracts/test_samplers.py",
+    "tests/contracts/test_pruners.py",
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Try the same examples in every run, unless ``--hypothesis-profile`` names another profile."""
+    """Try the same examples in every run, unless ``--hypothesis-profile`` names another profile.
+
+    With ``--dist loadfile``, keep the order of the files: xdist would begin with the files of the most tests.
+    """
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile("ordinary")
 

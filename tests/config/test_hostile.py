@@ -75,9 +75,9 @@ def count_loaded_mutants(n_documents, seed, inspect=None):
     return n_loaded
 
 
-def test_two_thousand_hostile_files_load_or_are_refused():
-    n_loaded = count_loaded_mutants(2_000, seed=1, inspect=trial_problems)
-    assert 100 < n_loaded < 600  # both gates are met: the mutants are neither all sound nor all rubbish
+def test_a_thousand_hostile_files_load_or_are_refused():
+    n_loaded = count_loaded_mutants(1_000, seed=1, inspect=trial_problems)
+    assert 50 < n_loaded < 300  # both gates are met: the mutants are neither all sound nor all rubbish
 
 
 @pytest.mark.slow

@@ -150,7 +150,12 @@ def expected(number: int, dtype: int = 4) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     ("module", "numbers"),
-    [("inside", [0, 1]), ("inside", [1]), ("elsewhere", [0, 1]), ("in_a_thread", [0, 1])],
+    [
+        ("inside", [0, 1]),
+        ("inside", [1]),
+        pytest.param("elsewhere", [0, 1], marks=pytest.mark.slow),
+        ("in_a_thread", [0, 1]),
+    ],
     ids=["in the function", "in that of a later worker", "by another module", "in a thread"],
 )
 def test_random_draws_and_settings_do_not_depend_on_when_torch_loads(
