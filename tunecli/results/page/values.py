@@ -39,6 +39,11 @@ class PageValues:
         return [row for row in self.report.ranked if row.trial.state.shown in ended]
 
     @cached_property
+    def ended_numbers(self) -> list[int]:
+        """The numbers of the trials that have ended, ascending."""
+        return sorted(row.trial.number for row in self.ended)
+
+    @cached_property
     def drawn(self) -> list[Ranked]:
         """The trials that the figures draw, at most `MOST_DRAWN`."""
         return spread(self.ended, MOST_DRAWN)
