@@ -64,7 +64,12 @@ def test_r_squared_is_1_for_exact_predictions_and_0_for_the_mean(scale: float) -
 def test_the_gate_needs_r_squared_and_trials(
     r2: float, n_trials: int, n_parameters: int, expected: Reliability
 ) -> None:
-    assert reliability(r2, n_trials, n_parameters) is expected
+    assert reliability(r2, n_trials, n_parameters, is_first_agreed=True) is expected
+
+
+def test_effects_are_provisional_if_the_kernels_rank_different_parameters_first() -> None:
+    assert reliability(0.99, 100, 3, is_first_agreed=False) is Reliability.PROVISIONAL
+    assert reliability(0.2, 100, 3, is_first_agreed=False) is Reliability.UNKNOWN
 
 
 def test_more_parameters_and_trials_need_more() -> None:

@@ -1,9 +1,7 @@
 """What the model of the scores says of each parameter, and how far it can be trusted.
 
-The model is the Gaussian process of `bayes`, fitted to the trials as the sampler sees them: complete ones, and pruned
-and paused ones with their last score. Failed trials have no score; they keep profiles away from points that probably
-fail. Shares and R² are computed on the metric's own scale, not on the warped one, where the fit is made. A pure
-function of the record (record-is-the-state).
+Shares and R² are computed on the metric's own scale, not on the warped one, where the model is fitted: the shares are
+then nearer to the true ones, and R² is a stricter gate. A pure function of the record (record-is-the-state).
 
 `tunecli.results.importance` is another thing: it orders the columns of a table by rank statistics, without a model.
 
@@ -13,7 +11,7 @@ Axes: N trials of the model, D parameters of the space, M points, S kernels, K v
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,19 +21,7 @@ from tunecli.config.axes import distinct_names, varying_parameters
 from tunecli.config.domains import Categorical
 from tunecli.config.space import Parameter, Space
 from tunecli.effects import EdgeVotes, Effects, ParameterEffect, ProfilePoint, Reliability, Share
-from tunecli.search.bo.acquisition_optimizer import feasibility_of
-from tunecli.search.bo.encoding import features, snap
-from tunecli.search.bo.feasibility import LOG_HALF
-from tunecli.search.bo.gaussian_process import GaussianProcess, fit_gp
-from tunecli.search.bo.posterior import (
-    Posterior,
-    TrialData,
-    can_fit,
-    deterministic_blas,
-    finite_loss,
-    fit_posterior,
-    trial_data,
-)
+from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss
 from tunecli.search.leave_one_out import (
     leave_one_out_means,
     n_active_needed,
@@ -46,8 +32,8 @@ from tunecli.search.leave_one_out import (
 from tunecli.search.prediction import expected_improvement, predict_trials
 from tunecli.search.profiles import Profile, Profiler
 from tunecli.search.samplers.bayes import n_initial
-from tunecli.search.sobol_shares import total_shares
-from tunecli.seeding import generator_for
+from tunecli.search.score_model import ScoreModel, fit_score_model
+from tunecli.search.sobol_shares import MAX_COORDINATES, total_shares
 from tunecli.trial import Observation
 
 Floats = NDArray[np.float64]
@@ -56,7 +42,6 @@ MAX_PARAMETERS = 256
 """With more parameters that vary there is no model: neither would its shares mean anything, nor come in seconds."""
 MAX_PROFILES = 60
 """The parameters with the largest shares have profiles."""
-_N_KERNELS = 8
 _N_TREES = 64
 _OUTER, _INNER = 0.1, (0.15, 0.85)
 _VOTE_NOISE = 0.5
@@ -93,15 +78,32 @@ def effects_of(
     if reason:
         return Effects(Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason=reason)
     with deterministic_blas():
-        model = _fit(space, history, seed)
+        model = fit_score_model(space, history, seed)
         if model is None:
-            reason = "all scores are equal"
-            return Effects(Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason=reason)
+            return Effects(
+                Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason="all scores are equal"
+            )
         values_N = model.losses(model.process.values_SN[0])
         r2 = r_squared(values_N, model.losses(leave_one_out_means(model.process).mean(axis=0)))
         noise = max(model.noise(), noise_floor or 0.0)
-        parameters = _parameter_effects(model, varying, sign, noise)
-    trust = reliability(r2, n_scored, len(varying))
+        shares_SD, better_SD, forest_D = _shares(model, varying)
+        n_active_D = model.n_active(varying)
+        is_known_D = n_active_D >= n_active_needed(len(values_N))
+        profiles = _profiles(model, varying, shares_SD.mean(axis=0))
+        parameters = tuple(
+            ParameterEffect(
+                name,
+                int(n_active_D[place]),
+                bool(is_known_D[place]),
+                _share(shares_SD[:, place]),
+                _share(better_SD[:, place]),
+                float(forest_D[place]),
+                *_profile_and_votes(model, parameter, profiles.get(place), sign, noise),
+            )
+            for place, (name, parameter) in enumerate(zip(_names(space, varying), varying, strict=True))
+        )
+    is_first_agreed = len(set(shares_SD[:, is_known_D].argmax(axis=1))) == 1 if is_known_D.any() else False
+    trust = reliability(r2, n_scored, len(varying), is_first_agreed=is_first_agreed)
     if trust is Reliability.UNKNOWN and not n_missing:
         n_missing = n_needed(len(varying))
     improvement = expected_improvement(space, history, len(history), seed) if with_improvement else None
@@ -123,102 +125,65 @@ def _reason_against(space: Space, history: Sequence[Observation], n_scored: int,
         return "no parameter varies"
     if n_varying > MAX_PARAMETERS:
         return f"the model takes up to {MAX_PARAMETERS} parameters, and {n_varying:,} vary"
+    if len(space.parameters) > MAX_COORDINATES:
+        return f"the model takes up to {MAX_COORDINATES:,} parameters, and the space has {len(space.parameters):,}"
     if n_scored < n_initial(space):
         trials = "1 trial has" if n_scored == 1 else f"{n_scored} trials have"
         return f"{trials} a score, and the model needs {n_initial(space)}"
     return "" if can_fit(space, history) else "all scores are equal"
 
 
-@dataclass(frozen=True)
-class _Model:
-    """The fitted model.
-
-    Attributes:
-        space: the space of the trials.
-        data: the trials as arrays.
-        posterior: its surrogate is ``process``.
-        process: of the warped losses.
-        seed, n_trials: name the generators.
-    """
-
-    space: Space
-    data: TrialData
-    posterior: Posterior
-    process: GaussianProcess
-    seed: int
-    n_trials: int
-
-    def generator(self, stream: str) -> np.random.Generator:
-        return generator_for(self.seed, self.n_trials, f"importance {stream}")
-
-    def rows(self, units_MD: Floats) -> Floats:
-        return features(self.data.encoding, units_MD)
-
-    def losses(self, warped: Floats) -> Floats:
-        """Return losses in the metric's unit."""
-        return self.data.warping.losses(warped)
-
-    def noise(self) -> float:
-        """Return the deviation of one score around the model, among the better half of the trials."""
-        deviation = float(np.sqrt(np.square(self.process.noise_S).mean()))
-        mean_N = np.sort(self.process.mean(self.data.rows_NF).mean(axis=0))
-        better_N = mean_N[: (len(mean_N) + 1) // 2]
-        return float(np.median(self.losses(better_N + deviation) / 2 - self.losses(better_N - deviation) / 2))
-
-
-def _fit(space: Space, history: Sequence[Observation], seed: int) -> _Model | None:
-    """Return the model; None if the losses are equal once outliers are reduced."""
-    data = trial_data(space, history)
-    if not (np.isfinite(data.warping.values_N).all() and np.ptp(data.warping.values_N) > 0):
-        return None
-    streams = partial(generator_for, seed, len(history))
-
-    def fit(
-        rows_NF: Floats, values_N: Floats, groups_F: NDArray[np.intp], generator: np.random.Generator
-    ) -> GaussianProcess:
-        return fit_gp(rows_NF, values_N, groups_F, _N_KERNELS, generator)
-
-    posterior = fit_posterior(data, fit, streams)
-    assert isinstance(posterior.surrogate, GaussianProcess)
-    return _Model(space, data, posterior, posterior.surrogate, seed, len(history))
-
-
-def _parameter_effects(
-    model: _Model, varying: Sequence[Parameter], sign: float, noise: float
-) -> tuple[ParameterEffect, ...]:
-    space, encoding = model.space, model.data.encoding
+def _names(space: Space, varying: Sequence[Parameter]) -> list[str]:
     names = distinct_names(space)
-    indices = {parameter.key: index for index, parameter in enumerate(space.parameters)}
-    moved = [indices[parameter.key] for parameter in varying]
-    n_coordinates = len(space.parameters)
+    return [names[parameter.key] for parameter in varying]
 
-    def losses_of_process(units_MD: Floats) -> Floats:
-        return model.losses(model.process.mean(model.rows(snap(encoding, units_MD))))
 
-    shares_SD, better_SD = total_shares(losses_of_process, n_coordinates, moved, model.generator("shares"))
-    forest_D = _forest_shares(model, moved)
-    n_active_D = (~np.isnan(model.data.units_ND)).sum(axis=0)
-    n_trials = len(model.data.units_ND)
-    profiler = _profiler(model)
-    by_share = np.argsort(-shares_SD.mean(axis=0), kind="stable")[:MAX_PROFILES].tolist()
-    profiles = {place: profiler.profile(moved[place]) for place in sorted(by_share)}
-    effects = []
-    for place, (parameter, index) in enumerate(zip(varying, moved, strict=True)):
-        profile = profiles.get(place)
-        is_numeric = not isinstance(parameter.domain, Categorical)
-        effects.append(
-            ParameterEffect(
-                names[parameter.key],
-                int(n_active_D[index]),
-                bool(n_active_D[index] >= n_active_needed(n_trials)),
-                _share(shares_SD[:, place]),
-                _share(better_SD[:, place]),
-                forest_share=float(forest_D[place]),
-                profile=() if profile is None else _points(model, profile, sign),
-                votes=None if profile is None or not is_numeric else _votes(model, profile, noise),
-            )
-        )
-    return tuple(effects)
+def _shares(model: ScoreModel, varying: Sequence[Parameter]) -> tuple[Floats, Floats, Floats]:
+    """Return the shares, those of the better half, each (S, D), and a random forest's, (D,).
+
+    The forest is that of Breiman (2001), "Random Forests".
+    """
+    from sklearn.ensemble import RandomForestRegressor
+
+    moved, n_coordinates = model.indices(varying), len(model.space.parameters)
+    random_state = int(model.generator("forest").integers(2**31))
+    forest = RandomForestRegressor(n_estimators=_N_TREES, random_state=random_state, n_jobs=1)
+    forest.fit(model.data.rows_NF, model.data.warping.values_N)
+
+    def of_process(units_MD: Floats) -> Floats:
+        return model.losses(model.process.mean(model.snapped_rows(units_MD)))
+
+    def of_forest(units_MD: Floats) -> Floats:
+        return model.losses(np.asarray(forest.predict(model.snapped_rows(units_MD)))[None])
+
+    # The same stream twice: both functions are examined at the same points.
+    shares_SD, better_SD = total_shares(of_process, n_coordinates, moved, model.generator("shares"))
+    (forest_D,), _ = total_shares(of_forest, n_coordinates, moved, model.generator("shares"))
+    return shares_SD, better_SD, np.asarray(forest_D)
+
+
+def _profiles(model: ScoreModel, varying: Sequence[Parameter], share_D: Floats) -> dict[int, Profile]:
+    """Return the profiles of the parameters with the largest shares, by their places among those that vary."""
+    profiler = Profiler(
+        model.space,
+        model.data.encoding,
+        partial(model.expected, model.process.most_likely),
+        partial(model.expected, model.process),
+        model.data.best_ND,
+        model.generator("profiles"),
+    )
+    moved = model.indices(varying)
+    chosen = sorted(np.argsort(-share_D, kind="stable")[:MAX_PROFILES].tolist())
+    return {place: profiler.profile(moved[place]) for place in chosen}
+
+
+def _profile_and_votes(
+    model: ScoreModel, parameter: Parameter, profile: Profile | None, sign: float, noise: float
+) -> tuple[tuple[ProfilePoint, ...], EdgeVotes | None]:
+    if profile is None:
+        return (), None
+    is_numeric = not isinstance(parameter.domain, Categorical)
+    return _points(model, profile, sign), _votes(model, profile, noise) if is_numeric else None
 
 
 def _share(share_S: Floats) -> Share:
@@ -226,45 +191,7 @@ def _share(share_S: Floats) -> Share:
     return Share(float(share_S.mean()), float(low), float(high))
 
 
-def _forest_shares(model: _Model, moved: Sequence[int]) -> Floats:
-    """Return the total shares of a random forest of the losses, (len(moved),): Breiman (2001), "Random Forests"."""
-    from sklearn.ensemble import RandomForestRegressor
-
-    random_state = int(model.generator("forest").integers(2**31))
-    forest = RandomForestRegressor(n_estimators=_N_TREES, random_state=random_state, n_jobs=1)
-    values_N = model.process.values_SN[0]
-    forest.fit(model.data.rows_NF, values_N)
-
-    def mean(units_MD: Floats) -> Floats:
-        predicted_M: Floats = forest.predict(model.rows(snap(model.data.encoding, units_MD)))
-        return model.losses(predicted_M[None])
-
-    n_coordinates = len(model.space.parameters)
-    (shares_D,), _ = total_shares(mean, n_coordinates, moved, model.generator("shares"))
-    return np.asarray(shares_D)
-
-
-def _profiler(model: _Model) -> Profiler:
-    is_feasible = feasibility_of(model.space)
-
-    def expected(process: GaussianProcess, units_MD: Floats) -> Floats:
-        rows_MF = model.rows(units_MD)
-        is_likely_M = model.posterior.log_feasible(rows_MF) > LOG_HALF
-        if is_feasible is not None:
-            is_likely_M &= is_feasible(units_MD)
-        return np.where(is_likely_M, process.mean(rows_MF), np.inf)
-
-    return Profiler(
-        model.space,
-        model.data.encoding,
-        partial(expected, model.process.most_likely),
-        partial(expected, model.process),
-        model.data.best_ND,
-        model.generator("profiles"),
-    )
-
-
-def _points(model: _Model, profile: Profile, sign: float) -> tuple[ProfilePoint, ...]:
+def _points(model: ScoreModel, profile: Profile, sign: float) -> tuple[ProfilePoint, ...]:
     """Return the profile in the metric's unit; the mixture of the kernels is approximated by a normal."""
     if not len(profile.positions_K):
         return ()
@@ -276,7 +203,7 @@ def _points(model: _Model, profile: Profile, sign: float) -> tuple[ProfilePoint,
     return tuple(ProfilePoint(float(position), float(score), float(half)) for position, score, half in rows)
 
 
-def _votes(model: _Model, profile: Profile, noise: float) -> EdgeVotes:
+def _votes(model: ScoreModel, profile: Profile, noise: float) -> EdgeVotes:
     """Return how many kernels expect the best loss in the outer tenth, by more than half the noise."""
     losses_SK, positions_K = model.losses(profile.least_SK), profile.positions_K
     n_kernels = len(losses_SK)

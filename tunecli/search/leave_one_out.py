@@ -17,8 +17,7 @@ from tunecli.search.bo.gaussian_process import GaussianProcess
 Floats = NDArray[np.float64]
 
 RELIABLE_R2 = 0.85
-"""From this R² on, effects may be ranked. In worlds with known effects the most important parameter is then right in
-97 % of the studies, and below it in 70 %."""
+"""From this R² on, effects may be ranked if the kernels agree on the first; see :func:`reliability`."""
 PROVISIONAL_R2 = 0.5
 """Below this R² nothing is shown."""
 _MIN_TRIALS = 20
@@ -61,14 +60,20 @@ def n_active_needed(n_trials: int) -> int:
     return max(_MIN_ACTIVE, int(np.ceil(_MIN_ACTIVE_FRACTION * n_trials)))
 
 
-def reliability(r2: float, n_trials: int, n_parameters: int) -> Reliability:
+def reliability(r2: float, n_trials: int, n_parameters: int, *, is_first_agreed: bool) -> Reliability:
     """Return how far the effects can be trusted.
+
+    R² measures the model where the trials are. A sampler that refines one region leaves the rest of the space to
+    guesses, on which the kernels differ. In 60 `bayes` studies of 32 or 50 trials with known effects, the parameter
+    with the largest share was right in 68 %, with R² alone in 67 %, and in all nine where the kernels agreed as well.
+    Of 60 quasi-random studies, 49 passed both, and all of them were right.
 
     Args:
         r2: leave-one-out R².
         n_trials: the number of trials with a score.
         n_parameters: the number of parameters that vary.
+        is_first_agreed: whether the same parameter has the largest share under every kernel.
     """
     if n_trials < n_needed(n_parameters) or not r2 >= PROVISIONAL_R2:
         return Reliability.UNKNOWN
-    return Reliability.RELIABLE if r2 >= RELIABLE_R2 else Reliability.PROVISIONAL
+    return Reliability.RELIABLE if r2 >= RELIABLE_R2 and is_first_agreed else Reliability.PROVISIONAL
