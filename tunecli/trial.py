@@ -177,7 +177,7 @@ class Confirmation:
     Attributes:
         id: counts the study's confirmations, from 1.
         candidates: the trials' numbers, in the order in which they were chosen; no fresh run chose them.
-        request: how they were asked for: ``{"top": 3}`` or ``{"trials": [4, 7]}``.
+        request: the request for them: ``{"top": 3}`` or ``{"trials": [4, 7]}``.
         is_split: whether each repeat has a split of the data of its own, which all candidates share.
         n_trials: the number of trials that had ended when the candidates were chosen.
     """

@@ -1,4 +1,4 @@
-"""Verbs for single trials: `export`, `verify` and `train`."""
+"""Verbs for single trials: `export`, `verify`, `confirm` and `train`."""
 
 from __future__ import annotations
 
@@ -10,14 +10,20 @@ from tunecli.cli.app import verb
 from tunecli.console.options import (
     STDOUT,
     BestOrTrial,
+    Candidates,
+    CandidateTrials,
     ConfigFile,
+    Cost,
     Device,
     Exact,
     ExportFile,
     Json,
+    OpenTest,
+    Repeats,
     Run,
     Sample,
     Sets,
+    Splits,
     Tested,
     WeightsFile,
     overrides_of,
@@ -71,6 +77,35 @@ def verify(
     )
     console.show(verify_view(verification))
     require_reproduced(verification)
+
+
+@verb(short_help="Re-train the best trials with fresh seeds.")
+def confirm(
+    run: Run,
+    top: Candidates = 3,
+    repeats: Repeats = None,
+    trials: CandidateTrials = None,
+    is_split: Splits = False,
+    is_test_opened: OpenTest = False,
+    is_dry: Cost = False,
+    is_json: Json = False,
+) -> None:
+    """Train the best trials again with fresh seeds, to find those that do not differ and a score to quote.
+
+    The first trial is trained too. The score to quote comes from runs that chose nothing. The same command goes on
+    after an interruption, and a larger `--repeats` adds runs.
+    """
+    from tunecli.commands.confirm import confirm, require_confirmed
+    from tunecli.commands.confirm_view import confirm_view
+    from tunecli.console import Console
+    from tunecli.store.folder import RunFolder
+    from tunecli.study.record.candidates import Request
+
+    console, folder = Console(is_json=is_json), RunFolder.find(run)
+    request = Request(top, repeats, tuple(trials or ()), is_split, is_test_opened)
+    confirmation = confirm(folder, request, console.say, is_dry=is_dry)
+    console.show(confirm_view(confirmation))
+    require_confirmed(confirmation)
 
 
 @verb(short_help="Run one training without a search.")

@@ -189,6 +189,32 @@ EndedTrial = Annotated[
         "--trial", metavar="N", parser=whole_number(0), help="End only trial N; it counts as pruned."
     ),
 ]
+Candidates = Annotated[
+    int,
+    typer.Option(
+        "--top", metavar="N", parser=whole_number(0), help="Number of candidates that the record chooses."
+    ),
+]
+Repeats = Annotated[
+    int | None,
+    typer.Option(
+        "--repeats",
+        metavar="R",
+        parser=whole_number(0),
+        help="Trainings of each candidate, at least 3 [default: 5].",
+    ),
+]
+CandidateTrials = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--trial", metavar="N", parser=whole_number(0), help="Confirm trial N; may be given several times."
+    ),
+]
+Splits = Annotated[bool, typer.Option("--splits", help="Give each repeat a split of the data of its own.")]
+OpenTest = Annotated[
+    bool, typer.Option("--test", help="Measure on `data.test` although an earlier confirmation did.")
+]
+Cost = Annotated[bool, typer.Option("--dry-run", help="Show the cost; train nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")]
 CurveMetric = Annotated[
     str | None,

@@ -32,7 +32,9 @@ REPORTS_ENDING = ".reports.jsonl"
 
 _SMALL_FILES = (LOCK_NAME, WORKERS_LOCK_NAME, HOLDER_NAME, "study.db-journal")
 _CHECKPOINT_ENDING = ".checkpoint.safetensors"
-_OF_A_TRIAL = re.compile(r"trial-[0-9]{5,}(.*\.safetensors|\.log)?", re.DOTALL)
+_OF_A_TRIAL = re.compile(
+    r"(?:trial-[0-9]{5,}|confirm-[0-9]{5,}-[0-9]{3,})(.*\.safetensors|\.log)?", re.DOTALL
+)
 
 
 @dataclass(
@@ -133,6 +135,8 @@ class RunFolder:
             self.best_path,
             self.config_path,
             self.report_path,
+            self.confirmed_path,
+            self.confirmed_best_path,
         )
         for path in (*read, *(written if is_writing else ())):
             _require(path, FILE)
@@ -168,6 +172,16 @@ class RunFolder:
     def report_path(self) -> Path:
         """The report as a page."""
         return self.path / "report.html"
+
+    @property
+    def confirmed_path(self) -> Path:
+        """The fresh runs of the last confirmation."""
+        return self.path / "confirmed.csv"
+
+    @property
+    def confirmed_best_path(self) -> Path:
+        """The confirmed trial as a complete configuration."""
+        return self.path / "confirmed.yaml"
 
     @cached_property
     def checkpoints_path(self) -> Path:
@@ -214,6 +228,14 @@ class RunFolder:
         """The file with the output of the user's own code in trial ``number``."""
         return self.trial_logs_path / f"trial-{number:05d}.log"
 
+    def fresh_trial_dir(self, number: int, repeat: int) -> Path:
+        """The own working folder of a fresh run of trial ``number``, for ``run.cwd: trial``."""
+        return self.trials_path / f"confirm-{number:05d}-{repeat:03d}"
+
+    def fresh_log_path(self, number: int, repeat: int) -> Path:
+        """The file with the output of the user's own code in a fresh run of trial ``number``."""
+        return self.trial_logs_path / f"confirm-{number:05d}-{repeat:03d}.log"
+
     def append_log(self, record: Mapping[str, Any]) -> None:
         """Append ``record`` to the log for people as one line of strict JSON.
 
@@ -232,8 +254,8 @@ class RunFolder:
         """Whether the folder holds anything that tunecli did not write, such as the files of the user's own code."""
         folders = (self.checkpoints_path, self.trial_logs_path, self.trials_path)
         files = (
-            *(self.database_path, self.config_path, self.results_path, self.best_path),
-            *(self.report_path, self.log_path),
+            *(self.database_path, self.config_path, self.log_path, self.report_path),
+            *(self.results_path, self.best_path, self.confirmed_path, self.confirmed_best_path),
         )
         ours = {*folders, *files, *(self.path / name for name in _SMALL_FILES)}
         if any(item not in ours and not is_leftover(item) for item in self.path.iterdir()):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tunecli.registry.engines import ENGINES
 
-_VERBS = ("search", "resume")
+_VERBS = ("search", "resume", "confirm")
 _VERBS_OF_ONE = ("train", "verify")  # these fork a worker only for the user's own code
 _NOTHING_RUNS = ("--dry-run", "--help", "-h")
 _MOST_BYTES = 1_000_000  # a larger file is refused

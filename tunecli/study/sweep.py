@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from tunecli.config.labels import option_labels
-from tunecli.engine import engine_named, needs_torch
-from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine, EngineOptions
+from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine
 from tunecli.errors import Interrupted
 from tunecli.messages import Display, Event, SweepInfo
 from tunecli.results.failures import failure_line
@@ -27,7 +26,7 @@ from tunecli.store.files import remove_leftovers
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.publish import Overview, overview
 from tunecli.study.runner.coordinator import Coordinator
-from tunecli.study.runner.job_queue import JobQueue
+from tunecli.study.runner.job_queue import JobQueue, engine_of
 from tunecli.study.runner.signals import noted_signals
 from tunecli.study.runner.stopping_rule import EndReason
 from tunecli.text import counted
@@ -86,7 +85,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         Interrupted: SIGINT, SIGTERM or SIGHUP came. The record is kept, and the sweep can be resumed.
         DiskFull, StoreFailed: the disk refuses a write. The record is kept, too.
     """
-    engine = engine or _engine(study)
+    engine = engine or engine_of(study)
     guarded_display = _GuardedDisplay(display)
     with noted_signals() as received, ExitStack() as cleanup:  # the callbacks run from the last to the first
         cleanup.callback(remove_leftovers, study.folder.path)  # temporary files of workers that were killed
@@ -139,21 +138,6 @@ def _record_events(
     finally:  # if a worker reports a full disk, the events before that report are still recorded
         for recorded in coordinator.record(events):
             display.happened(recorded)
-
-
-def _engine(study: Study) -> Engine:
-    plan = study.plan
-    return engine_named(
-        plan.engine,
-        EngineOptions(
-            n_workers=plan.n_workers,
-            threads=plan.threads,
-            needs_torch=needs_torch(study.spec, plan.device),
-            workers_lock=study.folder.workers_lock_path,
-            per_device=study.spec.settings.run.per_device,
-            settings=study.spec.settings.run.engine_settings,
-        ),
-    )
 
 
 def _info(study: Study) -> SweepInfo:

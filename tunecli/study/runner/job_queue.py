@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from tunecli import failpoints
 from tunecli.config.resolution import DanglingReferenceError
-from tunecli.engine.protocol import Engine
+from tunecli.engine import engine_named, needs_torch
+from tunecli.engine.protocol import Engine, EngineOptions
 from tunecli.messages import Display, Ended, Job
 from tunecli.registry.pruners import is_pausing
 from tunecli.study.plan.plan import AHEAD
@@ -166,3 +167,19 @@ def next_group(waiting: Sequence[WaitingJob], n_idle: int, width: int) -> list[W
     alike = [job for job in waiting if job.group_key == first.group_key]
     share = -(-len(alike) // max(1, n_idle))
     return alike[: max(1, min(width, share))]
+
+
+def engine_of(study: Study) -> Engine:
+    """The engine of a study's plan."""
+    plan = study.plan
+    return engine_named(
+        plan.engine,
+        EngineOptions(
+            n_workers=plan.n_workers,
+            threads=plan.threads,
+            needs_torch=needs_torch(study.spec, plan.device),
+            workers_lock=study.folder.workers_lock_path,
+            per_device=study.spec.settings.run.per_device,
+            settings=study.spec.settings.run.engine_settings,
+        ),
+    )

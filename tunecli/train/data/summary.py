@@ -103,7 +103,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         why = f"`data.task: {task}`" if task else "the target's values decide when the function has run"
         return DataSummary(shown(data), is_read=False, validation=validation, task=task, why=why)
     parts = sizes_of_parts(data, facts, base_path)
-    n_test = _n_test(data, facts, base_path)
+    n_test = n_test_of(data, facts, base_path)
     if isinstance(data.source, Bundled | Torchvision):
         counts = tuple((str(number), n) for number, n in enumerate(facts.class_counts))
         return DataSummary(
@@ -222,7 +222,12 @@ def _validation(data: Data) -> str:
     return validation.file if validation.file is not None else f"a fraction of {validation.fraction:g}"
 
 
-def _n_test(data: Data, facts: DataFacts, base_path: Path) -> int | None:
+def n_test_of(data: Data, facts: DataFacts, base_path: Path) -> int | None:
+    """The number of test examples; None: the user's own function makes the test part.
+
+    Raises:
+        DataError: the data cannot be read or split.
+    """
     if data.test is None:
         return 0
     if data.test.own:

@@ -1,0 +1,210 @@
+"""`tunecli confirm`: train the best trials again with fresh seeds, and say the score that can be quoted.
+
+A complete confirmation is only shown: that needs no lock, and works in a read-only folder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+
+from tunecli.errors import Interrupted, NoTrialSucceeded
+from tunecli.objective import Objective
+from tunecli.results.confirmed import Confirmed
+from tunecli.store.folder import RunFolder
+from tunecli.study.confirming import confirm as train_fresh_runs
+from tunecli.study.confirming import open_to_confirm
+from tunecli.study.record.candidates import Request, chosen, require_possible
+from tunecli.study.record.confirmation import Recorded, confirmed, has_test_part
+from tunecli.study.record.confirmed_files import confirmed_texts
+from tunecli.study.record.facts import facts_of
+from tunecli.study.record.fresh_plan import next_runs
+from tunecli.study.record.lifecycle import Study, open_to_read
+from tunecli.study.record.part_sizes import PartSizes, recorded_sizes
+from tunecli.study.runner.signals import Signalled
+from tunecli.text import counted, duration, sanitize
+from tunecli.trial import FreshRun, Outcome, Stage, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of the missing runs, by the record of the search.
+
+    Attributes:
+        n_runs: the number of trainings.
+        seconds: wall time; 0: unknown.
+    """
+
+    n_runs: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A confirmation and the study that it is about.
+
+    Attributes:
+        study, path: the study's name, and its run folder.
+        objective: the goals; the first one is confirmed.
+        request: the request.
+        value: the values of the confirmation so far.
+        cost: of the missing runs; all 0: it is complete.
+        sizes: of the parts of the data.
+        has_closed_test: whether the data have a test part that this confirmation did not open.
+        n_failed, n_ended: the number of fresh runs that failed and that have ended.
+    """
+
+    study: str
+    path: str
+    objective: Objective
+    request: Request
+    value: Confirmed
+    cost: Cost
+    sizes: PartSizes
+    has_closed_test: bool = False
+    n_failed: int = 0
+    n_ended: int = 0
+
+    @property
+    def command(self) -> str:
+        """The command that makes the request."""
+        return command_of(RunFolder(Path(self.path)), self.request)
+
+
+def confirm(
+    folder: RunFolder,
+    request: Request,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    is_dry: bool = False,
+) -> Confirmation:
+    """Confirm a study's best trials; a confirmation on record is continued.
+
+    Args:
+        folder: the run folder.
+        request: which trials, and how often.
+        say: shows a line to the person.
+        is_dry: train nothing.
+
+    Raises:
+        Interrupted: a signal ended it; the hint is the command that goes on.
+        NoTrialSucceeded: no trial has a score.
+        UsageError: the request cannot be fulfilled, or the folder is read-only and runs are missing.
+        StudyLocked: another process holds the study, and runs are missing.
+        StoreDamaged, StoreTooNew, DiskFull: as for every verb.
+    """
+    with open_to_read(folder) as study:
+        require_possible(request, study)
+        trials = study.log.trials()
+        recorded = chosen(study, request, trials)
+        needed = next_runs(study, recorded, request, trials)
+        if is_dry or (not needed and not recorded.missing and _has_files(study, recorded, trials)):
+            return _confirmation(study, request, recorded, trials, needed)
+        say(_opening_line(_confirmation(study, request, recorded, trials, needed)))
+    try:
+        with open_to_confirm(folder) as study:
+            metric = study.spec.objective.metric
+
+            def tell(recorded: Recorded, run: FreshRun) -> None:
+                say(_run_line(metric, recorded, run))
+
+            recorded = train_fresh_runs(study, request, tell)
+            return _confirmation(study, request, recorded, study.log.trials(), ())
+    except (Interrupted, Signalled) as stopped:
+        stopped.hint = command_of(folder, request)
+        raise
+
+
+def command_of(folder: RunFolder, request: Request) -> str:
+    """The command that makes the request."""
+    words = ["tunecli confirm", quote(str(folder.path))]
+    words += [f"--trial {number}" for number in request.numbers]
+    if not request.numbers and request.n_top != Request().n_top:
+        words.append(f"--top {request.n_top}")
+    if request.n_repeats is not None:
+        words.append(f"--repeats {request.n_repeats}")
+    words += ["--splits"] * request.is_split + ["--test"] * request.is_test_opened
+    return " ".join(words)
+
+
+def require_confirmed(confirmation: Confirmation) -> None:
+    """Refuse a confirmation of which every run failed.
+
+    Raises:
+        NoTrialSucceeded: with the number of runs.
+    """
+    value = confirmation.value
+    scores = [score for candidate in value.candidates for score in candidate.scores]
+    if scores and not value.n_missing and not any(map(math.isfinite, scores)):
+        raise NoTrialSucceeded(
+            f"all {counted(len(scores), 'fresh run')} failed",
+            hint=f"{confirmation.path}/confirmed.csv holds the cause of each",
+        )
+
+
+def _has_files(study: Study, recorded: Recorded, trials: list[Trial]) -> bool:
+    texts = confirmed_texts(study, recorded, trials)
+    return all(path.is_file() and path.read_bytes() == text.encode() for path, text in texts.items())
+
+
+def _confirmation(
+    study: Study, request: Request, recorded: Recorded, trials: list[Trial], needed: tuple[FreshRun, ...]
+) -> Confirmation:
+    planned = replace(recorded, runs=(*recorded.runs, *needed))
+    value = confirmed(study, planned, trials)
+    quoted = [trial for trial in trials if trial.number == recorded.quoted]
+    has_test = bool(quoted) and has_test_part(study, quoted[0])
+    ended = [run.outcome for run in recorded.runs if run.outcome is not None]
+    return Confirmation(
+        study.spec.settings.study,
+        str(study.folder.path),
+        study.spec.objective,
+        request,
+        value,
+        _cost(study, planned, value, trials),
+        recorded_sizes(facts_of(study.log)),
+        has_closed_test=has_test
+        and not any(run.opening for run in recorded.of(quoted[0].number, Stage.QUOTE)),
+        n_failed=sum(end.failure is not None for end in ended),
+        n_ended=len(ended),
+    )
+
+
+def _cost(study: Study, planned: Recorded, value: Confirmed, trials: list[Trial]) -> Cost:
+    """The missing runs, and their time if each takes as long as its trial did."""
+    spent_s = {trial.number: trial.outcome.seconds if trial.outcome else 0.0 for trial in trials}
+    seconds = [spent_s[run.number] for run in planned.missing]
+    n_further = value.n_missing - len(seconds)
+    of_candidates = [spent_s[number] for number in planned.confirmation.candidates]
+    seconds += [math.fsum(of_candidates) / len(of_candidates)] * n_further
+    at_a_time = max(1, min(study.plan.n_workers, len(seconds)))
+    return Cost(value.n_missing, math.fsum(seconds) / at_a_time)
+
+
+def _opening_line(confirmation: Confirmation) -> str:
+    numbers = " ".join(str(candidate.number) for candidate in confirmation.value.candidates)
+    how = "fresh seeds and splits" if confirmation.value.is_split else "fresh seeds"
+    return f"confirming trials {numbers} with {how}: {cost_text(confirmation.cost)}"
+
+
+def cost_text(cost: Cost) -> str:
+    """``20 trainings, about 1m15s``."""
+    about = f", about {duration(cost.seconds)}" if cost.seconds >= 1 else ""
+    return f"{counted(cost.n_runs, 'training')}{about}"
+
+
+def _run_line(metric: str, recorded: Recorded, run: FreshRun) -> str:
+    runs = recorded.of(run.number, run.stage)
+    place = 1 + [one.repeat for one in runs].index(run.repeat)
+    word = "further run" if run.stage is Stage.QUOTE else "run"
+    end = run.outcome
+    assert end is not None
+    how = f"{metric} {end.score:.6g}" if end.score is not None else f"failed: {_cause(end)}"
+    return f"trial {run.number}, {word} {place} of {len(runs)}: {how}"
+
+
+def _cause(end: Outcome) -> str:
+    return "" if end.failure is None else sanitize(f"{end.failure.kind.value}: {end.failure.cause}")

@@ -1,0 +1,252 @@
+"""A confirmation as text and as JSON: the candidates, the set that holds the best, and the score to quote."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from shlex import quote
+from typing import Any
+
+from tunecli.commands.confirm import Confirmation, cost_text
+from tunecli.results.confirmed import Candidate, Confirmed, Interval, Quote
+from tunecli.results.view import Section, View
+from tunecli.study.record.confirmed_files import shown_interval
+from tunecli.text import counted, sanitize
+
+_DIGITS = 4
+
+
+def confirm_view(confirmation: Confirmation) -> View:
+    """The candidates, and below them the results; below those of an incomplete confirmation, its cost."""
+    value = confirmation.value
+    lines = _cost_lines(confirmation) if value.n_missing else _lines(confirmation)
+    return View("confirm", _data(confirmation), tuple(lines), (_section(confirmation),))
+
+
+def _section(confirmation: Confirmation) -> Section:
+    value, metric = confirmation.value, confirmation.objective.metric
+    columns = ("trial", metric, "confirmed", "95 %", "runs", "set", "seconds")
+    return Section("", columns, tuple(_row(candidate, value) for candidate in value.candidates))
+
+
+def _row(candidate: Candidate, value: Confirmed) -> tuple[str, ...]:
+    known = [score for score in candidate.scores if math.isfinite(score)]
+    interval = candidate.fresh
+    mean = interval.mean if interval else math.fsum(known) / len(known) if known else None
+    is_judged = not value.n_missing and len(value.candidates) > 1 and not value.is_seed_ignored
+    return (
+        f"{candidate.number}{' (first)' if candidate.is_first else ''}",
+        _number(candidate.search_score),
+        _number(mean),
+        "" if interval is None else f"{_number(interval.low)} to {_number(interval.high)}",
+        f"{len(known)} of {value.n_repeats}",
+        ("yes" if candidate.is_in_set else "no") if is_judged else "",
+        f"{candidate.seconds:.3g}" if candidate.seconds else "",
+    )
+
+
+def _cost_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
+    lines = [("to do", cost_text(confirmation.cost)), ("runs it", confirmation.command)]
+    if confirmation.n_ended:
+        lines.insert(0, ("done", counted(confirmation.n_ended, "fresh run")))
+    return lines
+
+
+def _lines(confirmation: Confirmation) -> list[tuple[str, str]]:
+    value, path = confirmation.value, quote(confirmation.path)
+    lines = [
+        *_set_lines(value),
+        *_quote_lines(value),
+        *_noise_lines(confirmation),
+        *_test_lines(confirmation),
+    ]
+    if confirmation.n_failed:
+        lines.append(("failed", f"{confirmation.n_failed} of {counted(confirmation.n_ended, 'fresh run')}"))
+    lines.append(("runs", f"{confirmation.path}/confirmed.csv"))
+    if value.quote is not None:
+        lines.append(("next", f"tunecli export {path} --confirmed -o best.yaml"))
+    return lines
+
+
+def _set_lines(value: Confirmed) -> list[tuple[str, str]]:
+    """The set of the best, the first trial, and the cheapest candidate of the set."""
+    if len(value.candidates) < 2 or value.is_seed_ignored or _all_failed(value):
+        return []
+    numbers = " ".join(str(candidate.number) for candidate in value.in_set)
+    over = "over seeds and splits" if value.is_split else "over seeds"
+    if len(value.in_set) > 1:
+        lines = [("set", f"trials {numbers} cannot be distinguished (95 %, {over})")]
+    else:
+        lines = [("set", f"trial {numbers} is better than the others (95 %, {over})")]
+    first = next((candidate for candidate in value.candidates if candidate.is_first), None)
+    if first is not None:
+        is_quoted = value.quote is not None and value.quote.number == first.number
+        not_beaten = "it is the confirmed trial" if is_quoted else "not beaten"
+        lines.append(("first trial", not_beaten if first.is_in_set else "beaten"))
+    known = [candidate for candidate in value.in_set if candidate.seconds]
+    if len(known) > 1:
+        cheapest = min(known, key=lambda candidate: (candidate.seconds, candidate.number))
+        lines.append(("cheapest of the set", f"trial {cheapest.number}, {cheapest.seconds:.2g} s"))
+    return lines
+
+
+def _quote_lines(value: Confirmed) -> list[tuple[str, str]]:
+    """The number to quote, and how far the best search score is from its fresh runs."""
+    found, lines = value.quote, []
+    if found is not None:
+        lines.append((f"trial {found.number}", _quoted(found)))
+        if found.validation is not None and found.n_valid:
+            lines.append(("validation", _validation(found)))
+        if found.note:
+            lines.append(("caution", sanitize(found.note)))
+    if value.is_seed_ignored:
+        why = "your training does not use its seed: nothing can be said of its noise"
+        lines.append(("seed", why))
+    return lines
+
+
+def _quoted(found: Quote) -> str:
+    known = [score for score in found.scores if math.isfinite(score)]
+    runs = f"of {counted(len(known), 'run')} that chose nothing"
+    if found.score is None:
+        mean = math.fsum(known) / len(known) if known else None
+        return f"{_number(mean)}, {runs}"
+    text = f"{_number(found.score.mean)}, {runs}; {_width(found.score)}"
+    if found.one_more is not None:
+        more = found.one_more
+        text += f"; one more training {_number(more.low)} to {_number(more.high)}"
+    return text
+
+
+def _width(interval: Interval) -> str:
+    """``± 0.0048``, or both ends of an interval whose mean is not in its middle."""
+    shown = shown_interval(interval)
+    if " ± " in shown:
+        return "± " + shown.partition(" ± ")[2]
+    return f"{_number(interval.low)} to {_number(interval.high)}"
+
+
+def _validation(found: Quote) -> str:
+    assert found.validation is not None
+    low, high = _number(found.validation.low), _number(found.validation.high)
+    examples = counted(found.n_valid or 0, "validation example")
+    return f"{examples} know this score to {low} to {high} (95 %), however often it is trained"
+
+
+def _noise_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
+    """How far a seed alone moves the score, and whether the best search score is optimistic."""
+    value, lines = confirmation.value, []
+    if value.seed_deviation is not None:
+        text = f"alone moves the score by {value.seed_deviation:.2g}"
+        n_valid = value.quote.n_valid if value.quote is not None else None
+        if n_valid and value.quote is not None and value.quote.validation is not None:
+            text += f" ({value.seed_deviation * n_valid:.2g} of {counted(n_valid, 'validation example')})"
+        lines.append(("a seed", text))
+    if (best := optimistic(value, is_maximized=confirmation.objective.maximize)) is not None:
+        assert best.fresh is not None
+        mean = _number(best.fresh.mean)
+        text = f"{_number(best.search_score)} of trial {best.number}: its fresh runs have the mean {mean}"
+        lines.append(("optimistic", text))
+    return lines
+
+
+def optimistic(value: Confirmed, *, is_maximized: bool) -> Candidate | None:
+    """The candidate with the best search score, if that score is better than the interval of its fresh runs."""
+    scored = [candidate for candidate in value.candidates if candidate.search_score is not None]
+    if not scored or value.is_split:
+        return None
+    sign = 1.0 if is_maximized else -1.0
+    best = max(scored, key=lambda candidate: (sign * (candidate.search_score or 0.0), -candidate.number))
+    if best.fresh is None or best.search_score is None:
+        return None
+    is_above = best.search_score > best.fresh.high if is_maximized else best.search_score < best.fresh.low
+    return best if is_above else None
+
+
+def _test_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
+    found = confirmation.value.quote
+    if found is None:
+        return []
+    lines = [(name, shown_interval(interval)) for name, interval in found.tested.items()]
+    if found.tested:
+        lines.append(("test part", f"opened {counted(found.n_openings, 'time')}"))
+    elif confirmation.has_closed_test:
+        text = f"opened {counted(found.n_openings, 'time')} before, and not now; --test opens it again"
+        lines.append(("test part", text))
+    return lines
+
+
+def _all_failed(value: Confirmed) -> bool:
+    return not any(math.isfinite(score) for candidate in value.candidates for score in candidate.scores)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.{_DIGITS}g}"
+
+
+def _data(confirmation: Confirmation) -> dict[str, Any]:
+    value = confirmation.value
+    return {
+        "study": confirmation.study,
+        "path": confirmation.path,
+        "metric": confirmation.objective.metric,
+        "direction": "maximize" if confirmation.objective.maximize else "minimize",
+        "confirmation": value.id,
+        "repeats": value.n_repeats,
+        "splits": value.is_split,
+        "n_trials_then": value.n_trials_then,
+        "candidates": [_candidate_data(candidate) for candidate in value.candidates],
+        "set": [candidate.number for candidate in value.in_set],
+        "quote": None if value.quote is None else _quote_data(value.quote),
+        "seed_deviation": value.seed_deviation,
+        "is_seed_ignored": value.is_seed_ignored,
+        "n_missing": value.n_missing,
+        "n_failed": confirmation.n_failed,
+        "n_trainings": confirmation.cost.n_runs,
+        "seconds": confirmation.cost.seconds,
+        "part_sizes": asdict(confirmation.sizes),
+        "command": confirmation.command,
+    }
+
+
+def _candidate_data(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "trial": candidate.number,
+        "search_score": _finite(candidate.search_score),
+        "scores": _finite_all(candidate.scores),
+        "confirmed": _interval_data(candidate.fresh),
+        "is_in_set": candidate.is_in_set,
+        "is_first": candidate.is_first,
+        "seconds": candidate.seconds,
+    }
+
+
+def _quote_data(found: Quote) -> dict[str, Any]:
+    return {
+        "trial": found.number,
+        "scores": _finite_all(found.scores),
+        "score": _interval_data(found.score),
+        "one_more": _interval_data(found.one_more),
+        "validation": _interval_data(found.validation),
+        "n_valid": found.n_valid,
+        "tested": _intervals_data(found.tested),
+        "n_openings": found.n_openings,
+        "note": found.note,
+    }
+
+
+def _intervals_data(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    return {name: _interval_data(interval) for name, interval in intervals.items()}
+
+
+def _interval_data(interval: Interval | None) -> dict[str, float] | None:
+    return None if interval is None else asdict(interval)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _finite_all(values: Sequence[float]) -> list[float | None]:
+    return [_finite(value) for value in values]

@@ -1,0 +1,88 @@
+"""The sizes of the parts of a study's data, as a fact on record, so that a reader needs neither the data nor torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import Any
+
+from tunecli.config.concrete_trial import points_to_check, resolve_trial
+from tunecli.config.schema import TrialConfig
+from tunecli.config.study import StudySpec
+from tunecli.errors import DataError
+from tunecli.train.data.sources import facts_of
+from tunecli.train.data.summary import n_test_of
+from tunecli.train.workload import sizes_of_parts
+
+PART_SIZES = "part_sizes"
+"""The key of the fact."""
+_MAX_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PartSizes:
+    """The number of examples in each part.
+
+    Attributes:
+        n_train, n_valid, n_test: the sizes; None: unknown, or different between the trials of the study. Over folds,
+            ``n_valid`` is the sum, since the score is a mean over all of them, and ``n_train`` is the mean.
+        is_folded: whether the score is a mean over folds.
+    """
+
+    n_train: int | None = None
+    n_valid: int | None = None
+    n_test: int | None = None
+    is_folded: bool = False
+
+
+def sizes_of(parts: Sequence[tuple[int, int]], n_test: int | None) -> PartSizes:
+    """The sizes from the numbers of training and validation examples of each fold."""
+    if not parts:
+        return PartSizes()
+    n_train = round(sum(n for n, _ in parts) / len(parts))
+    return PartSizes(n_train, sum(n for _, n in parts), n_test, len(parts) > 1)
+
+
+def alike(sizes: Iterable[PartSizes]) -> PartSizes:
+    """The sizes that all data sets of a study have in common."""
+    rows = [asdict(one) for one in sizes]
+    if not rows:
+        return PartSizes()
+    common = {name: value for name, value in rows[0].items() if all(row[name] == value for row in rows)}
+    return PartSizes(**common)
+
+
+def size_facts(sizes: PartSizes) -> dict[str, Any]:
+    """The fact for the record; empty: nothing is known."""
+    return {} if sizes == PartSizes() else {PART_SIZES: asdict(sizes)}
+
+
+def recorded_sizes(facts: Mapping[str, Any]) -> PartSizes:
+    """The sizes on record; all None: a study of the user's own code, or of an earlier tunecli."""
+    recorded = facts.get(PART_SIZES)
+    if not isinstance(recorded, Mapping):
+        return PartSizes()
+    known = {name: recorded.get(name) for name in ("n_train", "n_valid", "n_test")}
+    numbers = {name: value if isinstance(value, int) else None for name, value in known.items()}
+    return PartSizes(**numbers, is_folded=recorded.get("is_folded") is True)
+
+
+def measured_sizes(spec: StudySpec) -> PartSizes:
+    """The sizes of the parts of a study's data; the data are read, and the user's code is not run."""
+    sizes: dict[str, PartSizes] = {}
+    for point in islice(points_to_check(spec.space), _MAX_POINTS):
+        trial = resolve_trial(spec.space, point)
+        if not isinstance(trial, TrialConfig):
+            return PartSizes()
+        key = trial.data.model_dump_json(exclude={"augment", "balance", "normalize"})
+        if key not in sizes:
+            try:
+                facts = facts_of(trial.data, spec.base_path)
+                if facts is None:
+                    return PartSizes()
+                parts = sizes_of_parts(trial.data, facts, spec.base_path)
+                sizes[key] = sizes_of(parts, n_test_of(trial.data, facts, spec.base_path))
+            except DataError:
+                return PartSizes()
+    return alike(sizes.values())
