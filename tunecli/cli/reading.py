@@ -14,6 +14,7 @@ from tunecli.console.options import (
     Json,
     LogTrial,
     Metrics,
+    NextFile,
     OneTrial,
     PageFile,
     Predict,
@@ -77,35 +78,57 @@ def results(
 
 
 @verb(short_help="Show advice, certainty and importance.")
-def report(run: Run, out: PageFile = None, interval_s: Watch = None, is_json: Json = False) -> None:
+def report(
+    runs: Runs,
+    out: PageFile = None,
+    interval_s: Watch = None,
+    next_path: NextFile = None,
+    is_json: Json = False,
+) -> None:
     """Show advice with commands, how sure the best score is, which parameters matter, and the failures.
 
-    The same as one page for a browser, with figures, goes to RUN/report.html.
+    The same with figures goes to RUN/report.html, a page for a browser. Several studies are compared.
     """
+    from tunecli.commands.compare import compare, compare_view, require_several
+    from tunecli.commands.next_config import next_config, next_config_view
     from tunecli.commands.report import report, report_view
-    from tunecli.commands.report_page import (
-        Watcher,
-        page_view,
-        require_page_file,
-        require_page_options,
-        write_page,
-    )
+    from tunecli.commands.report_page import Request, Watcher, page_view, require_page_file, write_page
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
 
-    console, folder = Console(is_json=is_json), RunFolder.find(run)
-    is_page_shown = out == STDOUT
-    require_page_options(is_json=is_json, is_page_shown=is_page_shown, is_watching=interval_s is not None)
-    require_page_file(folder, None if is_page_shown else out)
+    console, folders = Console(is_json=is_json), [RunFolder.find(run) for run in runs]
+    request = Request(
+        len(folders),
+        out,
+        is_stdout=out == STDOUT,
+        is_json=is_json,
+        interval_s=interval_s,
+        next_path=next_path,
+    )
+    request.require_possible()
+    folder = folders[0]
+    if next_path is not None:
+        console.show(next_config_view(next_config(folder, report(folder), next_path)))
+        return
+    if len(folders) > 1:
+        require_several(folders)
+    require_page_file(None if len(folders) > 1 else folder, None if out == STDOUT else out)
     if interval_s is not None:
         Watcher(folder, out, interval_s, console.say).until_the_end()
         return
-    found = report(folder)
-    if is_page_shown:
+    found = [report(one) for one in folders]
+    if out == STDOUT:
         console.show(page_view(found))
         return
+    if len(folders) > 1 and out is None:
+        console.show(compare_view(compare(folders)))
+        return
     written = write_page(found, folder, out)
-    console.show(report_view(found, written.place, written.note if written.error is None else ""))
+    note = written.note if written.error is None else ""
+    view = report_view(found[0], written.place, note) if len(found) == 1 else compare_view(compare(folders))
+    console.show(view)
+    if len(found) > 1 and written.place and not is_json:
+        console.say(f"wrote {written.place}")
     if written.error is not None:
         raise written.error
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 
 from tunecli.commands.report import Reading, read_report
 from tunecli.errors import DiskFull, StoreFailed, TunecliError, UsageError
+from tunecli.results.page.comparison import comparison_page
 from tunecli.results.page.page import page_of
 from tunecli.results.report import Report
 from tunecli.results.view import View
@@ -37,51 +38,84 @@ class Written:
     error: TunecliError | None = None
 
 
-def require_page_options(*, is_json: bool, is_page_shown: bool, is_watching: bool) -> None:
-    """Refuse options that exclude each other.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The options of `report` as the person gave them.
 
-    Raises:
-        UsageError: ``--json``, ``-o -`` and ``--watch`` were not given alone.
+    Attributes:
+        n_studies: the number of studies that are named.
+        out: ``-o``; None: not given.
+        is_stdout: whether ``-o`` is stdout.
+        is_json: ``--json``.
+        interval_s: ``--watch``, in seconds; None: not given.
+        next_path: ``--next``; None: not given.
     """
-    given = [
-        name
-        for name, is_given in (("--json", is_json), ("-o -", is_page_shown), ("--watch", is_watching))
-        if is_given
-    ]
-    if len(given) > 1:
-        raise UsageError(f"{given[0]} does not work with {given[1]}", hint="leave out one of them")
+
+    n_studies: int = 1
+    out: Path | None = None
+    is_stdout: bool = False
+    is_json: bool = False
+    interval_s: int | None = None
+    next_path: Path | None = None
+
+    def require_possible(self) -> None:
+        """Refuse options that exclude each other.
+
+        Raises:
+            UsageError: two of them do not work together.
+        """
+        is_page, is_watching = self.out is not None, self.interval_s is not None
+        is_next, are_several = self.next_path is not None, self.n_studies > 1
+        excluding = (
+            ("--json", self.is_json, "-o -", self.is_stdout),
+            ("--watch", is_watching, "--json", self.is_json),
+            ("--watch", is_watching, "-o -", self.is_stdout),
+            ("--next", is_next, "--watch", is_watching),
+            ("--next", is_next, "-o", is_page),
+            ("--next", is_next, "several studies", are_several),
+            ("--watch", is_watching, "several studies", are_several),
+        )
+        for one, is_one, other, is_other in excluding:
+            if is_one and is_other:
+                raise UsageError(f"{one} does not work with {other}", hint="leave out one of them")
 
 
-def page_view(found: Report) -> View:
-    """The page itself, for stdout."""
-    return View("report", {}, raw=page_of(found))
+def page_view(found: Sequence[Report]) -> View:
+    """The page itself, for stdout; of several studies, their comparison."""
+    return View("report", {}, raw=_page(found, None))
 
 
-def require_page_file(folder: RunFolder, out: Path | None) -> None:
-    """Check before the work that the page can be written to ``out``; None: into the run folder.
+def _page(found: Sequence[Report], refresh_s: int | None) -> str:
+    return page_of(found[0], refresh_s=refresh_s) if len(found) == 1 else comparison_page(found)
+
+
+def require_page_file(folder: RunFolder | None, out: Path | None) -> None:
+    """Check before the work that the page can be written to ``out``; None: into the run folder, if there is one.
 
     Raises:
         UsageError: ``out`` cannot be a page, or another kind of file is at the page's place in the run folder.
     """
     if out is not None:
         require_destination(out)
-    elif kind_of(folder.report_path) not in ("", FILE):
+    elif folder is not None and kind_of(folder.report_path) not in ("", FILE):
         raise UsageError(
             f"{folder.report_path} is {kind_of(folder.report_path)}, and the page would replace it",
             hint="name another file: -o FILE",
         )
 
 
-def write_page(found: Report, folder: RunFolder, out: Path | None, refresh_s: int | None = None) -> Written:
-    """Write the page of a report; the old page stays as it is if that fails.
+def write_page(
+    found: Sequence[Report], folder: RunFolder, out: Path | None, refresh_s: int | None = None
+) -> Written:
+    """Write the page of a study, or of several; the old page stays as it is if that fails.
 
     Args:
-        found: the report.
+        found: the reports.
         folder: the run folder.
         out: the file; None: ``report.html`` in the run folder, and a folder that cannot be written is no error.
         refresh_s: seconds after which the page reloads itself; None: it does not.
     """
-    page = page_of(found, refresh_s=refresh_s)
+    page = _page(found, refresh_s)
     try:
         return Written(_put(page, folder, out))
     except DiskFull as error:
@@ -105,7 +139,7 @@ def written_at_end(folder: RunFolder) -> Written:
     """Write the page of a sweep that has ended. Whatever goes wrong is a note: the sweep itself has succeeded."""
     try:
         require_page_file(folder, None)
-        return write_page(read_report(folder).report, folder, None)
+        return write_page([read_report(folder).report], folder, None)
     except Exception as error:
         why = error.message if isinstance(error, TunecliError) else f"{type(error).__name__}: {error}"
         how = f"tunecli report {quote(str(folder.path))}"
@@ -160,7 +194,7 @@ class Watcher:
                 time.sleep(max(self.interval_s, _READ_WAIT * (time.monotonic() - began_s)))
         except BaseException:  # a signal: the page must not reload itself for ever
             if self._reading is not None:
-                write_page(self._reading.report, self.folder, self.out)
+                write_page([self._reading.report], self.folder, self.out)
             raise
 
     def _read(self) -> Reading:
@@ -179,7 +213,7 @@ class Watcher:
         return reading
 
     def _write(self, found: Report, refresh_s: int | None) -> str:
-        written = write_page(found, self.folder, self.out, refresh_s)
+        written = write_page([found], self.folder, self.out, refresh_s)
         if written.note:
             raise written.error or UsageError(written.note, hint="name another file: -o FILE")
         return written.place

@@ -161,6 +161,15 @@ PageFile = Annotated[
         help="Write the page here; `-` is stdout [default: RUN/report.html].",
     ),
 ]
+NextFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--next",
+        metavar="FILE",
+        parser=file_name,
+        help="Write the file of the next study, with a reason for each change, and no page.",
+    ),
+]
 Watch = Annotated[
     int | None,
     typer.Option(
