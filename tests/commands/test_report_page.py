@@ -394,3 +394,46 @@ def test_a_signal_ends_a_watch_and_the_page_no_longer_reloads_itself(tmp_path):
     page = folder.report_path.read_text(encoding="utf-8")
     assert '<meta http-equiv="refresh"' not in page
     assert "running" in page
+
+
+# Several studies, and the next one
+
+
+@pytest.fixture
+def two(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    recorded_study(tmp_path / "one", SCORES)
+    recorded_study(tmp_path / "other", [0.0625, 0.5], STUDY.replace("study: written", "study: second"))
+
+
+def test_several_studies_are_compared_as_text_and_on_one_page(two, tmp_path, run):
+    code, out, _ = run("report", "one/run", "other/run", "-o", "both.html")
+    assert code == 0
+    assert out.startswith("loss, lower is better\nrank  study")
+    page = (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "second" in page
+    assert "0.0625" in page
+    assert run("report", "one/run", "other/run", "-o", "-")[1] == page
+    assert run("report", "one/run", "other/run")[0] == 0
+    assert not list(tmp_path.glob("*/run/report.html"))
+
+
+@pytest.mark.parametrize(
+    "words", [("--watch",), ("--next", "next.yaml"), ("one/run",)], ids=["watch", "next", "twice"]
+)
+def test_options_for_one_study_are_refused_with_several(two, run, words):
+    code, out, err = run("report", "one/run", "other/run", *words)
+    assert (code, out) == (2, "")
+    assert "error" in err
+
+
+def test_next_writes_the_file_of_the_next_study_and_no_page(tmp_path, run):
+    folder = recorded_study(tmp_path, [n / 30 for n in range(25)])
+    code, out, err = run("report", "run", "--next", "next.yaml")
+    assert (code, out) == (0, ""), err
+    assert "wrote next.yaml: study written-2" in err
+    assert "study: written-2" in (tmp_path / "next.yaml").read_text()
+    assert not folder.report_path.exists()
+    assert run("report", "run", "--next", "next.yaml")[0] == 2
