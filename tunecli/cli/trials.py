@@ -13,6 +13,8 @@ from tunecli.console.options import (
     Candidates,
     CandidateTrials,
     ConfigFile,
+    ConfirmedRun,
+    ConfirmedTrial,
     Cost,
     Device,
     Exact,
@@ -28,6 +30,7 @@ from tunecli.console.options import (
     WeightsFile,
     overrides_of,
 )
+from tunecli.errors import UsageError
 
 
 @verb(short_help="Write a trial as a runnable YAML file.")
@@ -37,6 +40,7 @@ def export(
     out: ExportFile = None,
     weights: WeightsFile = None,
     is_tested: Tested = False,
+    is_confirmed: ConfirmedTrial = False,
     is_json: Json = False,
 ) -> None:
     """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs."""
@@ -45,7 +49,8 @@ def export(
     from tunecli.store.folder import RunFolder
 
     folder, out_path = RunFolder.find(run), None if out == STDOUT else out
-    Console(is_json=is_json).show(export_view(folder, trial, out_path, weights, open_test=is_tested))
+    view = export_view(folder, trial, out_path, weights, open_test=is_tested, is_confirmed=is_confirmed)
+    Console(is_json=is_json).show(view)
 
 
 @verb(short_help="Re-run trials and compare their scores.")
@@ -58,6 +63,7 @@ def verify(
         str | None, typer.Option("--device", metavar="NAME", help="Device to use [default: as recorded].")
     ] = None,
     is_exact: Exact = False,
+    is_confirmed: ConfirmedRun = False,
     is_json: Json = False,
 ) -> None:
     """Run recorded trials again and compare their scores. The exit code is 3 if a score is not reproduced."""
@@ -65,9 +71,20 @@ def verify(
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
 
-    console = Console(is_json=is_json)
+    console, folder = Console(is_json=is_json), RunFolder.find(run)
+    if is_confirmed:
+        if trial is not None or is_all or sample is not None:
+            raise UsageError(
+                "--confirmed selects the run itself", hint="leave out --trial, --all and --sample"
+            )
+        from tunecli.commands.verify_confirmed import verify_confirmed
+
+        verification = verify_confirmed(folder, device, is_exact=is_exact)
+        console.show(verify_view(verification))
+        require_reproduced(verification)
+        return
     verification = verify(
-        RunFolder.find(run),
+        folder,
         number=trial,
         is_all=is_all,
         n_sampled=sample,

@@ -19,6 +19,7 @@ from tunecli.engine import engine_named, name_for_one, needs_torch
 from tunecli.engine.protocol import EngineOptions, run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.registry.engines import LOCAL, engine_info
+from tunecli.results.confirmed import Confirmed
 from tunecli.results.ranking import best
 from tunecli.results.view import View
 from tunecli.store.destination import (
@@ -29,6 +30,8 @@ from tunecli.store.destination import (
     write_where_asked,
 )
 from tunecli.store.folder import RunFolder
+from tunecli.study.record.confirmation import confirmed_of_study
+from tunecli.study.record.confirmed_files import shown_interval
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.publish import document
 from tunecli.study.runner.jobs import job_for, repeated
@@ -43,7 +46,8 @@ class Exported:
         text: the trial as a complete YAML file.
         tested: its metrics on the test part of the data; empty: they were not requested.
         weights_place: the file with its weights, in words; empty: no weights were written.
-        note: how a training with the file differs from the recorded one; empty: it does not.
+        note: how a training with the file differs from the recorded one, and which other trial was confirmed; a line
+            each, or empty.
     """
 
     text: str
@@ -53,7 +57,12 @@ class Exported:
 
 
 def export(
-    folder: RunFolder, number: int | None, weights_path: Path | None, *, open_test: bool = False
+    folder: RunFolder,
+    number: int | None,
+    weights_path: Path | None,
+    *,
+    open_test: bool = False,
+    is_confirmed: bool = False,
 ) -> Exported:
     """Export a trial, and write its weights to ``weights_path``.
 
@@ -62,15 +71,20 @@ def export(
         number: the trial's number; None: the best trial.
         weights_path: the file for the weights; None: no weights.
         open_test: train the trial again, to the recorded score, and measure it on ``data.test``.
+        is_confirmed: take the trial that the last confirmation quotes, in place of ``number``.
 
     Raises:
         NoTrialSucceeded: ``number`` is None and no trial has a score.
         UsageError: there is no such trial, it has no weights, or the study has no ``data.test``.
     """
+    if is_confirmed and number is not None:
+        raise UsageError("--confirmed and --trial exclude each other", hint="use one of them")
     if weights_path is not None:
         require_destination(weights_path)
     with open_to_read(folder) as study:
-        trials = study.log.trials()
+        trials, confirmed = study.log.trials(), confirmed_of_study(study)
+        if is_confirmed:
+            number = _quoted(study, confirmed)
         trial = best(trials, study.spec.objective) if number is None else study.log.trial(number)
         if trial is None:
             raise NoTrialSucceeded(
@@ -78,7 +92,8 @@ def export(
             )
         place = _export_weights(study, trial, weights_path) if weights_path is not None else ""
         tested = _tested(study, trial) if open_test else {}
-        return Exported(document(study, trial, tested), tested, place, _note(study, trial))
+        notes = (_note(study, trial), _confirmed_note(study, trial, confirmed))
+        return Exported(document(study, trial, tested), tested, place, "\n".join(filter(None, notes)))
 
 
 def export_view(
@@ -88,11 +103,12 @@ def export_view(
     weights_path: Path | None,
     *,
     open_test: bool = False,
+    is_confirmed: bool = False,
 ) -> View:
     """Export a trial as `export` does, and write the file.
 
     Args:
-        folder, number, weights_path, open_test: as for `export`.
+        folder, number, weights_path, open_test, is_confirmed: as for `export`.
         out_path: the file to write; None: the view holds the text.
 
     Raises:
@@ -102,7 +118,7 @@ def export_view(
         raise UsageError("-o and --weights name the same file", hint="name two files")
     if out_path is not None:
         require_destination(out_path)
-    exported = export(folder, number, weights_path, open_test=open_test)
+    exported = export(folder, number, weights_path, open_test=open_test, is_confirmed=is_confirmed)
     messages = [f"{name} {value:.6g}" for name, value in exported.tested.items()]
     if out_path is not None:
         place = write_where_asked(out_path, exported.text)
@@ -110,7 +126,7 @@ def export_view(
         messages.append(f"wrote {place}{how}")
     if weights_path is not None:
         messages.append(f"wrote {exported.weights_place}")
-    messages += filter(None, [exported.note])
+    messages += exported.note.splitlines()
     data = {
         "config": exported.text,
         "out": out_path and str(out_path),
@@ -119,6 +135,25 @@ def export_view(
     }
     raw = exported.text if out_path is None else ""
     return View("export", data, raw=raw, messages=tuple(messages))
+
+
+def _quoted(study: Study, confirmed: Confirmed | None) -> int:
+    if confirmed is None or confirmed.quote is None:
+        raise UsageError(
+            "no trial of this study is confirmed", hint=f"tunecli confirm {quote(str(study.folder.path))}"
+        )
+    return confirmed.quote.number
+
+
+def _confirmed_note(study: Study, trial: Trial, confirmed: Confirmed | None) -> str:
+    """A note that another trial was confirmed."""
+    if confirmed is None or confirmed.quote is None or confirmed.quote.number == trial.number:
+        return ""
+    found, metric = confirmed.quote, study.spec.objective.metric
+    score = "" if found.score is None else f" ({metric} {shown_interval(found.score)})"
+    return (
+        f"note: trial {found.number} was confirmed{score}, and this is trial {trial.number}; see --confirmed"
+    )
 
 
 def _note(study: Study, trial: Trial) -> str:

@@ -26,6 +26,7 @@ from tunecli.results.columns import (
     predicted_best,
     predicted_columns,
     select,
+    with_confirmed,
     with_predictions,
 )
 from tunecli.results.failures import failure_line
@@ -44,6 +45,7 @@ from tunecli.search.prediction import predict_trials
 from tunecli.search.samplers.bayes import n_initial
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
+from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import Overview, overview
@@ -200,9 +202,13 @@ def results(
         notes = tuple(mixtures(study.log, trials))
         study_overview = overview(study, trials)
         space, seed = study.spec.space, study.spec.settings.seed
+        confirmed = confirmed_of_study(study)
     whole = Results(study_overview, study_overview.table, study_overview.front_summary, notes=notes)
+    if confirmed is not None and confirmed.intervals:
+        whole = replace(whole, table=with_confirmed(whole.table, objective.metric, confirmed.intervals))
     if is_predicted:
-        whole = _with_predictions(whole, trials, objective, space, seed)
+        noise = (confirmed and confirmed.seed_deviation) or 0.0
+        whole = _with_predictions(whole, trials, objective, space, seed, noise)
     return _selected(whole, trials, selection or Selection(n_shown))
 
 
@@ -242,14 +248,19 @@ def _failures(trials: Iterable[Trial]) -> dict[int, Failure]:
 
 
 def _with_predictions(
-    whole: Results, trials: Sequence[Trial], objective: Objective, space: Space, seed: int
+    whole: Results,
+    trials: Sequence[Trial],
+    objective: Objective,
+    space: Space,
+    seed: int,
+    noise_floor: float = 0.0,
 ) -> Results:
     """Add the columns of predictions, and the trial with the best prediction."""
     whole = replace(whole, is_predicted=True)
     history = History(trials, objective).up_to(len(trials))
     predictions = {
         number: Prediction(objective.sign * forecast.loss, forecast.deviation)
-        for number, forecast in predict_trials(space, history, seed).items()
+        for number, forecast in predict_trials(space, history, seed, noise_floor).items()
     }
     if not predictions:
         why_none = f"no predictions: the model needs {n_initial(space)} complete trials with different scores"

@@ -128,12 +128,12 @@ def verify(
             progress(verified[-1])
             continue
         again = _again(study, trial, run, devices[trial.number], ended_by)
-        comparison = compare(run, again, uncounted=_clock_metrics(study, run.outcome))
+        comparison = compare(run, again, uncounted=clock_metrics(study, run.outcome))
         if ended_by is not None and not comparison.reason:
             why = f"run again up to epoch {run.epochs[-1].epoch}, after which it was ended: {ended_by.cause}"
             comparison = replace(comparison, reason=why)
         is_same = comparison.verdict in (Verdict.IDENTICAL, Verdict.FAILED_AGAIN)
-        causes = () if is_same else _causes(study, facts, trial, run.outcome, again.outcome)
+        causes = () if is_same else causes_of(study, facts, run.outcome, again.outcome)
         if not is_same and ended_by is not None:
             causes = (
                 "time limit: values that the trial reported after its last epoch are not repeated",
@@ -157,7 +157,7 @@ def require_reproduced(verification: Verification) -> None:
         raise NotReproduced(f"{n_failed} of {n} not reproduced: trial {numbers}")
 
 
-def _clock_metrics(study: Study, outcome: Outcome) -> set[str]:
+def clock_metrics(study: Study, outcome: Outcome) -> set[str]:
     """The metrics of a trial that a clock measures, ``score`` included if the objective is one."""
     names = {name for name in outcome.metrics if is_clock(name)}
     return names | ({"score"} if is_clock(study.spec.objective.metric) else set())
@@ -209,17 +209,32 @@ def _again(
         job = repeated(job, ended_by, recorded.epochs)
     except DanglingReferenceError as error:  # the trial failed before it became a job
         return RunRecord([], Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, error.message)))
-    job = replace(job, execution=replace(job.execution, is_isolated=True))
     failure = recorded.outcome.failure
     crashed_worker = failure is not None and failure.kind in (FailureKind.CRASH, FailureKind.LOST)
     n_epochs = len(recorded.epochs) if recorded.outcome.state.shown is State.PRUNED else None
-    name = LOCAL if crashed_worker else name_for_one(job, LOCAL)
+    return run_again(study, job, n_epochs, has_own_process=crashed_worker)
+
+
+def run_again(
+    study: Study, job: Job, n_epochs: int | None = None, *, has_own_process: bool = False
+) -> RunRecord:
+    """Run a job on an engine of its own.
+
+    Args:
+        study: the study of its trial.
+        job: the job.
+        n_epochs: the number of epochs after which it is cut off; None: run it to its end.
+        has_own_process: run it in a new process even if it is not the user's own code.
+    """
+    job = replace(job, execution=replace(job.execution, is_isolated=True))
+    name = LOCAL if has_own_process else name_for_one(job, LOCAL)
     engine = engine_named(
         name,
         EngineOptions(
             n_workers=1,
             threads=job.execution.threads,
-            needs_torch=not engine_info(name).runs_in_this_process and needs_torch(study.spec, device),
+            needs_torch=not engine_info(name).runs_in_this_process
+            and needs_torch(study.spec, job.execution.device),
         ),
     )
     return _course(engine, job, n_epochs)
@@ -241,9 +256,7 @@ def _course(engine: Engine, job: Job, n_epochs: int | None) -> RunRecord:
     return RunRecord(epochs, Outcome(State.PRUNED, epochs=epochs[-1].epoch, device=device))
 
 
-def _causes(
-    study: Study, facts: Mapping[str, Any], trial: Trial, recorded: Outcome, again: Outcome
-) -> tuple[str, ...]:
+def causes_of(study: Study, facts: Mapping[str, Any], recorded: Outcome, again: Outcome) -> tuple[str, ...]:
     """Differences in device, versions, code and data since the study began, one sentence each."""
     then, now = facts.get("versions", {}), versions(plug_ins_of(study.spec))
     causes = []

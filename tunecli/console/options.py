@@ -223,6 +223,12 @@ Splits = Annotated[bool, typer.Option("--splits", help="Give each repeat a split
 OpenTest = Annotated[
     bool, typer.Option("--test", help="Measure on `data.test` although an earlier confirmation did.")
 ]
+ConfirmedTrial = Annotated[
+    bool, typer.Option("--confirmed", help="Use the trial that `confirm` quotes, not the best score.")
+]
+ConfirmedRun = Annotated[
+    bool, typer.Option("--confirmed", help="Verify a fresh run of the trial that `confirm` quotes.")
+]
 Cost = Annotated[bool, typer.Option("--dry-run", help="Show the cost; train nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")]
 CurveMetric = Annotated[

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunecli.errors import UsageError
+from tunecli.results.confirmed import Interval
 from tunecli.results.table import Cell, Table
 
 _SAY_NOTHING_ALONE = {"length", "choice", "name", "from", "to", "of", "at", "by", "every"}
@@ -152,6 +153,29 @@ def with_predictions(table: Table, metric: str, predictions: Mapping[int, Predic
     ours = predicted_columns(table.columns)
     rows = ((*row[:place], *_cells(predictions, row[number_at]), *row[place:]) for row in table.rows)
     return Table((*table.columns[:place], *ours, *table.columns[place:]), tuple(rows))
+
+
+def with_confirmed(table: Table, metric: str, intervals: Mapping[int, Interval]) -> Table:
+    """The table with the columns `confirmed` and `±` after the metric's; a trial without fresh runs has None.
+
+    Args:
+        table: ranked; its columns are those of `results_table`.
+        metric: the name of the score's column.
+        intervals: the mean of each trial's fresh runs, by trial number.
+    """
+    place, number_at = table.columns.index(metric) + 1, table.columns.index("trial")
+    mean, width = "confirmed", "±"
+    while {mean, width} & set(table.columns):
+        mean, width = f"{mean}_", f"{width}_"
+
+    def cells(number: Cell) -> tuple[Cell, Cell]:
+        interval = intervals.get(number) if isinstance(number, int) else None
+        if interval is None:
+            return None, None
+        return interval.mean, max(interval.high - interval.mean, interval.mean - interval.low)
+
+    rows = ((*row[:place], *cells(row[number_at]), *row[place:]) for row in table.rows)
+    return Table((*table.columns[:place], mean, width, *table.columns[place:]), tuple(rows))
 
 
 def predicted_columns(columns: tuple[str, ...]) -> tuple[str, str]:

@@ -110,6 +110,14 @@ class Confirmed:
     n_missing: int = 0
 
     @property
+    def intervals(self) -> dict[int, Interval]:
+        """The confirmed score of each trial, by number: that of the quote, else of the candidate's fresh runs."""
+        known = {one.number: one.fresh for one in self.candidates if one.fresh is not None}
+        if self.quote is not None and self.quote.score is not None:
+            known[self.quote.number] = self.quote.score
+        return known
+
+    @property
     def in_set(self) -> tuple[Candidate, ...]:
         """The candidates that cannot be told apart from the best."""
         return tuple(candidate for candidate in self.candidates if candidate.is_in_set)

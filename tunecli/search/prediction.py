@@ -23,6 +23,7 @@ from tunecli.search.bo.acquisition_optimizer import (
     ranked_candidates,
 )
 from tunecli.search.bo.encoding import Floats, features, units_of_points
+from tunecli.search.bo.gaussian_process import GaussianProcess
 from tunecli.search.bo.outcome_transforms import Warping
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES
@@ -34,6 +35,7 @@ _N_NODES = 64
 _TAIL_DEVIATIONS = 6.0  # below a mean; the probability beyond is negligible
 _N_CANDIDATES = 64  # whose improvement is integrated
 _BATCH_SIZE = 4096  # trials
+_SLOPE_STEP = 0.05  # in warped losses, whose deviation is 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ class Prediction:
     deviation: float
 
 
-def predict_trials(space: Space, history: Sequence[Observation], seed: int) -> Mapping[int, Prediction]:
+def predict_trials(
+    space: Space, history: Sequence[Observation], seed: int, noise_floor: float = 0.0
+) -> Mapping[int, Prediction]:
     """Return the Gaussian process's prediction of each complete trial, by number.
 
     The process is fitted to the complete trials, of a long record to a training subset. Trials whose losses were
@@ -60,6 +64,8 @@ def predict_trials(space: Space, history: Sequence[Observation], seed: int) -> M
         space: the space of the trials.
         history: every trial, by number.
         seed: the study's seed.
+        noise_floor: the least deviation of one loss by noise that the process assumes, as measured by fresh runs of a
+            few trials, in the unit of the loss; 0: the process estimates the noise alone.
     """
     complete = [o for o in history if o.state is State.COMPLETE and finite_loss(o) is not None]
     if len(complete) < n_initial(space) or not can_fit(space, complete):
@@ -68,10 +74,14 @@ def predict_trials(space: Space, history: Sequence[Observation], seed: int) -> M
     with deterministic_blas():
         data = trial_data(space, complete)
         posterior = fit_posterior(data, SURROGATES["gp"].default, partial(generator_for, seed, len(history)))
+        surrogate = posterior.surrogate
+        noise = _warped_noise(data.warping, noise_floor)
+        if noise > 0 and isinstance(surrogate, GaussianProcess):
+            surrogate = surrogate.with_noise_of(noise)
         for first in range(0, len(complete), _BATCH_SIZE):
             batch = complete[first : first + _BATCH_SIZE]
             units_ND = units_of_points(space, (o.parameters for o in batch))
-            mean_SN, deviation_SN = posterior.surrogate.predict(features(data.encoding, units_ND))
+            mean_SN, deviation_SN = surrogate.predict(features(data.encoding, units_ND))
             # The mixture is approximated by one normal with its mean and variance.
             mean_N = mean_SN.mean(axis=0)
             deviation_N = np.sqrt(np.square(deviation_SN).mean(axis=0) + mean_SN.var(axis=0))
@@ -83,6 +93,16 @@ def predict_trials(space: Space, history: Sequence[Observation], seed: int) -> M
                 if trial.loss is not None and trial.loss <= data.warping.outlier_cap:
                     predictions[trial.number] = Prediction(loss, half)
     return predictions
+
+
+def _warped_noise(warping: Warping, noise: float) -> float:
+    """Return a deviation of the losses as one of the warped losses, by the median slope in their better half."""
+    better_N = warping.values_N[warping.values_N <= np.median(warping.values_N)]
+    slopes_N = (warping.losses(better_N + _SLOPE_STEP) - warping.losses(better_N - _SLOPE_STEP)) / (
+        2 * _SLOPE_STEP
+    )
+    slope = float(np.median(slopes_N))
+    return noise / slope if slope > 0 else 0.0
 
 
 def expected_improvement(

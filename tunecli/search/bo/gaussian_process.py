@@ -115,6 +115,12 @@ class GaussianProcess:
         noise_S: Floats = np.exp(0.5 * self.kernels_SH[:, _NOISE])
         return noise_S
 
+    def with_noise_of(self, noise: float) -> GaussianProcess:
+        """Return the process with the same kernels and a noise of at least ``noise``, a standard deviation above 0."""
+        kernels_SH = self.kernels_SH.copy()
+        kernels_SH[:, _NOISE] = np.maximum(kernels_SH[:, _NOISE], 2 * math.log(noise))
+        return _condition(kernels_SH, self.groups_F, self.rows_NF, self.values_SN)
+
     def _covariances(self, rows_MF: Floats) -> Iterator[tuple[slice, int, Floats]]:
         """Yield parts of the rows with each kernel's index and covariances with the observations, (M, N)."""
         n_columns = len(self.rows_NF) * (self.kernels_SH.shape[1] - _N_SHARED)
