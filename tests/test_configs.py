@@ -112,6 +112,7 @@ def test_a_user_function_is_tuned(tmp_path):
         ("goals", "--methods bayes --seeds 1 --budget 6", "bayes"),
         ("loop", "--runs 1", "chains / loop"),
         ("overhead", "--trials 3 --runs 1", "median wall / training"),
+        ("page", "--trials 20 --repeats 1", "first paint"),
         ("peers", "--works mlp64 --trials 2 --runs 1 --methods tunecli", "mlp64: 2 trials"),
         ("recording", "--trials 4 --runs 1", "fuse: auto"),
         ("scale", "--trials 50 --runs 1", "50"),

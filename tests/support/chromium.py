@@ -88,7 +88,7 @@ class Chromium:
             self._session = ""
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network", "Accessibility"):
+        for domain in ("Page", "Runtime", "Log", "Network", "Performance"):
             self.send(f"{domain}.enable")
         self.send("Emulation.setScriptExecutionDisabled", value=not script)
         self.send(
@@ -108,6 +108,28 @@ class Chromium:
         self._events = []
         self.send("Page.navigate", url=address)
         self.wait_for("Page.loadEventFired")
+
+    def hide(self) -> str:
+        """Puts another page before this one, and returns its name for `show`."""
+        other = self.send("Target.createTarget", url="about:blank", background=False)["targetId"]
+        self.send("Target.activateTarget", targetId=other)
+        return str(other)
+
+    def show(self, other: str) -> None:
+        """Closes the page that `hide` put before this one."""
+        self.send("Target.closeTarget", targetId=other)
+
+    def pass_time(self, seconds: float) -> bool:
+        """Lets the page's timers run as if ``seconds`` passed, and returns whether the page began to load anew."""
+        self._events = []
+        self.send("Emulation.setVirtualTimePolicy", policy="advance", budget=1000 * seconds)
+        self.wait_for("Emulation.virtualTimeBudgetExpired")
+        return any(event["method"] == "Page.frameStartedNavigating" for event in self._events)
+
+    def cost_ms(self) -> float:
+        """Processor time of the page's process so far, in ms; its clock has steps of 10 ms."""
+        told = {entry["name"]: entry["value"] for entry in self.send("Performance.getMetrics")["metrics"]}
+        return 1000 * float(told["ProcessTime"])
 
     def run(self, expression: str) -> Any:
         """The value of a JavaScript expression, a promise included.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -67,8 +68,9 @@ def sweep_report(n_trials: int, seed: int = 0, **facts: Any) -> Report:
     study = StudyFacts(
         "digits-mlp", "runs/digits-mlp", "study: digits-mlp\n", "bayes", 7, n_trials, n_valid=359
     )
+    counts = Counter(trial.state.shown for trial in trials)
     return Report(
-        replace(study, **facts),
+        replace(study, counts=counts, **facts),
         ACCURACY,
         ranked,
         AXES,
@@ -135,7 +137,7 @@ def _trial(
     epochs = 6 if state is State.PRUNED else 20
     score -= 0.1 if state is State.PRUNED else 0.0
     outcome = Outcome(
-        state, round(score * 359) / 359, {}, epochs, epochs - 1, 0.1 * epochs + number % 7, "cpu"
+        state, min(1.0, round(score * 359) / 359), {}, epochs, epochs - 1, 0.1 * epochs + number % 7, "cpu"
     )
     return Trial(number, point, 2**52 + number, state, outcome)
 

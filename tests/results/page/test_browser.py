@@ -327,6 +327,27 @@ def test_a_page_that_is_read_again_keeps_filter_order_panel_focus_and_place(brow
     assert browser.run(f"{FILTER}.value") == ""
 
 
+@pytest.mark.parametrize("is_hidden", [False, True], ids=["seen", "hidden"])
+def test_a_live_page_is_read_again_while_it_is_seen(browser, tmp_path, is_hidden):
+    browser.goto(written(sweep_report(20), tmp_path / "live.html", refresh_s=60))
+    other = browser.hide() if is_hidden else ""
+    assert browser.run("document.hidden") is is_hidden
+    assert browser.pass_time(200) is not is_hidden
+    if other:
+        browser.show(other)
+
+
+def test_a_hidden_live_page_is_read_again_when_it_is_seen(browser, tmp_path):
+    browser.goto(written(sweep_report(20), tmp_path / "live.html", refresh_s=3600))
+    filtered(browser, "sgd")
+    begun = browser.run("performance.timeOrigin")
+    browser.show(browser.hide())
+    browser.wait_for("Page.frameStartedNavigating")
+    browser.wait_for("Page.loadEventFired")
+    assert browser.run("performance.timeOrigin") > begun
+    assert browser.run(f"{FILTER}.value") == "sgd"
+
+
 @pytest.mark.parametrize("is_dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("has_script", [True, False], ids=["script", "no script"])
 def test_no_rule_of_accessibility_is_broken(browser, report, tmp_path, is_dark, has_script):

@@ -79,6 +79,7 @@ def _parallel(report: Report) -> str:
         '<p class="no-script dim">The parallel coordinates, the filter and sorting need a script, '
         "which this viewer does not run. The table below is complete without it.</p>"
         '<figure id="parallel" class="script" hidden><figcaption class="dim">One line a trial. '
+        "Blue lines are the best third of the ranked trials, the thick line is the best. "
         "Drag along an axis to keep the trials that cross it there; click the axis to release it."
         f'{limit}<span id="lines-note"></span></figcaption>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates">'
@@ -148,10 +149,10 @@ def _note(report: Report, n_rows: int, n_names: int) -> str:
     if n_rows < total:
         parts.append(
             f'<span class="no-script">The table has {n_rows:,} of {total:,} trials: the best {n_rows // 2:,}, and '
-            f"{n_rows - n_rows // 2:,} spread over the others.</span>"
+            f"{n_rows - n_rows // 2:,} spread over the others. <code>tunecli results</code> shows all.</span>"
         )
     if n_names < paths:
-        parts.append(f"The table has {n_names:,} of {paths:,} parameters; a trial's panel has more.")
-    if parts:
-        parts.append("<code>tunecli results</code> shows all.")
+        parts.append(
+            f"The table has {n_names:,} of {paths:,} parameters. <code>tunecli results</code> shows all."
+        )
     return " ".join(parts)

@@ -1,5 +1,5 @@
 // Parallel coordinates: a line a trial on one canvas, the marked line and the brushes on another above it.
-const canvas = $("lines"), over = $("marked"), TOP = 46, HEIGHT = 330, BASE = HEIGHT - 50, LANE = HEIGHT - 14, MOST = 2000;
+const canvas = $("lines"), over = $("marked"), TOP = 46, HEIGHT = 330, BASE = HEIGHT - 50, LANE = HEIGHT - 14, MOST = 800;
 const lines = D.lines.map((place) => axes[place]), scoreAxis = { low: D.scale[0], high: D.scale[1], label: score.name };
 const drawnAxes = [...lines, scoreAxis];
 const slotOf = (axis, x, t) => (x + 0.5 + ((t * 0.618) % 1 - 0.5) * 0.5) / axis.options.length; // trials side by side
@@ -28,10 +28,10 @@ function draw() {
   const pen = penOn(canvas), all = Array.from(number, (_, i) => i).filter((i) => shown[i]), nBest = MOST / 2;
   drawn = all.length <= MOST ? all
     : [...all.slice(0, nBest), ...all.slice(nBest).filter((_, k, rest) => k * nBest % rest.length < nBest)];
-  const groups = Array.from({ length: 10 }, () => []), faint = Math.max(0.3, Math.min(1, 200 / (drawn.length || 1)));
+  const groups = Array.from({ length: 10 }, () => []), faint = Math.max(0.35, Math.min(1, 200 / (drawn.length || 1)));
   for (const i of drawn) groups[rank[i] ? 1 + Math.floor(8.999 * (1 - (rank[i] - 1) / Math.max(1, D.ranked - 1))) : 0].push(i);
   groups.forEach((group, k) => stroke(pen, group, { // the best lines are drawn last
-    strokeStyle: color(k < 5 ? "--dim" : "--accent"), lineWidth: drawn.length > 400 ? 0.7 : 1.2, globalAlpha: (0.2 + 0.085 * k) * faint,
+    strokeStyle: color(k < 7 ? "--dim" : "--accent"), lineWidth: drawn.length > 400 ? 0.7 : 1.2, globalAlpha: (0.2 + 0.085 * k) * faint,
   }));
   if (rank[0] === 1 && shown[0]) stroke(pen, [0], { strokeStyle: color("--best"), lineWidth: 2.4, globalAlpha: 1 });
   drawnAxes.forEach((axis, k) => drawAxis(pen, axis, k));
