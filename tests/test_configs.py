@@ -111,6 +111,7 @@ def test_a_user_function_is_tuned(tmp_path):
         ("fused", "--only mlp64 --widths 2 --runs 1", "as one"),
         ("goals", "--methods bayes --seeds 1 --budget 6", "bayes"),
         ("loop", "--runs 1", "chains / loop"),
+        ("next_config", "--worlds bowl --studies 1 --pairs 1 --trials 20", "mean gain / noise"),
         ("overhead", "--trials 3 --runs 1", "median wall / training"),
         ("page", "--trials 20 --repeats 1", "first paint"),
         ("peers", "--works mlp64 --trials 2 --runs 1 --methods tunecli", "mlp64: 2 trials"),

@@ -27,7 +27,7 @@ from tunecli.config.axes import distinct_names
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.domains import Categorical, value_of_unit
 from tunecli.config.grammar import parse
-from tunecli.config.reader import MapNode, read
+from tunecli.config.reader import MapNode, plain_of, read
 from tunecli.config.space import Parameter, Space, point_of_units, values_by_key
 from tunecli.effects import Reliability
 from tunecli.errors import ConfigError
@@ -172,11 +172,12 @@ def tally_of(world: World, history: Sequence[Observation], seed: int) -> Tally:
 # Whether the next study is as good.
 
 
-def rerun(world: World, space: Space, n_trials: int, seed: int) -> float:
-    """The true loss of the trial of a study that looks best."""
+def rerun(world: World, text: str, n_trials: int, seed: int) -> float:
+    """The true loss of the trial that looks best, of a study by its file."""
+    space, sampler = space_of_study(text), plain_of(read(text.encode(), "world.yaml"))["search"]["sampler"]
     history: list[Observation] = []
     for number in range(n_trials):
-        point = suggest("bayes", space, history, number, seed)
+        point = suggest(sampler, space, history, number, seed)
         if point is None:
             break
         history.append(world.observation(number, whole(world, point, space), seed))
@@ -203,8 +204,8 @@ def pair(kind: str, n_trials: int, seed: int) -> tuple[float, float, float, Next
     world = WORLDS[kind](seed)
     history = world.sweep("bayes", n_trials, seed)
     written, _ = next_of(world, history, seed)
-    new = rerun(world, space_of_study(written.text), n_trials, seed + 1)
-    return new, rerun(world, world.space, n_trials, seed + 1), world.noise, written
+    new = rerun(world, written.text, n_trials, seed + 1)
+    return new, rerun(world, study_of(world)[0], n_trials, seed + 1), world.noise, written
 
 
 def main() -> None:

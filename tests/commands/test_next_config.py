@@ -1,11 +1,13 @@
 """`report --next` writes the file of the next study, and never over another file."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from tests.study.sweeps import run_whole
 from tests.support.reports import make_effect, make_effects
+from tests.verbs import called
 from tunecli.commands import next_config as module
 from tunecli.commands.next_config import next_config, next_config_view
 from tunecli.commands.next_text import next_name, next_text
@@ -77,6 +79,44 @@ def test_an_existing_file_is_never_overwritten(small, tmp_path):
     assert path.read_text() == "mine"
     with pytest.raises(UsageError):
         next_config(run, found, tmp_path / "none" / "next.yaml")
+
+
+def test_the_verb_writes_the_file_and_says_how_to_go_on(small, tmp_path, capsys, monkeypatch):
+    path = tmp_path / "next.yaml"
+    words = ("report", small[1].path, "--next", path)
+    code, out, err = called(*words, capture=capsys, monkeypatch=monkeypatch)
+    assert (code, out) == (0, "")
+    assert f"wrote {path}: study small-2" in err
+    code, _, err = called(*words, capture=capsys, monkeypatch=monkeypatch)
+    assert code == 2
+    assert "exists already" in err
+    other = tmp_path / "other.yaml"
+    code, out, _ = called(*words[:3], other, "--json", capture=capsys, monkeypatch=monkeypatch)
+    assert json.loads(out)["n_carried"] == 5
+    assert other.read_text() == path.read_text()
+
+
+def test_next_excludes_the_page_and_the_watch(small, tmp_path, capsys, monkeypatch):
+    for option in (("-o", tmp_path / "page.html"), ("--watch", "5")):
+        words = ("report", small[1].path, "--next", tmp_path / "next.yaml", *option)
+        code, _, err = called(*words, capture=capsys, monkeypatch=monkeypatch)
+        assert code == 2
+        assert f"--next does not work with {option[0]}" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_without_a_complete_trial_ends_with_code_3(tmp_path, capsys, monkeypatch):
+    (tmp_path / "own.py").write_text("def train(params, trial):\n    raise RuntimeError('no')\n")
+    text = "study: bad\nobjective: {metric: loss, direction: minimize}\ntrial: {python: 'own:train', params: {x: {uniform: [0, 1]}}}\n"
+    (tmp_path / "bad.yaml").write_text(
+        text + "search: {trials: 1, sampler: random}\nrun: {engine: inline, workers: 1}\n"
+    )
+    run_whole(tmp_path / "bad.yaml", tmp_path / "run")
+    words = ("report", tmp_path / "run", "--next", tmp_path / "next.yaml")
+    code, _, err = called(*words, capture=capsys, monkeypatch=monkeypatch)
+    assert code == 3
+    assert "no trial of" in err
+    assert not (tmp_path / "next.yaml").exists()
 
 
 def test_the_view_says_how_to_go_on(small, tmp_path):

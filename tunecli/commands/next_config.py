@@ -10,7 +10,7 @@ from tunecli.commands.next_text import next_text
 from tunecli.config.comparison import kept_overrides
 from tunecli.config.load import parse_study
 from tunecli.config.reader import read
-from tunecli.errors import ConfigError, UsageError
+from tunecli.errors import ConfigError, NoTrialSucceeded, UsageError
 from tunecli.results.advice.rules import every_finding
 from tunecli.results.next_space import Change, next_changes
 from tunecli.results.report import Report
@@ -49,25 +49,29 @@ class NextConfig:
     n_ended: int
 
 
-def next_config(folder: RunFolder, report: Report, path: Path) -> NextConfig:
+def next_config(folder: RunFolder, found: Report, path: Path) -> NextConfig:
     """Write the file of the next study.
 
     Args:
         folder: the run folder.
-        report: of its study.
+        found: the report of its study.
         path: the new file.
 
     Raises:
-        UsageError: ``path`` exists, its folder does not, or no trial is complete.
+        UsageError: ``path`` exists, or its folder does not.
+        NoTrialSucceeded: no trial is complete.
         ConfigError: the study's file has problems now, such as data that is gone.
+        StoreDamaged, StoreTooNew: the database cannot be read.
     """
     if path.exists() or path.is_symlink():
         raise UsageError(f"{path} exists already", hint="name another file")
     require_destination(path)
-    changes = next_changes(report, every_finding(report))
+    changes = next_changes(found, every_finding(found))
     if not changes:
         hint = f"let one trial end: tunecli resume {as_argument(folder.path)}"
-        raise UsageError(f"no trial of {folder.path} is complete, so nothing shows how to go on", hint=hint)
+        raise NoTrialSucceeded(
+            f"no trial of {folder.path} is complete, so nothing shows how to go on", hint=hint
+        )
     with open_to_read(folder) as study:
         spec, trials = study.spec, {trial.number: trial for trial in study.log.trials()}
 
