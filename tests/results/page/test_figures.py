@@ -147,7 +147,12 @@ def test_bars_are_sorted_only_where_the_model_is_reliable():
 
 def test_an_unknown_model_has_no_bar_and_says_what_is_missing():
     effects = Effects(
-        Reliability.UNKNOWN, r2=0.29, n_trials=31, n_missing=32, parameters=(make_effect(LR.name, 0.9),)
+        Reliability.UNKNOWN,
+        r2=0.29,
+        n_trials=31,
+        n_missing=32,
+        parameters=(make_effect(LR.name, 0.9, profile=PROFILE),),
+        expected_improvement=0.1,
     )
     report = make_report([0.1, 0.2], [{"optimizer.lr": 0.1}] * 2, [LR], effects=effects)
     found = section(report, "what-matters")
@@ -155,6 +160,7 @@ def test_an_unknown_model_has_no_bar_and_says_what_is_missing():
     assert "29 %" in found.text and "32 more trials" in found.text
     assert not [one for one in section(report, "parameters").all("path") if "profile" in one.classes]
     assert "90 %" not in section(report, "parameters").text
+    assert "model expects" not in section(report, "parameters").text + section(report, "search").text
 
 
 def test_an_unknown_parameter_has_no_bar_and_no_zero():

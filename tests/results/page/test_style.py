@@ -83,3 +83,9 @@ def test_every_variable_that_the_style_uses_has_a_value_in_the_light_theme():
 def test_print_and_narrow_pages_have_rules():
     assert "@media print" in page_style()
     assert "@media (max-width: 640px)" in page_style()
+
+
+def test_a_finding_takes_no_style_from_the_controls_of_the_table():
+    tree = read(page_of(whole_report()))
+    classes = {name for element in tree.all("li") if "finding" in element.classes for name in element.classes}
+    assert classes == {"finding", "of-misleading"}

@@ -64,7 +64,7 @@ def _introduction(values: PageValues) -> Markup:
         else f" Each card draws {n_drawn:,} of {len(values.ended):,} trials."
     )
     profile = ""
-    if any(effect.profile for effect in values.report.effects.parameters):
+    if values.has_profiles:
         profile = " The line is the best score that the model expects at a value when all other parameters are free."
         if not values.is_reliable:
             profile += " It is provisional."
@@ -79,7 +79,7 @@ def _entries(values: PageValues) -> list[tuple[str, str, str]]:
         entries.append(("infeasible", "square", "violates a constraint"))
     if any(score_of(row.trial) is None for row in values.drawn_on_cards):
         entries.append(("failed", "cross", "failed, or without a score"))
-    if any(effect.profile for effect in values.report.effects.parameters):
+    if values.has_profiles:
         entries += [("profile", "bar", "best score expected"), ("band-key", "bar", "± 1 deviation")]
     if any(axis.default is not None for axis in values.report.axes):
         entries.append(("default", "up", "default of the file"))

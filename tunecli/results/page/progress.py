@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from tunecli.effects import Reliability
 from tunecli.results.page.axes import Scale, Ticks, number, ticks
 from tunecli.results.page.markup import Markup, join, tag
 from tunecli.results.page.svg import (
@@ -165,7 +166,7 @@ def _outlier_note(values: PageValues) -> str:
 
 def _expected(values: PageValues) -> str:
     effects = values.report.effects
-    if effects.expected_improvement is None or values.report.facts.phase == "empty":
+    if effects.expected_improvement is None or effects.reliability is Reliability.UNKNOWN:
         return ""
     gain = number(effects.expected_improvement, 2)
     caution = "" if values.is_reliable else " The model is not reliable here, so this number is uncertain."

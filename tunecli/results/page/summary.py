@@ -199,5 +199,5 @@ def _item(finding: Finding) -> Markup:
         tag("p", finding.evidence) if finding.evidence else "",
         tag("p", "Trials ", join(chips, " "), class_="dim") if chips else "",
         tag("pre", tag("code", escape_lines(finding.command, 40))) if finding.command else "",
-        class_=f"finding {finding.severity}",
+        class_=f"finding of-{finding.severity}",
     )

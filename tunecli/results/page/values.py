@@ -94,6 +94,12 @@ class PageValues:
         return same_place if same_place is not None and same_place.name == name else effects.of(name)
 
     @cached_property
+    def has_profiles(self) -> bool:
+        """Whether the cards draw profiles."""
+        effects = (self.effect_of(place) for place in range(len(self.report.axes)))
+        return any(effect is not None and effect.profile for effect in effects)
+
+    @cached_property
     def scores(self) -> list[float]:
         """The finite scores of the trials that have ended without a failure."""
         return [score for row in self.ended if (score := score_of(row.trial)) is not None]
