@@ -24,6 +24,7 @@ from tunecli.results.table import ABSENT, Cell, Table, to_csv, to_markdown
 from tunecli.results.view import Chapter, Fit, Section, View
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
+from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.text import duration, shown_number
 from tunecli.trial import State
@@ -113,11 +114,13 @@ def _compared(folder: RunFolder) -> Compared:
         winner = best(trials, objective)
         outcomes = [trial.outcome for trial in trials if trial.outcome is not None]
         score = None if winner is None or winner.outcome is None else winner.outcome.score
+        confirmed = confirmed_of_study(study)
+        quoted = confirmed.quote if confirmed is not None else None
         return Compared(
             study_facts(study, trials, held_by),
             objective,
             None if winner is None or score is None else (winner.number, score),
-            None,
+            quoted.score if quoted is not None else None,
             sum(outcome.epochs for outcome in outcomes),
             math.fsum(outcome.seconds for outcome in outcomes),
             None,

@@ -21,6 +21,7 @@ from tunecli.search.importance import effects_of
 from tunecli.search.leave_one_out import n_needed
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
+from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.trial import Trial
@@ -63,8 +64,10 @@ def read_report(folder: RunFolder, effects: Effects | None = None) -> Reading:
         trials, objective, space = study.log.trials(), study.spec.objective, study.spec.space
         facts = study_facts(study, trials, held_by)
         ranked = tuple(rank(trials, objective, include_unfinished=True))
+        confirmed = confirmed_of_study(study)
         began_s = time.monotonic()
-        effects = effects or _effects(study, trials, None)
+        noise_floor = confirmed.seed_deviation if confirmed is not None else None
+        effects = effects or _effects(study, trials, noise_floor)
         model_s = time.monotonic() - began_s
         found = Report(
             facts=facts,
@@ -77,6 +80,7 @@ def read_report(folder: RunFolder, effects: Effects | None = None) -> Reading:
             front=front_summary(trials, objective),
             failures=(*grouped(trials), *ended_early_lines(study.log.ended_early())),
             step=least_step(trials, objective, facts),
+            confirmed=confirmed,
         )
     advised, n_silenced = findings(found)
     return Reading(replace(found, findings=advised, n_silenced=n_silenced), model_s)

@@ -22,6 +22,7 @@ from tunecli.store.database import Log
 from tunecli.store.lock import Holder
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.part_sizes import recorded_sizes
 from tunecli.trial import State, Trial
 
 _MAX_EPOCHS = 200_000  # that are read for curves: 10,000 epochs of each of the 20 best trials
@@ -53,7 +54,7 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         counts[State.RUNNING] = 0
     is_empty = not any(counts[state] for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     pruner = settings.search.pruner
-    sizes = _sizes(facts)
+    sizes = recorded_sizes(facts)
     return StudyFacts(
         name=settings.study,
         path=str(study.folder.path),
@@ -66,10 +67,10 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         phase="empty" if is_empty and held_by is None else phase,
         counts=counts,
         elapsed_s=float(facts["elapsed_s"]),
-        n_train=sizes.get("train"),
-        n_valid=sizes.get("valid"),
-        n_test=sizes.get("test"),
-        is_folded=_is_folded(study),
+        n_train=sizes.n_train,
+        n_valid=sizes.n_valid,
+        n_test=sizes.n_test,
+        is_folded=sizes.is_folded or _is_folded(study),
         n_repeats=settings.search.repeats,
         versions=dict(facts["versions"]),
         hashes={**facts["data"], **facts["code"]},
@@ -77,13 +78,6 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         n_carried=_n_carried(facts),
         is_own_code=trial_models(space.tree) != {TrialConfig},
     )
-
-
-def _sizes(facts: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes of the parts of the data, in examples, as far as they are on record."""
-    recorded = facts.get("part_sizes")
-    sizes = recorded.items() if isinstance(recorded, Mapping) else ()
-    return {str(part): n for part, n in sizes if isinstance(n, int) and not isinstance(n, bool) and n > 0}
 
 
 def _n_carried(facts: Mapping[str, Any]) -> int:
@@ -180,6 +174,6 @@ def least_step(trials: Iterable[Trial], objective: Objective, facts: StudyFacts)
     ]
     if not gaps:
         return None
-    if objective.metric in _SHARES_OF_EXAMPLES and facts.n_valid and not facts.is_folded:
-        return 1 / facts.n_valid
+    if objective.metric in _SHARES_OF_EXAMPLES and facts.n_valid:
+        return 1 / (facts.n_valid * facts.n_repeats)
     return min(gaps)
