@@ -68,6 +68,7 @@ def test_a_study_of_very_many_parameters_shows_some_and_says_so():
     axes = tuple(replace(AXES[5], name=f"p{n}") for n in range(100))
     section = trials_section(replace(report, axes=axes, positions=dict.fromkeys(range(5), (0.5,) * 100)))
     assert "24 of 100 parameters" in section
+    assert "Of 100 parameters the plot has 24, and the filter knows 60." in section
 
 
 def test_a_study_without_trials_says_so():

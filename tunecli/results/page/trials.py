@@ -10,7 +10,7 @@ from html import escape
 
 from tunecli.results.columns import short_names
 from tunecli.results.page.choice import name_text, path_of, shown_axes, spread
-from tunecli.results.page.data import trials_in_data
+from tunecli.results.page.data import MAX_AXES, MAX_LINES, trials_in_data
 from tunecli.results.report import Report
 from tunecli.results.table import Table, display_cells, results_table
 from tunecli.text import counted
@@ -69,19 +69,24 @@ def _example(report: Report) -> str:
 def _parallel(report: Report) -> str:
     """The place of the parallel coordinates; the script draws them."""
     kept, total = len(trials_in_data(report)), len(report.ranked)
-    limit = (
-        ""
-        if kept == total
-        else f" This plot and the filter have {kept:,} of the {counted(total, 'trial')}: "
-        f"the best {kept // 2:,}, and {kept - kept // 2:,} spread over the others."
-    )
+    limits = []
+    if kept < total:
+        limits.append(
+            f" This plot and the filter have {kept:,} of {counted(total, 'trial')}: the best {kept // 2:,}, and "
+            f"{kept - kept // 2:,} spread over the others."
+        )
+    if len(report.axes) > MAX_LINES:
+        known = min(len(report.axes), MAX_AXES)
+        limits.append(
+            f" Of {len(report.axes):,} parameters the plot has {MAX_LINES}, and the filter knows {known}."
+        )
     return (
         '<p class="no-script dim">The parallel coordinates, the filter and sorting need a script, '
         "which this viewer does not run. The table below is complete without it.</p>"
         '<figure id="parallel" class="script" hidden><figcaption class="dim">One line a trial. '
         "Blue lines are the best third of the ranked trials, the thick line is the best. "
         "Drag along an axis to keep the trials that cross it there; click the axis to release it."
-        f'{limit}<span id="lines-note"></span></figcaption>'
+        f'{"".join(limits)}<span id="lines-note"></span></figcaption>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Parallel coordinates">'
         '<div class="layers"><canvas id="lines" role="img"></canvas><canvas id="marked" aria-hidden="true">'
         "</canvas></div></div></figure>"

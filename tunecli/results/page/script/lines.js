@@ -43,8 +43,9 @@ function draw() {
 function drawAxis(pen, axis, k) {
   const x = xOf(k), side = k === ways.length - 1 ? "right" : k ? "center" : "left";
   const write = (text, y, style, textAlign = "center") => {
-    const cut = text.length > 20 ? `${text.slice(0, 19)}…` : text, from = x + ({ left: -40, right: 40 }[textAlign] || 0);
-    Object.assign(pen, { fillStyle: style, strokeStyle: color("--card"), lineWidth: 3, textAlign });
+    const cut = text.length > 20 ? `${text.slice(0, 19)}…` : text, isLong = pen.measureText(cut).width > 88;
+    const from = x + (isLong && { left: -40, right: 40 }[textAlign] || 0);
+    Object.assign(pen, { fillStyle: style, strokeStyle: color("--card"), lineWidth: 3, textAlign: isLong ? textAlign : "center" });
     pen.strokeText(cut, from, y);
     pen.fillText(cut, from, y);
   };
