@@ -19,8 +19,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/.installed  ## a sweep of 32 trials on scikit-learn's digits, ranked
+demo: $(VENV)/.installed  ## a sweep of 32 trials on scikit-learn's digits, ranked, and its best trials confirmed
 	@if [ -e $(DEMO)/study.db ]; then $(BIN)/tunecli resume $(DEMO); else $(BIN)/tunecli search configs/digits.yaml; fi
+	@$(BIN)/tunecli confirm $(DEMO)
 
 test: $(VENV)/.installed-dev  ## the ordinary tests
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)

@@ -25,7 +25,11 @@ from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import document
 
-TEXT = STUDY.replace("trials: 6", "trials: 8").replace("epochs: 4", "epochs: 1")
+TEXT = (
+    STUDY.replace("trials: 6", "trials: 8")
+    .replace("epochs: 4", "epochs: 1")
+    .replace("inline}", "inline, report: off}")
+)
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ LOADED = (
         "tunecli.engine",
         "tunecli.search.samplers.bayes",
         "tunecli.commands.check",
+        "tunecli.commands.confirm",
         "tunecli.commands.search",
     ),
     *("tunecli.study.sweep", "tunecli.train.validation", "tunecli.train.loop", "tunecli.train.trials"),

@@ -30,6 +30,7 @@ from tunecli.trial import FreshRun, Stage
 TWO_OPTIMIZERS = (
     STUDY.replace("trials: 6", "trials: 4")
     .replace("epochs: 4", "epochs: 1")
+    .replace("engine: inline", "engine: inline, report: off")
     .replace("[1e-3, 1.0]}", "[1e-5, 1.0], default: 1e-5}")  # the first trial is the worst
 )
 SWEPT: dict[str, Path] = {}
@@ -42,7 +43,7 @@ seed: 5
 objective: {metric: score, direction: maximize}
 trial: {python: "mine:train", params: {x: {uniform: [0.0, 1.0]}}}
 search: {sampler: random, trials: 4}
-run: {device: cpu, workers: 1, isolate: off, engine: inline}
+run: {device: cpu, workers: 1, isolate: off, engine: inline, report: off}
 """
 
 
@@ -251,7 +252,11 @@ def test_a_repeated_trial_is_confirmed_by_repeated_runs(swept):
 
 def test_a_trial_that_paused_is_trained_to_its_end(swept):
     pausing = "trials: 4, pruner: {name: halving, factor: 2}, "
-    folder = swept(STUDY.replace("trials: 6, ", pausing).replace("lookahead: 2", "lookahead: 1"))
+    folder = swept(
+        STUDY.replace("inline}", "inline, report: off}")
+        .replace("trials: 6, ", pausing)
+        .replace("lookahead: 2", "lookahead: 1")
+    )
     with open_to_read(folder) as study:
         paused = next(trial.number for trial in study.log.trials() if trial.state.value == "paused")
     confirm(folder, Request(numbers=(paused,), n_repeats=3))
@@ -414,3 +419,27 @@ def test_the_sizes_of_the_parts_are_recorded(swept):
     folder = swept()
     sizes = confirm(folder, CONFIRM).sizes
     assert (sizes.n_train, sizes.n_valid, sizes.n_test) == (120, 30, 0)
+
+
+def test_a_search_confirms_at_its_end_in_one_document(study_file, tmp_path, capsys, monkeypatch):
+    from tests.verbs import called
+
+    words = ("search", study_file(TWO_OPTIMIZERS), "--out", tmp_path / "run", "--confirm", "--json")
+    code, out, _ = called(*words, capture=capsys, monkeypatch=monkeypatch)
+    document = json.loads(out)
+    assert code == 0 and document["kind"] == "search"
+    assert document["confirmation"]["repeats"] == 5
+    assert document["confirmation"]["quote"]["trial"] in document["confirmation"]["set"]
+    assert document["confirmation"]["part_sizes"]["n_valid"] == 30
+
+
+def test_a_search_of_several_goals_refuses_to_confirm_before_it_begins(
+    study_file, tmp_path, capsys, monkeypatch
+):
+    from tests.verbs import called
+
+    goals = "objective: {pareto: [{metric: val_accuracy}, {metric: n_parameters}]}"
+    text = TWO_OPTIMIZERS.replace("objective: {metric: val_accuracy}", goals)
+    words = ("search", study_file(text), "--out", tmp_path / "run", "--confirm")
+    code, _, err = called(*words, capture=capsys, monkeypatch=monkeypatch)
+    assert code == 2 and "one goal" in err and not (tmp_path / "run").exists()

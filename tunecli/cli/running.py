@@ -8,6 +8,7 @@ from tunecli.cli.app import verb
 from tunecli.console.options import (
     Agreed,
     ConfigFile,
+    Confirm,
     Device,
     DryRun,
     EndedTrial,
@@ -40,6 +41,7 @@ def search(
     dry_run: DryRun = False,
     is_restarted: Restart = False,
     is_agreed: Agreed = False,
+    is_confirmed: Confirm = False,
     is_json: Json = False,
 ) -> None:
     """Run the sweep that CONFIG describes and rank its trials.
@@ -54,11 +56,19 @@ def search(
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
     spec = load_checked(config, overrides_of(sets, flags))
+    if is_confirmed:
+        from tunecli.commands.confirm import require_one_goal
+
+        require_one_goal(spec.objective)
     if dry_run:
         console.show(dry_run_view(spec))
     else:
         restart = (lambda question: is_agreed or console.confirms(question)) if is_restarted else None
-        _show_ending(console, search(spec, out, display_for(console), console.say, restart))
+        ending = search(spec, out, display_for(console), console.say, restart)
+        if is_confirmed:
+            _show_confirmed(console, ending)
+        else:
+            _show_ending(console, ending)
 
 
 @verb(short_help="Continue an interrupted or extended sweep.")
@@ -114,3 +124,27 @@ def _show_ending(console: Console, ending: Ending) -> None:
 
     console.show(ending_view(ending))
     require_score(ending)
+
+
+def _show_confirmed(console: Console, ending: Ending) -> None:
+    """Show the sweep's end, confirm its best trials, and show that; with `--json` as one document."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from tunecli.commands.confirm import confirm, require_confirmed
+    from tunecli.commands.confirm_view import confirm_view
+    from tunecli.commands.search import ending_view, require_score
+    from tunecli.store.folder import RunFolder
+    from tunecli.study.record.candidates import Request
+
+    view = ending_view(ending)
+    if not console.is_json or not ending.n_scored:
+        console.show(view)
+    require_score(ending)
+    confirmation = confirm(RunFolder(Path(ending.path)), Request(), console.say)
+    confirmed = confirm_view(confirmation)
+    if console.is_json:
+        console.show(replace(view, data={**view.data, "confirmation": confirmed.data}))
+    else:
+        console.show(confirmed)
+    require_confirmed(confirmation)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
-from tunecli.errors import Interrupted, NoTrialSucceeded
+from tunecli.commands.report_page import written_at_end
+from tunecli.errors import Interrupted, NoTrialSucceeded, UsageError
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed
 from tunecli.store.folder import RunFolder
@@ -55,6 +56,8 @@ class Confirmation:
         sizes: of the parts of the data.
         has_closed_test: whether the data have a test part that this confirmation did not open.
         n_failed, n_ended: the number of fresh runs that failed and that have ended.
+        page: the report's page, which was written again; empty: it was not.
+        page_note: why it was not; may be empty.
     """
 
     study: str
@@ -67,6 +70,8 @@ class Confirmation:
     has_closed_test: bool = False
     n_failed: int = 0
     n_ended: int = 0
+    page: str = ""
+    page_note: str = ""
 
     @property
     def command(self) -> str:
@@ -112,7 +117,11 @@ def confirm(
                 say(_run_line(metric, recorded, run))
 
             recorded = train_fresh_runs(study, request, tell)
-            return _confirmation(study, request, recorded, study.log.trials(), ())
+            confirmation = _confirmation(study, request, recorded, study.log.trials(), ())
+        if study.spec.settings.run.report != "off":  # the study is free by now, and reads as finished
+            written = written_at_end(folder)
+            confirmation = replace(confirmation, page=written.place, page_note=written.note)
+        return confirmation
     except (Interrupted, Signalled) as stopped:
         stopped.hint = command_of(folder, request)
         raise
@@ -128,6 +137,19 @@ def command_of(folder: RunFolder, request: Request) -> str:
         words.append(f"--repeats {request.n_repeats}")
     words += ["--splits"] * request.is_split + ["--test"] * request.is_test_opened
     return " ".join(words)
+
+
+def require_one_goal(objective: Objective) -> None:
+    """Refuse `search --confirm` before a study of several goals begins: its candidates need numbers.
+
+    Raises:
+        UsageError: there are several goals.
+    """
+    if objective.further_objectives:
+        raise UsageError(
+            f"--confirm compares trials by one goal, and this study has {len(objective.goals)}",
+            hint="leave it out; afterwards, `tunecli confirm RUN --trial N` confirms a trial by the first goal",
+        )
 
 
 def require_confirmed(confirmation: Confirmation) -> None:

@@ -64,6 +64,8 @@ def _lines(confirmation: Confirmation) -> list[tuple[str, str]]:
     if confirmation.n_failed:
         lines.append(("failed", f"{confirmation.n_failed} of {counted(confirmation.n_ended, 'fresh run')}"))
     lines.append(("runs", f"{confirmation.path}/confirmed.csv"))
+    if confirmation.page or confirmation.page_note:
+        lines.append(("report", confirmation.page or confirmation.page_note))
     if value.quote is not None:
         lines.append(("next", f"tunecli export {path} --confirmed -o best.yaml"))
     return lines

@@ -229,6 +229,9 @@ ConfirmedTrial = Annotated[
 ConfirmedRun = Annotated[
     bool, typer.Option("--confirmed", help="Verify a fresh run of the trial that `confirm` quotes.")
 ]
+Confirm = Annotated[
+    bool, typer.Option("--confirm", help="Afterwards, train the best trials again with fresh seeds.")
+]
 Cost = Annotated[bool, typer.Option("--dry-run", help="Show the cost; train nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")]
 CurveMetric = Annotated[

@@ -55,7 +55,9 @@ def alike(sizes: Iterable[PartSizes]) -> PartSizes:
 
 def size_facts(sizes: PartSizes) -> dict[str, Any]:
     """The fact for the record; empty: nothing is known."""
-    return {} if sizes == PartSizes() else {PART_SIZES: asdict(sizes)}
+    parts = {"train": sizes.n_train, "valid": sizes.n_valid, "test": sizes.n_test}
+    known: dict[str, Any] = {part: n for part, n in parts.items() if n is not None}
+    return {PART_SIZES: {**known, "folded": sizes.is_folded}} if known else {}
 
 
 def recorded_sizes(facts: Mapping[str, Any]) -> PartSizes:
@@ -63,9 +65,11 @@ def recorded_sizes(facts: Mapping[str, Any]) -> PartSizes:
     recorded = facts.get(PART_SIZES)
     if not isinstance(recorded, Mapping):
         return PartSizes()
-    known = {name: recorded.get(name) for name in ("n_train", "n_valid", "n_test")}
-    numbers = {name: value if isinstance(value, int) else None for name, value in known.items()}
-    return PartSizes(**numbers, is_folded=recorded.get("is_folded") is True)
+    values = [recorded.get(part) for part in ("train", "valid", "test")]
+    n_train, n_valid, n_test = (
+        n if isinstance(n, int) and not isinstance(n, bool) and n >= 0 else None for n in values
+    )
+    return PartSizes(n_train, n_valid, n_test, recorded.get("folded") is True)
 
 
 def measured_sizes(spec: StudySpec) -> PartSizes:
