@@ -40,7 +40,7 @@ def test_a_parameter_without_effect_is_named():
     "change",
     [
         {"share": Share(0.004, 0.0, 0.011)},
-        {"forest_share": 0.03},
+        {"forest_share": 0.06},
         {"forest_share": None},
         {"n_active": 13},
         {"is_known": False},
@@ -49,6 +49,12 @@ def test_a_parameter_without_effect_is_named():
 )
 def test_a_parameter_that_may_matter_is_not_called_dead(change):
     assert not no_effect(modelled(make_effects(LIVE, replace(DEAD, **change))))
+
+
+def test_a_good_model_needs_less_agreement_of_the_forest():
+    doubted = replace(DEAD, forest_share=0.03)
+    assert no_effect(modelled(make_effects(LIVE, doubted, r2=0.7)))
+    assert not no_effect(modelled(make_effects(LIVE, doubted, r2=0.69)))
 
 
 @pytest.mark.parametrize("change", [{"r2": 0.49}, {"n_trials": 19}])
