@@ -314,3 +314,13 @@ def test_a_training_that_ignores_its_seed_has_no_interval():
 def test_missing_trainings_are_counted():
     confirmed = replace(make_confirmed({1: Interval(0.5, 0.4, 0.6)}, [1]), quote=None, n_missing=4)
     assert "4 trainings" in section(make_report([0.5, 0.4], confirmed=confirmed), "confirmation").text
+
+
+def test_the_effect_of_a_seed_is_a_number_of_validation_examples():
+    confirmed = make_confirmed({1: Interval(0.5, 0.4, 0.6)}, [1])
+    quote = replace(confirmed.quote, n_valid=200, scores=(0.5, math.nan, 0.5))
+    report = make_report([0.5, 0.4], confirmed=replace(confirmed, quote=quote), step=0.005)
+    text = read(page_of(report)).text
+    assert "2.0 of 200 examples" in text
+    assert "2 runs that chose nothing" in text
+    assert "of 200 examples" not in read(page_of(replace(report, step=0.0031))).text

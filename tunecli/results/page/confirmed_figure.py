@@ -156,7 +156,7 @@ def _quote(confirmed: Confirmed) -> Markup:
         lines.append(
             (
                 "Score to quote",
-                f"{interval_text(quote.score)} (95 %, {len(quote.scores)} runs that chose nothing)",
+                f"{interval_text(quote.score)} (95 %, {len(quote.scores) - quote.n_failed} runs that chose nothing)",
             )
         )
     if quote.one_more is not None:

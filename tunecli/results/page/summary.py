@@ -135,7 +135,7 @@ def _quote_fact(confirmed: Confirmed) -> tuple[str, str, str]:
             "the training ignores its seed" if confirmed.is_seed_ignored else "too few fresh runs succeeded"
         )
         return name, "unknown", f"trial {quote.number}: {reason}"
-    n_runs = len(quote.scores)
+    n_runs = len(quote.scores) - quote.n_failed
     return name, interval_text(quote.score), f"trial {quote.number}, {n_runs} runs that chose nothing, 95 %"
 
 
@@ -160,8 +160,12 @@ def _seed_fact(report: Report) -> tuple[str, str, str]:
     if deviation is None:
         return name, "unknown", "fresh runs of the best trials show it"
     note = "standard deviation"
-    if facts.n_valid and report.step and abs(report.step * facts.n_valid - 1) < 0.01:
-        note += f"; {deviation * facts.n_valid:.1f} of {facts.n_valid:,} examples"
+    quote = None if confirmed is None else confirmed.quote
+    n_valid = facts.n_valid or (None if quote is None else quote.n_valid)
+    if (
+        n_valid and report.step and abs(report.step * n_valid - round(report.step * n_valid)) < 0.01
+    ):  # it counts examples
+        note += f"; {deviation * n_valid:.1f} of {n_valid:,} examples"
     return name, number(deviation, 2), note
 
 
