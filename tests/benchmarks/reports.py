@@ -1,6 +1,6 @@
 """Cost of `report` by the number of trials: seconds, peak memory, and the size of the page.
 
-    python tests/benchmarks/reports.py [--trials 100 1000 10000 100000] [--epochs 5]
+    python -m tests.benchmarks.reports [--trials 100 1000 10000 100000] [--epochs 5]
 
 Each report is made in its own process. The study has six parameters and a branch; some trials failed or were pruned.
 The figures to keep: at most 3 s at 100 trials, 10 s and 500 MB at 100,000, and a page of at most 1.5 MB.
@@ -100,7 +100,7 @@ def main() -> None:
     for n_trials in options.trials:
         with tempfile.TemporaryDirectory() as name:
             build(Path(name), n_trials, options.epochs)
-            command = [sys.executable, __file__, "--read", str(Path(name) / "run")]
+            command = [sys.executable, "-m", "tests.benchmarks.reports", "--read", str(Path(name) / "run")]
             root = Path(__file__).parents[2]
             done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
             load, reading, model, page, cpu, peak, size = json.loads(done.stdout)

@@ -2,7 +2,10 @@
 
 import json
 import math
+import subprocess
+import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -211,3 +214,12 @@ def test_a_sparkline_is_higher_for_a_lower_loss_and_finite_for_any_losses():
 def test_an_interval_is_shown_with_one_number_only_if_it_is_symmetric():
     assert plus_minus(Interval(0.98, 0.97, 0.99)) == "0.98 ± 0.01"
     assert plus_minus(Interval(0.98, 0.9, 0.99)) == "0.98 (0.9 to 0.99)"
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_reports_measures_a_small_study():
+    command = [sys.executable, "-m", "tests.benchmarks.reports", "--trials", "25"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
+    figures = done.stdout.splitlines()[1].split()
+    assert figures[0] == "25"
+    assert all(float(figure) >= 0 for figure in figures)

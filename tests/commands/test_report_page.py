@@ -16,6 +16,7 @@ from tests.study.sweeps import Silent
 from tests.support.recorded import STUDY, recorded_study, spec_in
 from tests.verbs import called
 from tunecli.commands.check import load_checked
+from tunecli.commands.compare import compare
 from tunecli.commands.report import report
 from tunecli.commands.report_text import chapters_of, state_text
 from tunecli.commands.search import ending_view, search
@@ -437,3 +438,21 @@ def test_next_writes_the_file_of_the_next_study_and_no_page(tmp_path, run):
     assert "study: written-2" in (tmp_path / "next.yaml").read_text()
     assert not folder.report_path.exists()
     assert run("report", "run", "--next", "next.yaml")[0] == 2
+
+
+def test_a_confirmed_study_shows_the_quote_in_the_report_and_the_comparison(study_file, tmp_path, run):
+    study_file()
+    assert run("search", "small.yaml", "--out", "run", "--trials", "3", "--set", "run.report=off")[0] == 0
+    code, _, err = run("confirm", "run", "--top", "1", "--repeats", "3")
+    assert code == 0, err
+    found = report(RunFolder(Path("run")))
+    assert found.confirmed is not None
+    quoted = found.confirmed.quote
+    assert quoted is not None
+    assert quoted.score is not None
+    assert (found.facts.n_valid, found.step) == (30, pytest.approx(1 / 30))
+    assert f"(trial {quoted.number}, 3 runs that chose nothing, 95 %)" in text_of(found)
+    shutil.copytree("run", "copy")
+    compared = compare([RunFolder(Path("run")), RunFolder(Path("copy"))])
+    assert compared.ranked_by == "confirmed"
+    assert compared.studies[0].confirmed == quoted.score

@@ -40,7 +40,7 @@ READING = [
     ["results", "one", "--trial", "1", "--json"], ["check", "one.yaml", "--json"], ["check", "bad.yaml", "--json"],
     ["logs", "one"], ["logs", "one", "--json"], ["logs", "goals", "--trial", "0", "--json"], ["logs", "one", "--trial", "0", "--follow"],
     ["curve", "one"], ["curve", "goals", "--metric", "all"], ["curve", "one", "--json"], ["curve", "goals", "--trial", "0"],
-    ["curve", "one", "--format", "csv"], ["report", "one"], ["report", "goals"], ["report", "fails"], ["report", "one", "--json"],
+    ["curve", "one", "--format", "csv"], ["report", "one"], ["report", "goals"], ["report", "fails"], ["report", "one", "--json"], ["compare", "one", "goals"],
     ["bogus", "--json"], ["export", "one"], ["export", "one", "--json"], ["schema", "--format", "markdown"], ["resume", "goals"],
 ]  # fmt: skip
 RUNNING = [["search", "one.yaml", "--out", "{new}"], ["search", "fails.yaml", "--out", "{new}"], ["verify", "one"],
