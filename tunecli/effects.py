@@ -99,7 +99,8 @@ class Effects:
         n_missing: the number of further trials that are needed before anything can be said; 0: none.
         reason: why there is no model, as a clause; empty: there is one.
         noise: deviation of one score around the model, in the metric's unit; None: there is no model.
-        parameters: in the order of the file, those that vary (`tunecli.config.axes.varying_parameters`).
+        parameters: in the order of the file, those that vary (`tunecli.config.axes.varying_parameters`); empty: there
+            is no model, or there are too few trials.
         predicted: by trial number, the noise-free score and its deviation, in the metric's unit.
         expected_improvement: of the next trial, in the metric's unit; None: not computed.
     """

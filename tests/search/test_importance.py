@@ -129,7 +129,7 @@ def test_without_a_model_the_reason_is_given(history: list[Observation], reason:
 def test_a_space_without_ranges_and_one_with_too_many_have_no_model() -> None:
     assert effects_of(space_of("{a: 1}"), [], 0).reason == "no parameter varies"
     many = space_of("\n".join(f"p{i}: {{uniform: [0, 1]}}" for i in range(MAX_PARAMETERS + 1)))
-    assert effects_of(many, [], 0).reason == "the model takes up to 256 parameters, and 257 vary"
+    assert effects_of(many, [], 0).reason == "the model takes up to 64 parameters, and 65 vary"
 
 
 @pytest.mark.parametrize("scale", [1e300, 1e-12, -1.0])

@@ -8,6 +8,7 @@ import pytest
 from tunecli.effects import Reliability
 from tunecli.search.bo.gaussian_process import _condition, fit_gp
 from tunecli.search.leave_one_out import (
+    is_ranking_agreed,
     leave_one_out_means,
     n_active_needed,
     n_needed,
@@ -64,14 +65,30 @@ def test_r_squared_is_1_for_exact_predictions_and_0_for_the_mean(scale: float) -
 def test_the_gate_needs_r_squared_and_trials(
     r2: float, n_trials: int, n_parameters: int, expected: Reliability
 ) -> None:
-    assert reliability(r2, n_trials, n_parameters, is_first_agreed=True) is expected
+    assert reliability(r2, n_trials, n_parameters, is_agreed=True) is expected
 
 
-def test_effects_are_provisional_if_the_kernels_rank_different_parameters_first() -> None:
-    assert reliability(0.99, 100, 3, is_first_agreed=False) is Reliability.PROVISIONAL
-    assert reliability(0.2, 100, 3, is_first_agreed=False) is Reliability.UNKNOWN
+def test_effects_are_provisional_if_the_kernels_rank_parameters_differently() -> None:
+    assert reliability(0.99, 100, 3, is_agreed=False) is Reliability.PROVISIONAL
+    assert reliability(0.2, 100, 3, is_agreed=False) is Reliability.UNKNOWN
 
 
 def test_more_parameters_and_trials_need_more() -> None:
     assert (n_needed(3), n_needed(15)) == (20, 30)
     assert (n_active_needed(20), n_active_needed(31), n_active_needed(100)) == (10, 11, 34)
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [
+        ([[0.6, 0.3, 0.1], [0.5, 0.4, 0.2]], True),
+        ([[0.6, 0.3, 0.1], [0.3, 0.6, 0.1]], False),
+        ([[0.6, 0.1, 0.2, 0.3], [0.6, 0.3, 0.2, 0.1]], False),
+        ([[0.9], [0.8]], True),
+        ([[0.0, 0.0], [0.0, 0.0]], True),
+        ([[], []], False),
+    ],
+    ids=["the same order", "another first", "another order of the rest", "one", "no effect", "none"],
+)
+def test_the_kernels_agree_on_a_ranking_or_not(shares: list[list[float]], expected: bool) -> None:
+    assert is_ranking_agreed(np.array(shares)) is expected

@@ -23,6 +23,7 @@ from tunecli.config.space import Parameter, Space
 from tunecli.effects import EdgeVotes, Effects, ParameterEffect, ProfilePoint, Reliability, Share
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss
 from tunecli.search.leave_one_out import (
+    is_ranking_agreed,
     leave_one_out_means,
     n_active_needed,
     n_needed,
@@ -38,9 +39,9 @@ from tunecli.trial import Observation
 
 Floats = NDArray[np.float64]
 
-MAX_PARAMETERS = 256
-"""With more parameters that vary there is no model: neither would its shares mean anything, nor come in seconds."""
-MAX_PROFILES = 60
+MAX_PARAMETERS = 64
+"""With more parameters that vary there is no model: its cost grows with the square of their number."""
+MAX_PROFILES = 24
 """The parameters with the largest shares have profiles."""
 _N_TREES = 64
 _OUTER, _INNER = 0.1, (0.15, 0.85)
@@ -58,7 +59,8 @@ def effects_of(
 ) -> Effects:
     """Return what the model says of the parameters that vary, in the metric's unit.
 
-    It takes about a second for 100 trials of 15 parameters. Nothing in the result is NaN or infinite.
+    It takes about a second for 100 trials of 15 parameters. With fewer trials than `n_needed`, the parameters are left
+    out. Nothing in the result is NaN or infinite.
 
     Args:
         space: the space of the trials.
@@ -86,24 +88,11 @@ def effects_of(
         values_N = model.losses(model.process.values_SN[0])
         r2 = r_squared(values_N, model.losses(leave_one_out_means(model.process).mean(axis=0)))
         noise = max(model.noise(), noise_floor or 0.0)
-        shares_SD, better_SD, forest_D = _shares(model, varying)
-        n_active_D = model.n_active(varying)
-        is_known_D = n_active_D >= n_active_needed(len(values_N))
-        profiles = _profiles(model, varying, shares_SD.mean(axis=0))
-        parameters = tuple(
-            ParameterEffect(
-                name,
-                int(n_active_D[place]),
-                bool(is_known_D[place]),
-                _share(shares_SD[:, place]),
-                _share(better_SD[:, place]),
-                float(forest_D[place]),
-                *_profile_and_votes(model, parameter, profiles.get(place), sign, noise),
-            )
-            for place, (name, parameter) in enumerate(zip(_names(space, varying), varying, strict=True))
-        )
-    is_first_agreed = len(set(shares_SD[:, is_known_D].argmax(axis=1))) == 1 if is_known_D.any() else False
-    trust = reliability(r2, n_scored, len(varying), is_first_agreed=is_first_agreed)
+        parameters: tuple[ParameterEffect, ...] = ()
+        is_agreed = False
+        if not n_missing:
+            parameters, is_agreed = _parameter_effects(model, varying, sign, noise)
+    trust = reliability(r2, n_scored, len(varying), is_agreed=is_agreed)
     if trust is Reliability.UNKNOWN and not n_missing:
         n_missing = n_needed(len(varying))
     improvement = expected_improvement(space, history, len(history), seed) if with_improvement else None
@@ -131,6 +120,29 @@ def _reason_against(space: Space, history: Sequence[Observation], n_scored: int,
         trials = "1 trial has" if n_scored == 1 else f"{n_scored} trials have"
         return f"{trials} a score, and the model needs {n_initial(space)}"
     return "" if can_fit(space, history) else "all scores are equal"
+
+
+def _parameter_effects(
+    model: ScoreModel, varying: Sequence[Parameter], sign: float, noise: float
+) -> tuple[tuple[ParameterEffect, ...], bool]:
+    """Return the effects, and whether the kernels agree on the ranking of the known parameters."""
+    shares_SD, better_SD, forest_D = _shares(model, varying)
+    n_active_D = model.n_active(varying)
+    is_known_D = n_active_D >= n_active_needed(len(model.data.units_ND))
+    profiles = _profiles(model, varying, shares_SD.mean(axis=0))
+    effects = tuple(
+        ParameterEffect(
+            name,
+            int(n_active_D[place]),
+            bool(is_known_D[place]),
+            _share(shares_SD[:, place]),
+            _share(better_SD[:, place]),
+            float(forest_D[place]),
+            *_profile_and_votes(model, parameter, profiles.get(place), sign, noise),
+        )
+        for place, (name, parameter) in enumerate(zip(_names(model.space, varying), varying, strict=True))
+    )
+    return effects, is_ranking_agreed(shares_SD[:, is_known_D])
 
 
 def _names(space: Space, varying: Sequence[Parameter]) -> list[str]:

@@ -26,7 +26,8 @@ from tunecli.trial import Observation
 
 Floats = NDArray[np.float64]
 
-_N_KERNELS = 8
+_N_KERNELS, _MIN_KERNELS = 8, 3
+_MAX_SIZE_FOR_ALL_KERNELS = 4_000  # trials times parameters
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,9 @@ def fit_score_model(space: Space, history: Sequence[Observation], seed: int) -> 
     def fit(
         rows_NF: Floats, values_N: Floats, groups_F: NDArray[np.intp], generator: np.random.Generator
     ) -> GaussianProcess:
-        return fit_gp(rows_NF, values_N, groups_F, _N_KERNELS, generator)
+        size = len(rows_NF) * (int(groups_F.max()) + 1)
+        n_kernels = min(max(_N_KERNELS * _MAX_SIZE_FOR_ALL_KERNELS // size, _MIN_KERNELS), _N_KERNELS)
+        return fit_gp(rows_NF, values_N, groups_F, n_kernels, generator)
 
     posterior = fit_posterior(data, fit, partial(generator_for, seed, len(history)))
     assert isinstance(posterior.surrogate, GaussianProcess)
