@@ -102,7 +102,7 @@ def _commands(path: str) -> list[list[str]]:
     run = f"./{run}" if run.startswith("-") else run
     return [
         ["Show everything about it", f"tunecli results {run} --trial ", ""],
-        ["Write it as a file that `tunecli train` runs", f"tunecli export {run} --trial ", " -o trial.yaml"],
+        ["Write it as a file for tunecli train", f"tunecli export {run} --trial ", " -o trial.yaml"],
         ["Run it again and compare", f"tunecli verify {run} --trial ", ""],
     ]
 
