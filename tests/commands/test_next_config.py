@@ -215,6 +215,27 @@ def test_a_fixed_parameter_takes_the_value_of_its_trial():
     assert not written.left_out
 
 
+def test_a_list_whose_items_are_fixed_keeps_its_default_length():
+    point = {
+        "model.hidden.length": 2,
+        "model.hidden.0": 8,
+        "model.hidden.1": 9,
+        "model.dropout": 0.25,
+        "optimizer": "adamw",
+        "optimizer.lr": 0.02,
+        "training.batch_size": 32,
+    }
+    trial = Trial(4, point, 1, State.COMPLETE, Outcome(State.COMPLETE, 0.9))
+    fixed = [Change(Act.FIX, "r", f"model.hidden.{n}", trial=4) for n in range(2)]
+    written = changed(STUDY, Change(Act.BEGIN, "Trial 4.", trial=4), *fixed, trials={4: trial})
+    assert "hidden: {list: {of: 8, length: {int: [1, 2], default: 2}}}" in written.text
+    assert not written.left_out
+    length = Change(Act.FIX, "r", "model.hidden.length", trial=4)
+    written = changed(STUDY, Change(Act.BEGIN, "Trial 4.", trial=4), *fixed, length, trials={4: trial})
+    assert "hidden: {list: {of: 8, length: 2}}" in written.text
+    assert not written.left_out
+
+
 def test_settings_of_the_search_are_replaced_or_added():
     spread = Change(Act.SPREAD, "It is unknown.", n_trials=40)
     text = changed(STUDY.replace("sampler: random", "sampler: bayes"), spread).text

@@ -16,7 +16,7 @@ from tests.support.reports import (
     options_axis,
     report_of,
 )
-from tunecli.effects import ProfilePoint
+from tunecli.effects import ProfilePoint, Reliability
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Interval
 from tunecli.results.next_space import Act, first_trial, next_changes, position_at, value_at
@@ -76,6 +76,12 @@ def test_a_range_is_narrowed_alike_if_higher_scores_are_better():
 )
 def test_a_range_stays_whole_where_the_model_shows_too_little(changes):
     assert not only(Act.NARROW, report_at(LR, **{"profile": bowl(0.5), **changes}))
+
+
+def test_no_range_is_narrowed_while_the_model_is_unknown():
+    report = report_at(LR, profile=bowl(0.5))
+    report = replace(report, effects=replace(report.effects, reliability=Reliability.UNKNOWN))
+    assert not only(Act.NARROW, report)
 
 
 def test_a_narrower_range_keeps_the_first_trial_and_the_default():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tunecli.config.axes import distinct_names
@@ -155,18 +155,19 @@ class _Writer:
 
     def text(self, changes: Sequence[Change]) -> str:
         """The file with the changes."""
-        edits = [edit for change in changes for edit in self.edits(change)]
+        fixed = {self.editor.place_of[self._key(change)] for change in changes if change.act is Act.FIX}
+        edits = [edit for change in changes for edit in self.edits(change, fixed)]
         return self.editor.source.edited([*edits, self._named()])
 
-    def edits(self, change: Change) -> list[Edit]:
-        """The edits of one change.
+    def edits(self, change: Change, fixed: Collection[Mark] = ()) -> list[Edit]:
+        """The edits of one change, beside changes that fix the ranges at the places ``fixed``.
 
         Raises:
             UneditableError: the file is written in a way that cannot be edited by position.
         """
         match change.act:
             case Act.BEGIN if change.trial is not None:
-                return self._beginning(change)
+                return self._beginning(change, fixed)
             case Act.TRAIN_LONGER:
                 return self._training_longer(change)
             case Act.SPREAD:
@@ -182,8 +183,8 @@ class _Writer:
             case _:
                 return self._fixing(change)
 
-    def _beginning(self, change: Change) -> list[Edit]:
-        edits = list(self.editor.defaults(self.trials[change.trial or 0].parameters))
+    def _beginning(self, change: Change, fixed: Collection[Mark]) -> list[Edit]:
+        edits = list(self.editor.defaults(self.trials[change.trial or 0].parameters, fixed))
         source = self.editor.source
         trial = source.root.marks["trial"] if isinstance(source.root, MapNode) else source.root.mark
         at = source.key_offset(trial)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -131,8 +131,13 @@ class RangeEditor:
             self._own_span(body, item)
         return self.source.without(body, kept)
 
-    def defaults(self, point: Parameters) -> Iterator[Edit]:
-        """The values of a point as the defaults of the ranges that are active there."""
+    def defaults(self, point: Parameters, fixed: Collection[Mark] = ()) -> Iterator[Edit]:
+        """The values of a point as the defaults of the ranges that are active there.
+
+        Args:
+            point: of the space.
+            fixed: places of ranges that other edits replace by one value; a list of such items has a default length
+        """
         values = values_by_key(self.space, point)
         for key, entry in dict(self._ranges).items():
             name = entry.name
@@ -141,7 +146,7 @@ class RangeEditor:
             ):
                 continue
             if isinstance(entry.expression, VariableList):
-                yield from self._list_default(key, entry, point)
+                yield from self._list_default(key, entry, point, fixed)
             elif key in values:
                 yield from self._default(key, flow(values[key]))
 
@@ -158,15 +163,20 @@ class RangeEditor:
             sanitize(", ".join(" ".join(self.source.slice(item).split()) for item in items)), _LONGEST_OLD
         )
 
-    def _list_default(self, key: str, entry: _Range, point: Parameters) -> Iterator[Edit]:
+    def _list_default(
+        self, key: str, entry: _Range, point: Parameters, fixed: Collection[Mark]
+    ) -> Iterator[Edit]:
         assert isinstance(entry.expression, VariableList)
         length = int(point[f"{entry.name}.length"] or 0)
         node, word = self._node(key)
         items = [point.get(join(entry.name, place)) for place in range(length)]
         of = entry.expression.items[0] if entry.expression.items else None
-        if "default" in node.items or (isinstance(of, Numeric) or (isinstance(of, Choice) and _is_plain(of))):
+        is_open = of is not None and of.mark not in fixed
+        if is_open and ("default" in node.items or isinstance(of, Numeric) or _is_plain_choice(of)):
             if None not in items:
                 yield from self._default(key, flow(items))
+            return
+        if "default" in node.items:  # its values no longer fit, which the check of the file finds
             return
         body = node.items[word]
         lengths = body.items.get("length") if isinstance(body, MapNode) else None
@@ -230,8 +240,8 @@ def _items(node: Node) -> tuple[Node, ...]:
     return node.items if isinstance(node, SequenceNode) else ()
 
 
-def _is_plain(choice: Choice) -> bool:
-    return all(isinstance(option, Fixed) for option in choice.options)
+def _is_plain_choice(expression: Expression | None) -> bool:
+    return isinstance(expression, Choice) and all(isinstance(option, Fixed) for option in expression.options)
 
 
 def _on_steps(domain: Integer | Real, low: float, high: float) -> tuple[float, float]:

@@ -187,9 +187,10 @@ def _smaller(report: Report, axis: Axis, start: Trial) -> Iterator[Change]:
         or effects.noise is None
     ):
         return
+    if effects.reliability is Reliability.UNKNOWN:
+        return
     if axis.kind is AxisKind.OPTIONS:
-        if effects.reliability is not Reliability.UNKNOWN:
-            yield from _fewer_options(report, axis, effect, start)
+        yield from _fewer_options(report, axis, effect, start)
     elif effects.r2 >= MIN_R2 and effect.share.mean > MIN_SHARE:
         yield from _narrowed(report, axis, effect, start)
 
