@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import Any, Protocol
 
 from tunecli.objective import Objective
-from tunecli.trial import Checkpoint, FailedAttempt, Failure, Outcome, Trial
+from tunecli.trial import Checkpoint, FailedAttempt, Failure, Outcome, Parameters, Trial
 
 
 class Order(IntEnum):
@@ -285,6 +285,23 @@ Event = Started | EpochEnded | Checkpointed | Stopped | Paused | Ended
 
 
 @dataclass(frozen=True, slots=True)
+class Origins:
+    """How a study's sampler makes suggestions, so that a display can say where a trial comes from.
+
+    Attributes:
+        start: the points of `search.start`, which are tried first.
+        default: the point of the file's defaults, the first one after ``start``; None: there is none.
+        draws: what a suggestion without a model is, for example ``quasi-random``.
+        n_initial: number of trials that are suggested without a model; None: all of them.
+    """
+
+    start: tuple[Parameters, ...] = ()
+    default: Parameters | None = None
+    draws: str = ""
+    n_initial: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SweepInfo:
     """Facts that a display shows above the trials; they do not change during a sweep.
 
@@ -295,6 +312,8 @@ class SweepInfo:
         n_workers: number of jobs that run at a time.
         names: the parameters' names, in the order of the file.
         labels: by parameter and by a value's ``repr``, what to show in place of a value that says too little.
+        scales: by numeric parameter, the ends of its range, and whether its scale is logarithmic.
+        origins: how the sampler makes suggestions.
     """
 
     study: str
@@ -303,6 +322,8 @@ class SweepInfo:
     n_workers: int
     names: tuple[str, ...] = ()
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    scales: Mapping[str, tuple[float, float, bool]] = field(default_factory=dict)
+    origins: Origins = field(default_factory=Origins)
 
 
 class Display(Protocol):

@@ -5,7 +5,8 @@ import math
 import pytest
 from rich.cells import cell_len
 
-from tunecli.console.chart import chart_lines, sparkline
+from tunecli.console.chart import chart_lines
+from tunecli.results.progress import sparkline
 from tunecli.results.view import Chart
 
 

@@ -1,15 +1,17 @@
 """The state behind the live table: the progress of a sweep."""
 
 import io
+import sys
 
 import pytest
 from rich.console import Console
 
-from tunecli.console.board import Board, drawing
+from tunecli.console.board import Board
+from tunecli.console.drawing import drawing
 from tunecli.console.live import PlainDisplay
-from tunecli.messages import Ended, EpochEnded, Paused, SweepInfo
+from tunecli.messages import Ended, EpochEnded, Origins, Paused, Started, SweepInfo
 from tunecli.objective import Constraint, Objective
-from tunecli.trial import Outcome, State, Trial
+from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 
 def test_a_trial_without_a_number_of_epochs_counts_when_it_ends():
@@ -93,7 +95,66 @@ def test_the_live_view_fits_every_width_and_shows_the_metric_of_running_trials(
     assert running[0][1:4] == ["12", "1/4", "0.5000"]
     if n_running > 1:
         assert running[1][1:4] == ["13", "1/4", "1e+09"], "that it diverges is seen before it ends"
-    assert (f"+{n_running - 10}" in " ".join(lines).split()) == (n_running > 10)
+    n_more = n_running - len(running)
+    assert len(running) >= min(n_running, 7)
+    assert (lines[-1].split() == [f"+{n_more}", "more"]) == (n_more > 0)
+
+
+def text_of(board, width, height=24):
+    paper = Console(file=io.StringIO(), width=width)
+    paper.print(drawing(board, width, height))
+    return paper.file.getvalue()
+
+
+def a_board_of_options(n_running=2):
+    names, scales = ("opt.lr", "opt.name"), {"opt.lr": (0.001, 1.0, True)}
+    heading = SweepInfo("own", Objective("loss", False), 9, 2, names, {}, scales, Origins(draws="random"))
+    board = Board(heading, {})
+    for number in range(3 + n_running):
+        point = {"opt.lr": 0.5, "opt.name": "sgd"} if number == 3 else {"opt.lr": 0.01, "opt.name": "adam"}
+        board.suggested(Trial(number, point, 0))
+        board.happened(Started(number, 1, "cpu", 1))
+        if number < 3:
+            state = State.FAILED if number == 1 else State.COMPLETE
+            failure = Failure(FailureKind.OOM, "no memory") if number == 1 else None
+            score = None if number == 1 else 1.0 / (number + 1)
+            board.happened(Ended(number, 1, Outcome(state, score, {}, 4, 4, failure=failure)))
+    for epoch in (1, 2, 3):
+        board.happened(EpochEnded(3, 1, epoch, 4, {"loss": 1.0 / epoch}, 0.1))
+    return board
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_each_running_trial_has_its_curve_its_origin_and_what_is_special_about_it(width):
+    text = text_of(a_board_of_options(), width)
+    assert "1 failed (1 oom)" in text
+    assert "best loss 0.3333 (trial 2)  ██▁" in text
+    lines = text.splitlines()
+    [row] = [place for place, line in enumerate(lines) if line.startswith("▸        3")]
+    assert lines[row].split()[2:5] == ["3/4", "0.3333", "█▃▁"]
+    assert "random" in lines[row]
+    special = lines[row + (width == 80)]
+    assert "lr 0.5 (best 0.01)" in special
+    assert "name sgd (only here, none of the best)" in special
+    assert "near the best trials" in lines[row + 1 + (width == 80) * 2]
+    assert lines[row + 1 + (width == 80)].split()[2:4] == ["starting", "—"]
+
+
+def test_a_long_list_of_running_trials_fits_the_height_of_the_terminal():
+    for height in (12, 24, 40):
+        lines = text_of(a_board_of_options(50), 100, height).splitlines()
+        assert len(lines) <= max(height, 15)
+        n = sum(line.startswith("▸") for line in lines)
+        assert lines[-1].split() == [f"+{50 - n}", "more"]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_the_live_view_is_drawn_in_ascii(monkeypatch, width):
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    text = text_of(a_board_of_options(), width).replace("━", "-").replace("╸", "-").replace("╺", "-")
+    assert text.isascii()
+    assert all(len(line.rstrip()) <= width for line in text.splitlines())
+    assert "best loss 0.3333" in text
 
 
 def test_the_first_line_counts_the_trials_and_those_on_record():

@@ -1,4 +1,4 @@
-"""Charts of characters: a line chart in braille dots, and a sparkline. Pure: numbers in, lines out.
+"""Charts of characters: a line chart in braille dots. Pure: numbers in, lines out.
 
 A braille character is a grid of 2 × 4 dots. Where the encoding has no braille, a line is drawn with one mark a cell.
 """
@@ -6,15 +6,15 @@ A braille character is a grid of 2 × 4 dots. Where the encoding has no braille,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
+from tunecli.results.progress import share
 from tunecli.results.view import Chart
 from tunecli.text import shown_number
 
 _ROWS = 12
 _WIDEST = 100
 _NARROWEST_PLOT = 10
-_BARS = "▁▂▃▄▅▆▇█"
 _BLANK = "\u2800"  # braille without dots
 _BLANKS = f" {_BLANK}"
 # The bit of the dot in row 0 to 3 (from the top) and column 0 or 1 of a braille character.
@@ -56,41 +56,12 @@ def chart_lines(chart: Chart, width: int, *, has_braille: bool) -> list[str]:
     return [*lines, *([f"  {chart.mark}"] if chart.mark else [])]
 
 
-def sparkline(values: Sequence[float], n_columns: int) -> str:
-    """The values as bars of eight heights, the last one at the right; of many values, evenly spread ones.
-
-    Values that are not finite are blanks. Equal values are all of middle height.
-
-    Args:
-        values: any number of them.
-        n_columns: the most characters, at least 1.
-    """
-    if len(values) > n_columns:
-        step = (len(values) - 1) / max(1, n_columns - 1)
-        values = [values[round(index * step)] for index in range(n_columns)]
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    low, high = min(finite), max(finite)
-    return "".join(
-        " "
-        if not math.isfinite(value)
-        else _BARS[3 if high == low else round(_share(value, low, high) * (len(_BARS) - 1))]
-        for value in values
-    )
-
-
 def _label(value: float, other: float) -> str:
     """The value with enough digits to differ from ``other``, at most 8."""
     for n_digits in range(4, 9):
         if value == other or shown_number(value, n_digits) != shown_number(other, n_digits):
             return shown_number(value, n_digits)
     return shown_number(value, 8)
-
-
-def _share(value: float, low: float, high: float) -> float:
-    # Halves: the difference of the largest floats is infinite.
-    return min(1.0, max(0.0, (value / 2 - low / 2) / (high / 2 - low / 2))) if high > low else 0.5
 
 
 def _plotted(
@@ -105,8 +76,8 @@ def _plotted(
         if not math.isfinite(y):
             before = None
             continue
-        across = round(_share(x, chart.xs[0], chart.xs[-1]) * (n_across - 1))
-        down = round((1.0 - _share(y, *ends)) * (n_down - 1))
+        across = round(share(x, chart.xs[0], chart.xs[-1]) * (n_across - 1))
+        down = round((1.0 - share(y, *ends)) * (n_down - 1))
         dots.update(_line(before or (across, down), (across, down)))
         before = across, down
     blank = _BLANK if has_braille else " "

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from tunecli.console import Console, plain
-from tunecli.console.board import Board, decimals, drawing, number_of, score_of
+from tunecli.console.board import Board
+from tunecli.console.drawing import decimals, drawing, number_of, score_of
 from tunecli.messages import Ended, Event, Paused, Started, SweepInfo
 from tunecli.objective import Objective
 from tunecli.results.ranking import is_feasible
@@ -91,7 +92,7 @@ class LiveDisplay:
             self._live = None
 
     def _drawn(self) -> Group | Text:
-        return Text() if self._board is None else drawing(self._board, self._console.width)
+        return Text() if self._board is None else drawing(self._board, *self._console.size)
 
 
 def display_for(console: Console) -> PlainDisplay | LiveDisplay:

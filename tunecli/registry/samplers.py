@@ -34,6 +34,7 @@ class SamplerInfo:
             as keywords, which returns the expected improvement of trial ``number`` in units of the loss, or None.
             Empty: ``search.stop.improvement`` does not work with the sampler.
         notes: ``module:attribute`` of a function of the space that returns notes for `check`; may be empty.
+        draws: what a suggestion that uses no results is, in a word for displays.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SamplerInfo:
     needs_grid: bool = False
     expected_improvement: str = ""
     notes: str = ""
+    draws: str = "random"
 
 
 class Bayes(NamedKnob):
@@ -69,15 +71,27 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
     {
         info.name: info
         for info in (
-            SamplerInfo("grid", "tunecli.search.samplers.grid:grid", reads_results=False, needs_grid=True),
+            SamplerInfo(
+                "grid",
+                "tunecli.search.samplers.grid:grid",
+                reads_results=False,
+                needs_grid=True,
+                draws="grid",
+            ),
             SamplerInfo("random", "tunecli.search.samplers.random:random", reads_results=False),
-            SamplerInfo("quasirandom", "tunecli.search.samplers.random:quasirandom", reads_results=False),
+            SamplerInfo(
+                "quasirandom",
+                "tunecli.search.samplers.random:quasirandom",
+                reads_results=False,
+                draws="quasi-random",
+            ),
             SamplerInfo(
                 "bayes",
                 "tunecli.search.samplers.bayes:bayes",
                 settings=Bayes,
                 n_initial="tunecli.search.samplers.bayes:n_initial",
                 expected_improvement="tunecli.search.prediction:expected_improvement",
+                draws="quasi-random",
             ),
             SamplerInfo("tpe", "tunecli.search.samplers.third_party:tpe", package="optuna", extra="optuna"),
             SamplerInfo(

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
-from tunecli.config.labels import option_labels
 from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine
 from tunecli.errors import Interrupted
 from tunecli.messages import Display, Event, SweepInfo
@@ -25,6 +24,7 @@ from tunecli.results.table import Table
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.publish import Overview, overview
+from tunecli.study.record.sweep_info import sweep_info
 from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.job_queue import JobQueue, engine_of
 from tunecli.study.runner.signals import noted_signals
@@ -94,7 +94,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         cleanup.callback(coordinator.close)
         cleanup.callback(guarded_display.ended)
         cleanup.callback(engine.close)  # a second time: the workers end before the coordinator closes
-        guarded_display.began(_info(study), list(coordinator.trials.values()))
+        guarded_display.began(sweep_info(study), list(coordinator.trials.values()))
         reason = _run(study, engine, coordinator, guarded_display, received)
         coordinator.conclude(reason)
     return _ending(study, reason, list(coordinator.trials.values()))
@@ -138,18 +138,6 @@ def _record_events(
     finally:  # if a worker reports a full disk, the events before that report are still recorded
         for recorded in coordinator.record(events):
             display.happened(recorded)
-
-
-def _info(study: Study) -> SweepInfo:
-    spec, plan = study.spec, study.plan
-    return SweepInfo(
-        spec.settings.study,
-        spec.objective,
-        plan.n_trials,
-        plan.n_workers,
-        spec.space.names,
-        option_labels(spec.space),
-    )
 
 
 def _ending(study: Study, reason: EndReason, trials: Sequence[Trial]) -> Ending:
