@@ -19,6 +19,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.installed-slow: $(VENV)/.installed-dev
+	$(PIP) --editable '.[dev,slow]'
+	@touch $@
+
 demo: $(VENV)/.installed  ## a sweep of 32 trials on scikit-learn's digits, ranked, and its best trials confirmed
 	@if [ -e $(DEMO)/study.db ]; then $(BIN)/tunecli resume $(DEMO); else $(BIN)/tunecli search configs/digits.yaml; fi
 	@$(BIN)/tunecli confirm $(DEMO)
@@ -26,7 +30,7 @@ demo: $(VENV)/.installed  ## a sweep of 32 trials on scikit-learn's digits, rank
 test: $(VENV)/.installed-dev  ## the ordinary tests
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-all: $(VENV)/.installed-dev  ## the slow ones too, on new random examples
+test-all: $(VENV)/.installed-slow  ## the slow ones too, on new random examples
 	$(BIN)/python -m pytest -m 'slow or not slow' --hypothesis-profile explore
 
 check: $(VENV)/.installed-dev  ## what a contributor runs: format, lint, types, layers, tests

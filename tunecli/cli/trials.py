@@ -21,6 +21,7 @@ from tunecli.console.options import (
     ExportFile,
     Json,
     OpenTest,
+    OptunaFile,
     Repeats,
     Run,
     Sample,
@@ -41,14 +42,25 @@ def export(
     weights: WeightsFile = None,
     is_tested: Tested = False,
     is_confirmed: ConfirmedTrial = False,
+    optuna: OptunaFile = None,
     is_json: Json = False,
 ) -> None:
-    """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs."""
+    """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs.
+
+    `--optuna FILE` writes all trials instead, as a storage of Optuna.
+    """
     from tunecli.commands.export import export_view
+    from tunecli.commands.export_optuna import export_optuna, require_alone
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
 
     folder, out_path = RunFolder.find(run), None if out == STDOUT else out
+    if optuna is not None:
+        one = {"--trial": trial, "-o": out, "--weights": weights}
+        flags = {"--test": is_tested, "--confirmed": is_confirmed}
+        require_alone({**one, **{flag: True for flag, is_given in flags.items() if is_given}})
+        Console(is_json=is_json).show(export_optuna(folder, optuna))
+        return
     view = export_view(folder, trial, out_path, weights, open_test=is_tested, is_confirmed=is_confirmed)
     Console(is_json=is_json).show(view)
 

@@ -26,6 +26,7 @@ from tunecli.config.space import Space
 from tunecli.config.study import Search, StartFrom, StudySpec
 from tunecli.errors import ConfigError, UsageError
 from tunecli.objective import Objective
+from tunecli.registry.exporters import require_exporter
 from tunecli.registry.pruners import is_pausing, pruner_info
 from tunecli.registry.samplers import require_sampler
 from tunecli.results.columns import short_names
@@ -129,12 +130,14 @@ def check(spec: StudySpec) -> Check:
     """Check a loaded study. Trains nothing.
 
     Raises:
-        UsageError: the grid is too large to run whole and the file sets no number of trials; the sampler's package
-            is not installed; or the sampler has settings that nothing reads.
+        UsageError: the grid is too large to run whole and the file sets no number of trials; a package that the
+            sampler or `run.events` needs is not installed; or the sampler has settings that nothing reads.
         DataError: the data cannot be read or split.
     """
     search = spec.settings.search
     require_sampler(search.sampler_name)
+    for name in spec.settings.run.event_names:
+        require_exporter(name)
     _require_default_sampler(search)
     plan, space, pruner = plan_for(spec), spec.space, search.pruner
     pauses = pause_epochs_of(spec, pruner) if is_pausing(pruner) else ()

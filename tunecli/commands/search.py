@@ -10,6 +10,7 @@ from typing import Any
 
 from tunecli.commands.check import Check, check
 from tunecli.commands.data import first_lines
+from tunecli.commands.exports import with_exports
 from tunecli.commands.logs import log_lines
 from tunecli.commands.outcome_summary import (
     REASONS,
@@ -69,7 +70,8 @@ def search(
     with resumable(folder, is_begun=False), begin(spec, folder, facts=size_facts(_sizes(checked))) as study:
         for line in opening_lines(checked):
             say(line)
-        ending = sweep(study, display)
+        with with_exports(display, study, say) as shown:
+            ending = sweep(study, shown)
     return _with_page(ending, study)
 
 
@@ -105,8 +107,12 @@ def resume(
     else:
         opened = fork(folder, fork_name, changes, overrides, config_path=config_path, say=say)
         path = folder.path.parent / fork_name
-    with resumable(path, is_begun=fork_name is None), opened as study:
-        ending = sweep(study, display)
+    with (
+        resumable(path, is_begun=fork_name is None),
+        opened as study,
+        with_exports(display, study, say) as shown,
+    ):
+        ending = sweep(study, shown)
     return _with_page(ending, study)
 
 

@@ -23,6 +23,7 @@ from tunecli.config.suggestions import nearest
 from tunecli.config.surroundings import FileName, VariableName, VariableValue
 from tunecli.knob import Count, Knob, NamedKnob, Positive
 from tunecli.registry.engines import LOCAL, engine_info
+from tunecli.registry.exporters import EXPORTERS
 from tunecli.trial import FailureKind
 
 DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$"
@@ -219,6 +220,57 @@ class OnFailure(Knob):
         return policies.get(kind, "skip")
 
 
+class MlflowEvents(Knob):
+    """Runs of MLflow, one for each trial. It needs `pip install 'tunecli[mlflow]'`.
+
+    Attributes:
+        name: `mlflow`.
+        uri: tracking store, such as `sqlite:////home/me/mlflow.db` or the address of a server. Without it, MLflow's own
+            setting holds (`MLFLOW_TRACKING_URI`).
+        experiment: name of the experiment in MLflow; without it, the name of the study.
+    """
+
+    name: Literal["mlflow"] = "mlflow"
+    uri: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    experiment: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+def _events(value: Any) -> Any:
+    """A word, a map or a list of them as a list."""
+    if value == "off":
+        return []
+    items = value if isinstance(value, list) else [value]
+    names = [_name_of(item) for item in items]
+    for item, name in zip(items, names, strict=True):
+        if name not in EXPORTERS:
+            near = nearest(name, (*EXPORTERS, "off")) if name else ""
+            raise ValueError(
+                "must be `tensorboard`, `mlflow`, `{name: mlflow, uri: …}`, a list of them, or `off`"
+                + (f"; {near}" if near else "")
+            )
+        if isinstance(item, dict) and not EXPORTERS[name].has_settings and set(item) != {"name"}:
+            raise ValueError(f"`{name}` has no settings: write its name alone")
+    if len(names) != len(set(names)):
+        raise ValueError("names one tool twice")
+    return [item if EXPORTERS[name].has_settings else name for item, name in zip(items, names, strict=True)]
+
+
+def _name_of(item: Any) -> str:
+    name = item.get("name") if isinstance(item, dict) else getattr(item, "name", item)
+    return name if isinstance(name, str) else ""
+
+
+Events = Annotated[
+    list[
+        Annotated[
+            Annotated[Literal["tensorboard", "mlflow"], Tag("word")] | Annotated[MlflowEvents, Tag("map")],
+            Discriminator(lambda value: "word" if isinstance(value, str) else "map"),
+        ]
+    ],
+    BeforeValidator(_events),
+]
+
+
 class Run(Knob):
     """Where and how trials run.
 
@@ -244,6 +296,8 @@ class Run(Knob):
         results: further columns of results.csv.
         report: whether `search` and `resume` write the page `report.html` into the run folder at their end (`on`), or
             not (`off`).
+        events: other tools that get the trials while the study runs: TensorBoard's event files in the folder `events`
+            of the run folder (`tensorboard`), runs of MLflow (`mlflow`), a list of both, or none (`off`).
         cwd: working folder of a `command` or of a training function: `config` (the folder of the file), `trial` (a
             folder of its own for each trial, in the run folder), or a path relative to the folder of the file. Without
             it, a command runs in the folder of the file, and a function where tunecli was started.
@@ -272,6 +326,7 @@ class Run(Knob):
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
     results: ResultsFile = ResultsFile()
     report: Literal["on", "off"] = "on"
+    events: Events = []  # noqa: RUF012  (pydantic copies it)
     cwd: FileName | None = None
     link: list[FileName] = []  # noqa: RUF012  (pydantic copies it)
     env: dict[VariableName, VariableValue] = {}  # noqa: RUF012
@@ -282,6 +337,11 @@ class Run(Knob):
     def engine_name(self) -> str:
         """Name of the engine."""
         return self.engine if isinstance(self.engine, str) else self.engine.name
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """Names of the tools that get the trials while the study runs."""
+        return tuple(one if isinstance(one, str) else one.name for one in self.events)
 
     @property
     def engine_settings(self) -> NamedKnob | None:

@@ -239,3 +239,12 @@ CurveMetric = Annotated[
     typer.Option("--metric", metavar="A[,B]", help="Metrics to show, or `all` [default: the objective]."),
 ]
 CurveForm = Annotated[str, typer.Option("--format", metavar="FORM", help="table, csv or json.")]
+OptunaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--optuna",
+        metavar="FILE",
+        parser=_regular_file_name,
+        help="Write all trials into a new SQLite file in Optuna's format, for optuna-dashboard.",
+    ),
+]

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import tensorboard_writer as writer
+from tunecli.tfrecords import crc32c, masked_crc32c
 from tunecli.train.user_code.tensorboard_events import (
     DamagedRecordError,
     Scalars,
-    crc32c,
-    masked_crc32c,
     read_scalars,
     scalars_of,
 )

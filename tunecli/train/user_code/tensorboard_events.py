@@ -1,9 +1,8 @@
 """Reads scalars from TensorBoard's event files, also while they are written.
 
 An event file is a sequence of TFRecords, each with one ``Event`` message of Protocol Buffers. Only the few fields that
-scalars need are read, so neither TensorFlow nor TensorBoard is needed. Sources: the TFRecord format
-(tensorflow/core/lib/io/record_writer.cc), event.proto, summary.proto and tensor.proto of TensorFlow; the wire format of
-Protocol Buffers (protobuf.dev, "Encoding"); CRC-32C (RFC 3720, section B.4). Loads no torch.
+scalars need are read, so neither TensorFlow nor TensorBoard is needed. Sources: event.proto, summary.proto and
+tensor.proto of TensorFlow; the wire format of Protocol Buffers (protobuf.dev, "Encoding"). Loads no torch.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
+from tunecli.tfrecords import FOOTER_BYTES, HEADER_BYTES, masked_crc32c
+
 _LARGEST_RECORD = 2**20  # a record with more bytes holds an image, a sound, a histogram or a graph
-_HEADER_BYTES, _FOOTER_BYTES = 12, 4
-_MASK_DELTA = 0xA282EAD8
 _NUMERIC = {
     1: "<f",
     2: "<d",
@@ -44,33 +43,6 @@ class DamagedRecordError(ValueError):
     """A record that is complete and does not match its checksum, or is no ``Event``."""
 
 
-def _crc_table() -> tuple[int, ...]:
-    table = []
-    for byte in range(256):
-        crc = byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-        table.append(crc)
-    return tuple(table)
-
-
-_TABLE = _crc_table()
-
-
-def crc32c(data: bytes) -> int:
-    """The CRC-32C (Castagnoli) of ``data``."""
-    crc, table = 0xFFFFFFFF, _TABLE
-    for byte in data:
-        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
-
-
-def masked_crc32c(data: bytes) -> int:
-    """The CRC-32C of ``data`` as a TFRecord stores it."""
-    crc = crc32c(data)
-    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
-
-
 def read_scalars(file: BinaryIO, offset: int, most_bytes: int) -> Iterator[tuple[int, Scalars | None]]:
     """The records of an event file from ``offset`` on, up to its end or to a record that is not complete yet.
 
@@ -87,26 +59,26 @@ def read_scalars(file: BinaryIO, offset: int, most_bytes: int) -> Iterator[tuple
         OSError: the file cannot be read.
     """
     end, n_read = file.seek(0, 2), 0
-    while n_read < most_bytes and offset + _HEADER_BYTES + _FOOTER_BYTES <= end:
+    while n_read < most_bytes and offset + HEADER_BYTES + FOOTER_BYTES <= end:
         file.seek(offset)
-        header = file.read(_HEADER_BYTES)
+        header = file.read(HEADER_BYTES)
         n_bytes, crc = struct.unpack("<QI", header)
         if crc != masked_crc32c(header[:8]):
             raise DamagedRecordError("the length of a record does not match its checksum")
-        after = offset + _HEADER_BYTES + n_bytes + _FOOTER_BYTES
+        after = offset + HEADER_BYTES + n_bytes + FOOTER_BYTES
         if after > end:
             return
         scalars = None
         if n_bytes <= _LARGEST_RECORD:
             data = file.read(n_bytes)
-            footer = file.read(_FOOTER_BYTES)
-            if len(footer) < _FOOTER_BYTES:
+            footer = file.read(FOOTER_BYTES)
+            if len(footer) < FOOTER_BYTES:
                 return  # the file was truncated meanwhile
             if struct.unpack("<I", footer)[0] != masked_crc32c(data):
                 raise DamagedRecordError("a record does not match its checksum")
             scalars = scalars_of(data)
             n_read += n_bytes
-        n_read += _HEADER_BYTES + _FOOTER_BYTES
+        n_read += HEADER_BYTES + FOOTER_BYTES
         offset = after
         yield offset, scalars
 
