@@ -4,7 +4,7 @@ import json
 import math
 import subprocess
 import sys
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tests.support.reports import make_trial, number_axis, report_of
 from tests.verbs import called
 from tunecli.commands.report import report, report_view
 from tunecli.commands.report_data import plain
+from tunecli.commands.report_record import least_step
 from tunecli.commands.report_text import bar, chapters_of, plus_minus, sparkline
 from tunecli.effects import Effects, ParameterEffect, Reliability, Share
 from tunecli.objective import Objective
@@ -91,10 +92,19 @@ def test_each_trial_has_its_curve_with_the_kept_epoch(small):
         assert len(curve.train_losses) == 4
 
 
-def test_the_step_is_the_smallest_gap_between_two_scores(small):
+def test_the_sizes_of_the_parts_are_known_before_a_confirmation_and_an_accuracy_moves_by_one_example(small):
     found, _ = small
-    counts = sorted({round(trial.outcome.score * 30) for trial in found.trials})  # of 30 validation examples
-    assert found.step * 30 == pytest.approx(min(high - low for low, high in pairwise(counts)))
+    assert (found.facts.n_train, found.facts.n_valid, found.facts.n_test) == (120, 30, 0)
+    assert found.step == 1 / 30
+    rules = {finding.rule: finding for finding in found.findings}
+    assert "30 examples" in rules["few-validation-examples"].evidence
+
+
+def test_the_step_of_any_other_metric_is_the_smallest_gap_between_two_scores():
+    trials = [make_trial(number, score) for number, score in enumerate([0.5, 0.125, 0.375, 0.5])]
+    facts = replace(report_of(trials).facts, n_valid=30)
+    assert least_step(trials, Objective("val_loss", maximize=False), facts) == 0.125
+    assert least_step(trials[:1], Objective("val_loss", maximize=False), facts) is None
 
 
 def test_the_text_names_the_best_trial_and_the_command_that_confirms_it(small):

@@ -158,6 +158,8 @@ def least_step(trials: Iterable[Trial], objective: Objective, facts: StudyFacts)
     A share of the validation examples moves in steps of one example. Of any other metric it is the smallest gap between
     two scores on record.
     """
+    if objective.metric in _SHARES_OF_EXAMPLES and facts.n_valid:
+        return 1 / (facts.n_valid * facts.n_repeats)
     scores = sorted(
         {
             trial.outcome.score
@@ -167,13 +169,9 @@ def least_step(trials: Iterable[Trial], objective: Objective, facts: StudyFacts)
             and math.isfinite(trial.outcome.score)
         }
     )
-    gaps = [
+    gaps = (
         high - low
         for low, high in pairwise(scores)
         if high - low > _SAME_SCORE * max(abs(low), abs(high)) and math.isfinite(high - low)
-    ]
-    if not gaps:
-        return None
-    if objective.metric in _SHARES_OF_EXAMPLES and facts.n_valid:
-        return 1 / (facts.n_valid * facts.n_repeats)
-    return min(gaps)
+    )
+    return min(gaps, default=None)

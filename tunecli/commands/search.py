@@ -33,7 +33,6 @@ from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import Study, begin, reopen
-from tunecli.study.record.part_sizes import PartSizes, alike, size_facts, sizes_of
 from tunecli.study.record.restart import make_room
 from tunecli.study.runner.signals import Signalled, resumable
 from tunecli.study.sweep import Ending, sweep
@@ -67,7 +66,7 @@ def search(
     folder = folder_path or Path("runs") / spec.settings.study
     if restart is not None and (line := make_room(folder, restart)):
         say(line)
-    with resumable(folder, is_begun=False), begin(spec, folder, facts=size_facts(_sizes(checked))) as study:
+    with resumable(folder, is_begun=False), begin(spec, folder) as study:
         for line in opening_lines(checked):
             say(line)
         with with_exports(display, study, say) as shown:
@@ -114,11 +113,6 @@ def resume(
     ):
         ending = sweep(study, shown)
     return _with_page(ending, study)
-
-
-def _sizes(checked: Check) -> PartSizes:
-    """The sizes of the parts of the data, as `check` found them."""
-    return alike(sizes_of(summary.parts, summary.n_test) for summary in checked.data)
 
 
 def _with_page(ending: Ending, study: Study) -> Ending:

@@ -93,6 +93,19 @@ def test_a_fork_with_another_total_equals_a_whole_study(parent, study_file, tmp_
     assert comparable(results(folder).table) == comparable(whole)
 
 
+def test_a_fork_records_the_sizes_of_its_own_parts_and_a_resumed_study_keeps_them(parent):
+    _, folder, _ = forked(parent)
+    _, other, _ = forked(parent, "three", overrides=("data.validation.fraction=0.4",))
+    with reopen(folder, {"n_trials": 5}) as study:
+        sweep(study, Silent())
+    sizes = []
+    for each in (parent, folder, other):
+        with open_to_read(each) as study:
+            sizes.append(study.log.facts()["part_sizes"])
+    assert sizes[0] == sizes[1] == {"train": 120, "valid": 30, "test": 0, "folded": False}
+    assert sizes[2] == {"train": 90, "valid": 60, "test": 0, "folded": False}
+
+
 def test_only_trials_that_still_fit_are_reused_in_their_order(parent, tmp_path):
     before = trials_of(parent)
     kept = [trial for trial in before if trial.parameters["training.batch_size"] == 16]

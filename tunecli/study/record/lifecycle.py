@@ -43,6 +43,7 @@ from tunecli.study.record.facts import (
     require_known_plan,
     with_recorded_order,
 )
+from tunecli.study.record.part_sizes import measured_sizes, size_facts
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.versions import changed_versions, versions
 from tunecli.train.validation import trial_problems
@@ -77,7 +78,7 @@ def begin(
         spec: the study's file.
         path: the run folder.
         plan: the study's plan; None: the one that `plan_for` makes.
-        facts: further facts for the record.
+        facts: further facts for the record, which has the sizes of the parts of the data already.
         fill: writes the first entries of the log; the log appears with all of them, or not at all.
 
     Yields:
@@ -117,6 +118,7 @@ def begin(
             "elapsed_s": 0.0,
             **start_facts(spec),
             **order_facts(spec),
+            **size_facts(measured_sizes(spec)),
             **facts,
         }
         with _created(folder.database_path, facts, fill) as log:
