@@ -7,7 +7,8 @@
 it, with everything else free, is within a tenth of the noise of the best true loss of the whole range; `strictly` also
 counts a range whose best point is cut off by less than that. `dropped` counts options that left, and those of them
 that the optimum has. `pairs` runs the next file and the old one again, with as many trials and one seed, and compares
-the true losses of the trials that look best.
+the true losses of the trials that look best. It also runs the old file with another seed, since a study differs from
+its own repetition: a sign test compares how often each is worse and better by more than the noise of one score.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
+from scipy.stats import binomtest
 
 from tests.benchmarks.advice import report_of_world
 from tests.support.worlds import WORLDS, World
@@ -199,13 +201,39 @@ def whole(world: World, point: Parameters, space: Space) -> Parameters:
     return full
 
 
-def pair(kind: str, n_trials: int, seed: int) -> tuple[float, float, float, NextText]:
-    """The true losses of the next and of the old study, and the noise."""
+@dataclass(frozen=True)
+class Pair:
+    """The true losses of a next study, of the old one run again with the same seed, and with another one.
+
+    Attributes:
+        new, old, other: the losses, in deviations of the noise of one score.
+        written: the next file.
+    """
+
+    new: float
+    old: float
+    other: float
+    written: NextText
+
+
+def pair(kind: str, n_trials: int, seed: int) -> Pair:
+    """The three studies that follow a study of ``n_trials`` trials by `bayes`."""
     world = WORLDS[kind](seed)
     history = world.sweep("bayes", n_trials, seed)
     written, _ = next_of(world, history, seed)
-    new = rerun(world, written.text, n_trials, seed + 1)
-    return new, rerun(world, study_of(world)[0], n_trials, seed + 1), world.noise, written
+    old = study_of(world)[0]
+    losses = [
+        rerun(world, text, n_trials, seed + number) / world.noise
+        for text, number in ((written.text, 1), (old, 1), (old, 2))
+    ]
+    return Pair(*losses, written)
+
+
+def signs(differences: Sequence[float]) -> tuple[int, int, float]:
+    """How many differences are above 1 and below -1, and the p-value of the two-sided sign test of these."""
+    n_worse, n_better = sum(each > 1 for each in differences), sum(each < -1 for each in differences)
+    n = n_worse + n_better
+    return n_worse, n_better, float(binomtest(n_worse, n).pvalue) if n else 1.0
 
 
 def main() -> None:
@@ -250,19 +278,28 @@ def _inside(kinds: Sequence[str], options: argparse.Namespace) -> None:
 
 def _pairs(kinds: Sequence[str], options: argparse.Namespace) -> None:
     print(
-        f"{'world':12} {'pairs':>5} {'worse':>6} {'better':>6} {'mean gain / noise':>18}   (by more than the noise)"
+        f"{'world':12} {'pairs':>5} | {'worse':>5} {'better':>6} {'p':>5} {'mean gain / noise':>18} | the old study with"
+        f" another seed: {'worse':>5} {'better':>6} {'p':>5}   (by more than the noise)"
     )
+    pairs: list[Pair] = []
     for n, kind in enumerate(kinds):
         n_pairs = options.pairs // len(kinds) + (n < options.pairs % len(kinds))
-        gains = []
-        for seed in range(options.seed, options.seed + n_pairs):
-            new, old, noise, _ = pair(kind, options.trials, seed)
-            gains.append((old - new) / noise)
-        n_worse, n_better = sum(gain < -1 for gain in gains), sum(gain > 1 for gain in gains)
-        print(
-            f"{kind:12} {n_pairs:5} {n_worse:6} {n_better:6} {float(np.mean(gains)) if gains else 0.0:18.2f}",
-            flush=True,
-        )
+        of_kind = [pair(kind, options.trials, options.seed + number) for number in range(n_pairs)]
+        if of_kind:
+            _print_pairs(kind, of_kind)
+        pairs += of_kind
+    _print_pairs("all", pairs)
+
+
+def _print_pairs(name: str, pairs: Sequence[Pair]) -> None:
+    gains = [each.old - each.new for each in pairs]
+    n_worse, n_better, p = signs([-gain for gain in gains])
+    by_chance = signs([each.other - each.old for each in pairs])
+    print(
+        f"{name:12} {len(pairs):5} | {n_worse:5} {n_better:6} {p:5.2f} {float(np.mean(gains)):18.2f} |"
+        f" {'':35}{by_chance[0]:5} {by_chance[1]:6} {by_chance[2]:5.2f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

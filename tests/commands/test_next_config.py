@@ -236,15 +236,17 @@ def test_a_list_whose_items_are_fixed_keeps_its_default_length():
     assert not written.left_out
 
 
-def test_settings_of_the_search_are_replaced_or_added():
-    spread = Change(Act.SPREAD, "It is unknown.", n_trials=40)
-    text = changed(STUDY.replace("sampler: random", "sampler: bayes"), spread).text
-    assert (
-        "# was bayes: It is unknown.\n# was 5: The model needs so many.\nsearch: {sampler: random, trials: 40}"
-        in text
-    )
+def test_a_study_with_too_few_trials_gets_more_of_the_same_sampler():
+    bayes = STUDY.replace("sampler: random", "sampler: bayes")
+    text = changed(bayes, Change(Act.MORE_TRIALS, "It is unknown.", n_trials=40)).text
+    assert "# was 5: It is unknown.\nsearch: {sampler: bayes, trials: 40}" in text
+
+
+def test_a_note_on_the_trials_changes_no_setting():
+    note = Change(Act.MORE_TRIALS, "It is unknown.", n_trials=5)
+    assert "# It is unknown.\nsearch: {sampler: random, trials: 5}" in changed(STUDY, note).text
     without = "".join(line for line in STUDY.splitlines(keepends=True) if not line.startswith("search"))
-    assert "search: {sampler: random}\n" in changed(without, spread).text
+    assert "# It is unknown.\ntrial:\n" in changed(without, note).text
 
 
 def test_a_file_without_a_name_gets_one():

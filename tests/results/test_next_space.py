@@ -187,12 +187,17 @@ def test_undertrained_trials_get_half_as_many_epochs_again():
     assert change.factor == 1.5
 
 
-def test_an_unknown_importance_asks_for_quasi_random_trials():
-    report = replace(report_at(LR), effects=make_effects(r2=0.3, n_missing=30))
-    (change,) = only(Act.SPREAD, report)
+def test_an_unknown_importance_asks_for_enough_trials_and_names_quasi_random_ones():
+    report = replace(report_at(LR), effects=make_effects(make_effect("lr", 0.5), r2=0.3, n_missing=30))
+    (change,) = only(Act.MORE_TRIALS, report)
     assert change.n_trials == 30
-    assert "R² 0.3" in change.reason
-    assert not only(Act.SPREAD, report_at(LR, r2=0.6))
+    few = replace(report, effects=make_effects(r2=0.3, n_trials=12, n_missing=8))
+    assert only(Act.MORE_TRIALS, few)[0].n_trials == 20
+    assert "R² 0.3" in change.reason and "`sampler: quasirandom`" in change.reason
+    assert not only(Act.MORE_TRIALS, report_at(LR, r2=0.6))
+    covering = replace(report, facts=replace(report.facts, sampler="quasirandom"))
+    (change,) = only(Act.MORE_TRIALS, covering)
+    assert "sampler" not in change.reason
 
 
 def test_a_study_without_a_complete_trial_has_no_next_one():

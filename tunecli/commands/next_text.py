@@ -170,8 +170,8 @@ class _Writer:
                 return self._beginning(change, fixed)
             case Act.TRAIN_LONGER:
                 return self._training_longer(change)
-            case Act.SPREAD:
-                return self._spreading(change)
+            case Act.MORE_TRIALS:
+                return self._with_more_trials(change)
             case Act.WIDEN | Act.NARROW:
                 key = self._key(change)
                 return [self._told(change, key, self.editor.ends(key, change.low, change.high))]
@@ -216,17 +216,23 @@ class _Writer:
             part = part.items[step] if isinstance(part, Group) and step in part.items else part
         return part.mark.file != self.editor.source.root.mark.file
 
-    def _spreading(self, change: Change) -> list[Edit]:
+    def _with_more_trials(self, change: Change) -> list[Edit]:
         source = self.editor.source
-        edits = [self._setting("search", "sampler", "random", change.reason)]
         trials = source.at(("search", "trials"))
         if (
             isinstance(trials, ScalarNode)
             and isinstance(trials.value, int)
             and trials.value < change.n_trials
         ):
-            edits.append(self._replaced(trials, str(change.n_trials), "The model needs so many."))
-        return [edit for edit in edits if edit is not None]
+            return [self._replaced(trials, str(change.n_trials), change.reason)]
+        return [self._note(change.reason)]
+
+    def _note(self, text: str) -> Edit:
+        """A comment above `search`, or above `trial` if the file does not have it."""
+        source = self.editor.source
+        marks = source.root.marks if isinstance(source.root, MapNode) else {}
+        at = source.key_offset(marks.get("search", marks["trial"]))
+        return Edit(at, at, "", (text,))
 
     def _named(self) -> Edit:
         source, root = self.editor.source, self.editor.source.root
@@ -238,23 +244,6 @@ class _Writer:
         return Edit(
             start, end, next_name(self.name), (f"was {self.name}: `tunecli report --next` wrote this file",)
         )
-
-    def _setting(self, section: str, key: str, value: str, reason: str) -> Edit | None:
-        source = self.editor.source
-        node, owner = source.at((section, key)), source.at((section,))
-        if node is not None:
-            return (
-                None
-                if isinstance(node, ScalarNode) and node.value == value
-                else self._replaced(node, value, reason)
-            )
-        if isinstance(owner, MapNode) and owner.items:
-            return commented(source.entry(owner, key, value), reason)
-        root = source.root
-        assert isinstance(root, MapNode)  # the file was accepted
-        if owner is not None:
-            raise UneditableError("it is empty")
-        return commented(source.entry(root, section, f"{{{key}: {value}}}"), reason)
 
     def _replaced(self, node: Node, value: str, reason: str) -> Edit:
         source = self.editor.source

@@ -26,6 +26,7 @@ N_DEVIATIONS = 2.0
 MIN_OPTION_TRIALS = 8
 """Complete trials of an option before it may be dropped."""
 _MAX_KEPT = 0.95  # a range that would keep more of itself stays as it is
+_COVERING = ("quasirandom", "random", "grid")  # samplers that no result changes
 _DECADE = math.log(10)
 
 
@@ -38,7 +39,7 @@ class Act(StrEnum):
     FIX = "fix"
     DROP = "drop"
     TRAIN_LONGER = "train-longer"
-    SPREAD = "spread"  # quasi-random trials instead of a model's
+    MORE_TRIALS = "more-trials"  # as many as the model needs, and a note on trials that cover the space
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def next_changes(report: Report, findings: Sequence[Finding]) -> list[Change]:
     for finding in findings:
         if finding.rule == "undertrained":
             changes.append(Change(Act.TRAIN_LONGER, finding.evidence, factor=1.5))
-    return changes + list(_spread(report))
+    return changes + list(_more_trials(report))
 
 
 def first_trial(report: Report) -> Trial:
@@ -253,12 +254,22 @@ def _fewer_options(report: Report, axis: Axis, effect: ParameterEffect, start: T
         yield Change(Act.DROP, reason, axis.name, kept=kept)
 
 
-def _spread(report: Report) -> Iterator[Change]:
+def _more_trials(report: Report) -> Iterator[Change]:
+    """Enough trials for a model, where it is unknown. The sampler stays.
+
+    Quasi-random trials would show best which parameters matter. But a study whose file changed to them ends with a
+    worse score than the old file's, so the file only names them.
+    """
     effects = report.effects
     if effects.reliability is Reliability.UNKNOWN and effects.n_missing:
         r2 = "" if effects.r2 is None else f" (R² {shown_number(effects.r2, 2)})"
-        reason = f"The trials do not show which parameters matter{r2}. Trials that cover the space evenly show it best."
-        yield Change(Act.SPREAD, reason, n_trials=effects.n_missing)
+        reason = f"The trials do not show which parameters matter{r2}."
+        if report.facts.sampler not in _COVERING:
+            reason += " `sampler: quasirandom` covers the space evenly and shows it best, but finds good scores later."
+        n_had = (
+            0 if effects.parameters else effects.n_trials
+        )  # with enough trials, only their spread is missing
+        yield Change(Act.MORE_TRIALS, reason, n_trials=n_had + effects.n_missing)
 
 
 def value_at(axis: Axis, position: float) -> float:
