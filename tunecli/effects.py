@@ -101,7 +101,8 @@ class Effects:
         noise: deviation of one score around the model, in the metric's unit; None: there is no model.
         parameters: in the order of the file, those that vary (`tunecli.config.axes.varying_parameters`); empty: there
             is no model, or there are too few trials.
-        predicted: by trial number, the noise-free score and its deviation, in the metric's unit.
+        predicted: by trial number, the noise-free score and its deviation, in the metric's unit; of a long record the
+            best trials only.
         expected_improvement: of the next trial, in the metric's unit; None: not computed.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -166,3 +167,16 @@ def test_an_exhausted_space_promises_no_improvement() -> None:
     space = space_of("{x: {choice: [1, 2, 3, 4, 5]}}")
     history = [Observation(i, {"x": i + 1}, State.COMPLETE, float(i % 3)) for i in range(5)]
     assert expected_improvement(space, history, 5, 7) == 0
+
+
+def test_at_most_n_trials_are_predicted_and_they_are_the_best_feasible_ones() -> None:
+    history = observed(30)
+    history[4] = replace(history[4], loss=-1.0, violations=(0.5,))
+    history = [replace(o, violations=o.violations or (-1.0,)) for o in history]
+    whole = predict_trials(space_of(PLANE), history, 7)
+    best = predict_trials(space_of(PLANE), history, 7, n_most=5)
+    by_loss = sorted((o for o in history if o.number != 4), key=lambda o: o.loss or 0.0)
+    assert list(best) == sorted(o.number for o in by_loss[:5])
+    for number, prediction in best.items():
+        assert prediction.loss == pytest.approx(whole[number].loss)
+    assert predict_trials(space_of(PLANE), history, 7, n_most=30) == whole

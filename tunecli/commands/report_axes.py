@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from tunecli.config.axes import (
     axis_ends,
-    axis_position,
     condition_text,
     distinct_names,
     is_log_axis,
+    positions_on,
     varying_parameters,
 )
 from tunecli.config.domains import Categorical, Domain, Integer, Normal, Powers
@@ -22,6 +23,7 @@ from tunecli.text import sanitize, shorten
 from tunecli.trial import Scalar, Trial
 
 _LONGEST_OPTION = 200
+_MAX_KEPT = 4096  # positions of a parameter
 
 
 def axes_of(space: Space) -> tuple[Axis, ...]:
@@ -90,26 +92,21 @@ def positions_of(space: Space, trials: Iterable[Trial]) -> dict[int, tuple[float
 
     A trial whose point does not belong to the space, which only a later tunecli could have recorded, is left out.
     """
-    parameters = varying_parameters(space)
+    scales = [(parameter.key, _positions(parameter.domain)) for parameter in varying_parameters(space)]
     found: dict[int, tuple[float | None, ...]] = {}
-    known: dict[tuple[int, Scalar, type], float | None] = {}  # options and whole numbers repeat
     for trial in trials:
         try:
             values = values_by_key(space, trial.parameters)
         except KeyError:
             continue
-        positions: list[float | None] = []
-        for place, parameter in enumerate(parameters):
-            if parameter.key not in values:
-                positions.append(None)
-                continue
-            value = values[parameter.key]
-            if isinstance(value, float):
-                positions.append(axis_position(parameter.domain, value))
-                continue
-            memo = (place, value, type(value))
-            if memo not in known:
-                known[memo] = axis_position(parameter.domain, value)
-            positions.append(known[memo])
-        found[trial.number] = tuple(positions)
+        found[trial.number] = tuple(
+            [position_of(values[key]) if key in values else None for key, position_of in scales]
+        )
     return found
+
+
+def _positions(domain: Domain) -> Callable[[Scalar], float | None]:
+    """The position of a value; options and whole numbers repeat, so their positions are kept."""
+    position = positions_on(domain)
+    kept = lru_cache(_MAX_KEPT, typed=True)(position)
+    return lambda value: position(value) if isinstance(value, float) else kept(value)

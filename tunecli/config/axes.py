@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tunecli.config.domains import (
     Categorical,
@@ -110,12 +110,26 @@ def axis_position(domain: Domain, value: Scalar) -> float | None:
 
     A value beyond an end gets the position of the end. None: no option equals the value, or it is no number.
     """
+    return positions_on(domain)(value)
+
+
+def positions_on(domain: Domain) -> Callable[[Scalar], float | None]:
+    """`axis_position` as a function of the value, for many values of one domain."""
     if isinstance(domain, Categorical):
-        index = position_of(domain, value)
-        return None if index is None else float(index)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return None
-    return position_between(*axis_ends(domain), value, is_log=is_log_axis(domain))
+
+        def index_of(value: Scalar) -> float | None:
+            index = position_of(domain, value)
+            return None if index is None else float(index)
+
+        return index_of
+    (low, high), is_log = axis_ends(domain), is_log_axis(domain)
+
+    def position(value: Scalar) -> float | None:
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            return None
+        return position_between(low, high, value, is_log=is_log)
+
+    return position
 
 
 def position_between(low: float, high: float, value: float, *, is_log: bool) -> float:

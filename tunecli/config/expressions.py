@@ -188,4 +188,7 @@ def join(name: str, step: str | int) -> str:
 
 def is_among(value: Scalar, values: Sequence[Scalar]) -> bool:
     """Whether ``value`` is one of ``values``; 1, 1.0 and true are three different values."""
-    return any(type(value) is type(other) and value == other for other in values)
+    for other in values:  # noqa: SIM110  # `any` would make a generator for every value
+        if type(value) is type(other) and value == other:
+            return True
+    return False

@@ -164,10 +164,12 @@ def values_by_key(space: Space, point: Parameters) -> dict[str, Scalar]:
 
 def is_active(parameter: Parameter, values: Mapping[str, Scalar]) -> bool:
     """Whether the parameter is active, given the ``values`` of its parents by key."""
-    return all(
-        condition.key in values and is_among(values[condition.key], condition.values)
-        for condition in parameter.conditions
-    )
+    for (
+        condition
+    ) in parameter.conditions:  # a loop is faster than `all`, which makes a generator for every value
+        if condition.key not in values or not is_among(values[condition.key], condition.values):
+            return False
+    return True
 
 
 def default_point(space: Space) -> Parameters | None:

@@ -122,6 +122,8 @@ def total_violation(violations: Sequence[float], objective: Objective) -> float:
 def _is_rankable(trial: Trial, objective: Objective) -> bool:
     if trial.state is not State.COMPLETE or not math.isfinite(_score(trial)):
         return False
+    if not (objective.further_objectives or objective.constraints):  # saves half a second for 100,000 trials
+        return True
     metrics = _metrics(trial, objective)
     return all(map(math.isfinite, (*objective.losses(metrics), *objective.violations(metrics))))
 
@@ -160,10 +162,10 @@ def _key(trial: Trial, objective: Objective, places: Mapping[int, tuple[int, flo
     is_rankable = _is_rankable(trial, objective)
     score = _score(trial)
     is_number = is_rankable or (math.isfinite(score) and trial.state.shown is State.PRUNED)
-    total = violation(trial, objective) if is_rankable else 0.0
+    total = violation(trial, objective) if is_rankable and objective.constraints else 0.0
     front, contribution = places.get(trial.number, (0, 0.0))
     loss = objective.sign * score if is_number else 0.0
-    further = _losses(trial, objective)[1:] if is_rankable else ()
+    further = _losses(trial, objective)[1:] if is_rankable and objective.further_objectives else ()
     goals = (float(front), -contribution, loss, *further)
     return (_ORDER.index(trial.state.shown), not is_number, total > 0.0, total, goals, trial.number)
 

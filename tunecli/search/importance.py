@@ -43,6 +43,8 @@ MAX_PARAMETERS = 64
 """With more parameters that vary there is no model: its cost grows with the square of their number."""
 MAX_PROFILES = 24
 """The parameters with the largest shares have profiles."""
+MAX_PREDICTED = 512
+"""The trials with the lowest losses have predictions: the best predicted one is among them."""
 _N_TREES = 64
 _OUTER, _INNER = 0.1, (0.15, 0.85)
 _VOTE_NOISE = 0.5
@@ -72,7 +74,9 @@ def effects_of(
             The model's estimate is raised to it.
         with_improvement: whether the next trial's expected improvement is computed.
     """
-    history = [replace(trial, losses=()) for trial in history if not trial.is_pending]
+    history = [
+        replace(trial, losses=()) if trial.losses else trial for trial in history if not trial.is_pending
+    ]
     varying = varying_parameters(space)
     n_scored = sum(finite_loss(trial) is not None for trial in history)
     n_missing = max(0, n_needed(len(varying)) - n_scored)
@@ -233,5 +237,5 @@ def _votes(model: ScoreModel, profile: Profile, noise: float) -> EdgeVotes:
 def _predicted(
     space: Space, history: Sequence[Observation], seed: int, sign: float
 ) -> Mapping[int, tuple[float, float]]:
-    predictions = predict_trials(space, history, seed)
+    predictions = predict_trials(space, history, seed, n_most=MAX_PREDICTED)
     return {number: (sign * each.loss, each.deviation) for number, each in predictions.items()}

@@ -52,7 +52,11 @@ class Prediction:
 
 
 def predict_trials(
-    space: Space, history: Sequence[Observation], seed: int, noise_floor: float = 0.0
+    space: Space,
+    history: Sequence[Observation],
+    seed: int,
+    noise_floor: float = 0.0,
+    n_most: int | None = None,
 ) -> Mapping[int, Prediction]:
     """Return the Gaussian process's prediction of each complete trial, by number.
 
@@ -66,6 +70,7 @@ def predict_trials(
         seed: the study's seed.
         noise_floor: the least deviation of one loss by noise that the process assumes, as measured by fresh runs of a
             few trials, in the unit of the loss; 0: the process estimates the noise alone.
+        n_most: how many trials get a prediction at the most: the feasible ones with the lowest losses; None: all.
     """
     complete = [o for o in history if o.state is State.COMPLETE and finite_loss(o) is not None]
     if len(complete) < n_initial(space) or not can_fit(space, complete):
@@ -78,8 +83,9 @@ def predict_trials(
         noise = _warped_noise(data.warping, noise_floor)
         if noise > 0 and isinstance(surrogate, GaussianProcess):
             surrogate = surrogate.with_noise_of(noise)
-        for first in range(0, len(complete), _BATCH_SIZE):
-            batch = complete[first : first + _BATCH_SIZE]
+        predicted = _best(complete, n_most)
+        for first in range(0, len(predicted), _BATCH_SIZE):
+            batch = predicted[first : first + _BATCH_SIZE]
             units_ND = units_of_points(space, (o.parameters for o in batch))
             mean_SN, deviation_SN = surrogate.predict(features(data.encoding, units_ND))
             # The mixture is approximated by one normal with its mean and variance.
@@ -93,6 +99,17 @@ def predict_trials(
                 if trial.loss is not None and trial.loss <= data.warping.outlier_cap:
                     predictions[trial.number] = Prediction(loss, half)
     return predictions
+
+
+def _best(complete: Sequence[Observation], n_most: int | None) -> Sequence[Observation]:
+    """Return the ``n_most`` best complete trials, by number: feasible ones first, and then by loss."""
+    if n_most is None or len(complete) <= n_most:
+        return complete
+
+    def key(trial: Observation) -> tuple[bool, float, int]:
+        return any(amount > 0 for amount in trial.violations), finite_loss(trial) or 0.0, trial.number
+
+    return sorted(sorted(complete, key=key)[:n_most], key=lambda trial: trial.number)
 
 
 def _warped_noise(warping: Warping, noise: float) -> float:
