@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.results.page.documents import read
@@ -24,9 +25,10 @@ from tests.support.reports import (
     report_of,
 )
 from tests.support.sweeps import sweep_report
+from tunecli.effects import ProfilePoint
 from tunecli.results.confirmed import Interval
 from tunecli.results.page.page import hash_of, page_of, page_style
-from tunecli.results.report import Finding, Severity
+from tunecli.results.report import Curve, Finding, Severity
 from tunecli.trial import Failure, FailureKind, State
 
 AXES = (number_axis("optimizer.lr", 1e-4, 1.0, is_log=True), options_axis("model.activation", "relu", "tanh"))
@@ -254,6 +256,39 @@ def test_secrets_stay_as_the_file_names_them(monkeypatch):
 
 def test_a_study_of_32_trials_and_15_parameters_has_a_small_page():
     assert len(page_of(sweep_report(32)).encode()) < 200_000
+
+
+@pytest.mark.slow
+def test_a_study_of_10_000_trials_60_parameters_and_1_000_epochs_has_a_page_of_at_most_1_500_kilobytes():
+    report, draws = sweep_report(10_000), np.random.default_rng(0)
+    axes = tuple(number_axis(f"model.part.parameter_{place}", 0.0, 1.0) for place in range(60))
+    units = {trial.number: draws.random(60).tolist() for trial in report.trials}
+    ranked = tuple(
+        replace(
+            row,
+            trial=replace(
+                row.trial,
+                parameters={
+                    axis.name: unit for axis, unit in zip(axes, units[row.trial.number], strict=True)
+                },
+            ),
+        )
+        for row in report.ranked
+    )
+    curves = {
+        number: Curve(tuple(range(1, 1001)), *(tuple(draws.random(1000).tolist()) for _ in range(3)), 1000)
+        for number in report.curves
+    }
+    profile = tuple(ProfilePoint(place / 23, float(draws.random()), 0.0123456) for place in range(24))
+    effects = make_effects(
+        *(
+            make_effect(axis.name, 0.02, profile=profile if place < 24 else ())
+            for place, axis in enumerate(axes)
+        )
+    )
+    positions = {number: tuple(row) for number, row in units.items()}
+    wide = replace(report, axes=axes, positions=positions, ranked=ranked, curves=curves, effects=effects)
+    assert len(page_of(wide).encode()) < 1_500_000
 
 
 @pytest.mark.parametrize("phase", ["empty", "running"])

@@ -29,6 +29,7 @@ MAX_TRIALS = 10_000
 MAX_AXES = 60
 MAX_LINES = 24  # axes of the parallel coordinates
 MAX_COLUMN_CHARACTERS = 800_000  # base64 of all columns: half of what a page of 10,000 trials may have
+_FEW_AXES, _CARD_CHARACTERS = 15, 2_500  # each further axis has a card: the columns leave room for it
 MAX_CURVE_CHARACTERS = 120_000
 MAX_POINTS = 100  # of one curve
 MAX_TEXTS = 250  # different causes of failures
@@ -57,7 +58,8 @@ def trials_in_data(report: Report) -> list[Ranked]:
     """The trials of the data block, in the order of the table."""
     n_axes = min(len(report.axes), MAX_AXES)
     characters = (2 * n_axes + 24 + 4 * len(report.objective.metrics)) * 4 / 3
-    return spread(report.ranked, min(MAX_TRIALS, int(MAX_COLUMN_CHARACTERS / characters)))
+    room = MAX_COLUMN_CHARACTERS - _CARD_CHARACTERS * max(0, n_axes - _FEW_AXES)
+    return spread(report.ranked, min(MAX_TRIALS, int(room / characters)))
 
 
 def _data(report: Report) -> dict[str, Any]:
