@@ -1,9 +1,11 @@
 """Rules on the scores, each with a study that triggers it and its nearest neighbour."""
 
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
+from scipy import stats
 
 from tests.support.reports import (
     ACCURACY,
@@ -16,6 +18,7 @@ from tests.support.reports import (
     report_of,
 )
 from tunecli.objective import Objective
+from tunecli.results.advice.basis import noise_of
 from tunecli.results.advice.scores import (
     coarse_scores,
     constant_score,
@@ -56,16 +59,22 @@ def test_a_coarse_step_and_a_jumping_curve_are_noise_too():
     assert not inside_the_noise(make_report(NEAR))
 
 
-def test_repeats_tell_the_noise_of_their_mean():
-    def report(deviation):
-        trials = [
-            make_trial(number, score, metrics={"val_loss_std": deviation})
-            for number, score in enumerate(NEAR)
-        ]
-        return report_of(trials, n_repeats=4, effects=make_effects(noise=1.0))
+def of_repeats(deviation, n_repeats=4):
+    trials = [
+        make_trial(number, score, metrics={"val_loss_std": deviation}) for number, score in enumerate(NEAR)
+    ]
+    return report_of(trials, n_repeats=n_repeats, effects=make_effects(noise=1.0))
 
-    assert "from the repeats of each trial" in inside_the_noise(report(0.0041))[0].evidence
-    assert not inside_the_noise(report(0.0039))
+
+def test_repeats_tell_the_noise_of_their_mean():
+    assert "from the repeats of each trial" in inside_the_noise(of_repeats(0.0036))[0].evidence
+    assert not inside_the_noise(of_repeats(0.0034))
+
+
+@pytest.mark.parametrize("values", [[0.1, 0.3], [0.1, 0.3, 0.35, 0.2]])
+def test_the_noise_of_a_mean_of_repeats_is_its_unbiased_standard_error(values):
+    noise = noise_of(of_repeats(statistics.pstdev(values), len(values)))
+    assert noise.deviation == pytest.approx(stats.sem(values))
 
 
 def test_several_goals_have_no_single_order():

@@ -74,7 +74,8 @@ def noise_of(report: Report) -> Noise | None:
             if trial.outcome is not None and (deviation := trial.outcome.metrics.get(metric)) is not None
         ]
         if deviations and (pooled := math.sqrt(fmean(value * value for value in deviations))) > 0:
-            return Noise(pooled / math.sqrt(n_repeats), "from the repeats of each trial")
+            # `_std` divides the sum of squares by n; the variance of a mean of n is that sum / (n - 1) / n.
+            return Noise(pooled / math.sqrt(n_repeats - 1), "from the repeats of each trial")
     bounds = []
     effects = report.effects
     if effects.noise and effects.r2 is not None and effects.r2 >= MIN_R2:
