@@ -153,6 +153,12 @@ def test_a_single_far_score_is_named():
     assert quoted((0.978, 0.981, 0.984, 0.975, 0.98)).note == ""
 
 
+def test_the_runs_of_a_single_trial_are_not_counted_twice_in_their_usual_spread():
+    scores = (0.978, 0.981, 0.9835, 0.965, 0.98)
+    assert quoted(scores).note == ""
+    assert confirmed_of(runs_of(scores, quote=FreshQuote(0, scores))).quote.note == ""
+
+
 def test_splits_widen_the_quote_by_the_ratio_of_the_parts():
     plain = quoted(GOOD).score
     split = quoted(GOOD, is_split=True, n_train=800, n_valid=200).score

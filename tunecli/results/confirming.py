@@ -114,7 +114,9 @@ def _quote(runs: FreshRuns, fresh: FreshQuote, is_ignored: bool) -> Quote | None
     score = None if is_ignored else _mean(scores, floor, _extra(runs))
     n_known = sum(math.isfinite(value) for value in scores)
     more = None if score is None else _one_more(scores, floor)
-    race = {candidate.number: done(candidate.scores) for candidate in runs.candidates}
+    # A single candidate has no race: its runs are those of the quote.
+    raced = runs.candidates if len(runs.candidates) > 1 else ()
+    race = {candidate.number: done(candidate.scores) for candidate in raced}
     same = race.pop(fresh.number, ())
     note = spread_note(scores, same, race.values(), step=runs.step or 0.0)
     quote = Quote(
