@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from tunecli.seeding import seed_for
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.record.candidates import Request
-from tunecli.study.record.confirmation import confirmed_of_study
+from tunecli.study.record.confirmation import confirmed_of_study, fresh_runs, recorded_confirmations
 from tunecli.study.record.lifecycle import Study, open_to_read, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import FreshRun, Stage
@@ -321,6 +322,20 @@ class TestOwnFunctions:
         assert "does not use its seed" in lines["seed"]
         assert not any("±" in text for text in lines.values())
         json.dumps(confirm_view(confirmation).data, allow_nan=False)
+
+    def test_the_further_runs_do_not_change_how_the_race_is_decided(self, own):
+        folder = own("return {'score': params['x'] + random.gauss(0, 0.1)}")
+        confirm(folder, CONFIRM)
+        with open_to_read(folder) as study:
+            [recorded], trials = recorded_confirmations(study), study.log.trials()
+            race = [run for run in recorded.runs if run.stage is Stage.RACE]
+            near = [
+                replace(run, outcome=replace(run.outcome, score=race[0].outcome.score * (1 + 1e-9)))
+                for run in recorded.runs
+                if run.stage is Stage.QUOTE
+            ]
+            both, alone = (replace(recorded, runs=tuple(runs)) for runs in ([*race, *near], race))
+            assert fresh_runs(study, both, trials).step == fresh_runs(study, alone, trials).step
 
     def test_a_failed_run_is_on_record_and_is_not_repeated(self, own):
         body = "if trial.seed % 3 == 0:\n    raise ValueError('unlucky')\n"

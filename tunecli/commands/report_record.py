@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from tunecli.commands.results import mixtures
@@ -16,10 +15,12 @@ from tunecli.messages import EpochEnded
 from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import sampler_info
+from tunecli.results.fresh import least_gap
 from tunecli.results.ranking import Ranked
 from tunecli.results.report import MAX_CURVES, Curve, StudyFacts
 from tunecli.store.database import Log
 from tunecli.store.lock import Holder
+from tunecli.study.record.confirmation import FRACTIONS
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.part_sizes import recorded_sizes
@@ -27,8 +28,6 @@ from tunecli.trial import State, Trial
 
 _MAX_EPOCHS = 200_000  # that are read for curves: 10,000 epochs of each of the 20 best trials
 _N_BEST = MAX_CURVES * 3 // 4
-_SAME_SCORE = 1e-12  # of the larger score: the rounding of a mean, not a step of the metric
-_SHARES_OF_EXAMPLES = ("val_accuracy",)
 _TRAIN_LOSS, _VALID_LOSS = "train_loss", "val_loss"
 
 
@@ -158,20 +157,6 @@ def least_step(trials: Iterable[Trial], objective: Objective, facts: StudyFacts)
     A share of the validation examples moves in steps of one example. Of any other metric it is the smallest gap between
     two scores on record.
     """
-    if objective.metric in _SHARES_OF_EXAMPLES and facts.n_valid:
+    if objective.metric in FRACTIONS and facts.n_valid:
         return 1 / (facts.n_valid * facts.n_repeats)
-    scores = sorted(
-        {
-            trial.outcome.score
-            for trial in trials
-            if trial.outcome is not None
-            and trial.outcome.score is not None
-            and math.isfinite(trial.outcome.score)
-        }
-    )
-    gaps = (
-        high - low
-        for low, high in pairwise(scores)
-        if high - low > _SAME_SCORE * max(abs(low), abs(high)) and math.isfinite(high - low)
-    )
-    return min(gaps, default=None)
+    return least_gap(trial.outcome.score for trial in trials if trial.outcome is not None)

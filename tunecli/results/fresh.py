@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
 from tunecli.results.confidence import Floats
+
+_SAME_SCORE = 1e-12  # of the larger score: the rounding of a mean, not a step of the metric
 
 Scores = tuple[float | None, ...]
 """Scores by repeat: NaN where the training failed, None while it is missing; the last ones may be left out."""
@@ -81,6 +84,21 @@ class FreshRuns:
     is_fraction: bool = False
     n_train: int | None = None
     n_valid: int | None = None
+
+
+def least_gap(scores: Iterable[float | None]) -> float | None:
+    """The least difference between two scores, in their unit; those that are missing or not finite have no part in it.
+
+    Returns:
+        None: there are no two scores that differ by more than the rounding of a mean.
+    """
+    ordered = sorted({score for score in scores if score is not None and math.isfinite(score)})
+    gaps = [
+        high - low
+        for low, high in pairwise(ordered)
+        if high - low > _SAME_SCORE * max(abs(low), abs(high)) and math.isfinite(high - low)
+    ]
+    return min(gaps, default=None)
 
 
 def finite(scores: Scores) -> tuple[float, ...]:

@@ -9,15 +9,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import Any
 
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.metrics import METRICS, is_clock
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.confirming import confirmed_of
-from tunecli.results.fresh import FreshCandidate, FreshQuote, FreshRuns
+from tunecli.results.fresh import FreshCandidate, FreshQuote, FreshRuns, least_gap
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.part_sizes import PartSizes, recorded_sizes
@@ -25,7 +23,8 @@ from tunecli.trial import Confirmation, FreshRun, Outcome, Stage, State, Trial
 
 FIRST = 0
 """The number of the first trial, an untuned configuration."""
-_FRACTIONS = ("val_accuracy",)
+FRACTIONS = ("val_accuracy",)
+"""The metrics of tunecli's own loop that are a fraction of the validation examples."""
 _NAMES_OF_FRACTIONS = {"acc", "accuracy"}
 
 
@@ -194,7 +193,7 @@ def _score(run: FreshRun) -> float | None:
 def _is_fraction(objective: Objective, trials: Sequence[Trial]) -> bool:
     """Whether a score is a fraction of examples: accuracy, also under a name of the user's own."""
     if objective.metric in METRICS:
-        return objective.metric in _FRACTIONS
+        return objective.metric in FRACTIONS
     scores = [score for trial in trials if (score := _finite_score(trial.outcome)) is not None]
     words = re.split(r"[^a-z0-9]+", objective.metric.lower())
     return bool(_NAMES_OF_FRACTIONS & {*words}) and all(0 <= score <= 1 for score in scores)
@@ -203,12 +202,15 @@ def _is_fraction(objective: Objective, trials: Sequence[Trial]) -> bool:
 def _step(
     study: Study, recorded: Recorded, trials: Sequence[Trial], sizes: PartSizes, *, is_fraction: bool
 ) -> float | None:
-    """The least difference between two scores; None: fewer than two different scores are on record."""
+    """The least difference between two scores; None: fewer than two different scores are on record.
+
+    The race is decided with it, so the further runs have no part in it (quoted numbers did not choose).
+    """
     if is_fraction and sizes.n_valid:
         return 1 / (sizes.n_valid * study.spec.settings.search.repeats)
-    outcomes: list[Any] = [trial.outcome for trial in trials] + [run.outcome for run in recorded.runs]
-    scores = sorted({score for outcome in outcomes if (score := _finite_score(outcome)) is not None})
-    return min((after - before for before, after in pairwise(scores)), default=None)
+    raced = [run.outcome for run in recorded.runs if recorded.is_alone or run.stage is Stage.RACE]
+    outcomes = [trial.outcome for trial in trials] + raced
+    return least_gap(outcome.score for outcome in outcomes if outcome is not None)
 
 
 def _finite_score(outcome: Outcome | None) -> float | None:
