@@ -148,7 +148,7 @@ def test_a_report_of_every_kind_of_number_is_valid_json():
 
 CONFIRMED = Confirmed(
     1,
-    5,
+    3,
     False,
     32,
     (
@@ -159,6 +159,15 @@ CONFIRMED = Confirmed(
           validation=Interval(0.98, 0.965, 0.99), tested={"test_accuracy": Interval(0.97, 0.96, 0.98)}),
     seed_deviation=0.0045,
 )  # fmt: skip
+
+
+def test_the_text_judges_no_candidate_while_fresh_runs_are_missing():
+    trials = [make_trial(0, 0.972), make_trial(4, 0.986)]
+    begun = [replace(one, scores=one.scores[:2]) for one in CONFIRMED.candidates]
+    missing = replace(CONFIRMED, candidates=tuple(begun), quote=None, n_missing=2)
+    text = text_of(report_of(trials, objective=ACCURACY, confirmed=missing))
+    assert "to be confirmed  2 trainings missing" in text
+    assert "may be the best" not in text
 
 
 def test_the_text_quotes_the_confirmed_score_with_its_interval_and_its_runs():

@@ -107,12 +107,12 @@ def _confirmed_lines(confirmed: Confirmed, report: Report) -> list[tuple[str, st
                 )
             )
         lines += [(name, f"{plus_minus(value)} (the test data)") for name, value in quoted.tested.items()]
-    elif confirmed.n_missing:
+    if confirmed.n_missing:
         how = f"tunecli confirm {quote(report.facts.path)}"
-        lines.append(("confirmed", f"{counted(confirmed.n_missing, 'training')} missing: {how}"))
+        lines.append(("to be confirmed", f"{counted(confirmed.n_missing, 'training')} missing: {how}"))
     if confirmed.is_seed_ignored:
         lines.append(("seeds", "the training does not use its seed: nothing can be said of its noise"))
-    elif len(confirmed.candidates) > 1:
+    elif len(confirmed.candidates) > 1 and confirmed.is_set_known:
         numbers = [candidate.number for candidate in confirmed.in_set]
         shown = f"{len(numbers)} of {counted(len(confirmed.candidates), 'trial')}: {_listed(numbers)}"
         lines.append(("may be the best", shown if len(numbers) != 1 else f"only trial {numbers[0]}"))
@@ -239,7 +239,7 @@ def _confirmed(report: Report) -> tuple[Chapter, ...]:
     if confirmed is None:
         return ()
     columns = ("trial", "search score", "fresh mean", "from", "to", "runs", "in the set", "seconds")
-    rows = tuple(_candidate_row(candidate) for candidate in confirmed.candidates)
+    rows = tuple(_candidate_row(candidate, confirmed) for candidate in confirmed.candidates)
     how = f"tunecli confirm {quote(report.facts.path)} --json"
     fit = Fit(columns, (0, 2, 3, 4, 6, 1, 5, 7), (), how)
     kind = "splits" if confirmed.is_split else "seeds"
@@ -247,7 +247,7 @@ def _confirmed(report: Report) -> tuple[Chapter, ...]:
     return (Chapter(title, section=Section("", columns, rows, fit)),)
 
 
-def _candidate_row(candidate: Candidate) -> tuple[str, ...]:
+def _candidate_row(candidate: Candidate, confirmed: Confirmed) -> tuple[str, ...]:
     fresh = candidate.fresh
     n_runs = sum(not math.isnan(score) for score in candidate.scores)
     failed = len(candidate.scores) - n_runs
@@ -259,7 +259,7 @@ def _candidate_row(candidate: Candidate) -> tuple[str, ...]:
         "—" if candidate.search_score is None else shown_number(candidate.search_score),
         *intervals,
         f"{n_runs} of {n_runs + failed}" if failed else str(n_runs),
-        "yes" if candidate.is_in_set else "no",
+        ("yes" if candidate.is_in_set else "no") if confirmed.is_set_known else "—",
         f"{candidate.seconds:.3g}" if candidate.seconds else "—",
     )
 

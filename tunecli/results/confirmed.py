@@ -118,6 +118,11 @@ class Confirmed:
         return known
 
     @property
+    def is_set_known(self) -> bool:
+        """Whether every candidate has all its runs; until then all of them are in the set."""
+        return all(len(candidate.scores) >= self.n_repeats for candidate in self.candidates)
+
+    @property
     def in_set(self) -> tuple[Candidate, ...]:
         """The candidates that cannot be told apart from the best."""
         return tuple(candidate for candidate in self.candidates if candidate.is_in_set)

@@ -130,6 +130,16 @@ def test_a_confirmation_says_whether_the_first_trial_is_beaten():
     assert not not_better_than_first(make_report(NEAR, confirmed=make_confirmed(fresh, (3,))))
 
 
+def test_a_confirmation_of_which_runs_are_missing_judges_no_trial():
+    fresh = {number: Interval(0.10, 0.09, 0.11) for number in (3, 2, 0)}
+    whole = make_confirmed(fresh, in_set=(3, 2, 0))
+    last = whole.candidates[-1]
+    open_ = replace(whole, candidates=(*whole.candidates[:-1], replace(last, scores=last.scores[:3])))
+    for rule in (inside_the_noise, not_better_than_first):
+        assert rule(make_report(NEAR, confirmed=whole))
+        assert not rule(make_report(NEAR, confirmed=open_))
+
+
 def test_few_steps_between_the_best_and_the_median_are_coarse():
     scores = [0.90, 0.90, 0.88, 0.86, 0.86, 0.84]
     [finding] = coarse_scores(make_report(scores, objective=ACCURACY, step=0.02))

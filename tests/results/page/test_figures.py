@@ -311,9 +311,16 @@ def test_a_training_that_ignores_its_seed_has_no_interval():
     assert "0 of 3 succeeded" in text
 
 
-def test_missing_trainings_are_counted():
-    confirmed = replace(make_confirmed({1: Interval(0.5, 0.4, 0.6)}, [1]), quote=None, n_missing=4)
-    assert "4 trainings" in section(make_report([0.5, 0.4], confirmed=confirmed), "confirmation").text
+def test_missing_trainings_are_counted_and_no_candidate_is_judged():
+    whole = make_confirmed({1: Interval(0.5, 0.4, 0.6), 0: Interval(0.4, 0.3, 0.5)}, [1, 0])
+    begun = [replace(one, scores=one.scores[:3]) for one in whole.candidates]
+    confirmed = replace(whole, candidates=tuple(begun), quote=None, n_missing=9)
+    report = make_report([0.5, 0.4], confirmed=confirmed)
+    found = section(report, "confirmation")
+    assert "9 trainings" in found.text and "not judged yet" in found.text
+    rows = {one.children[0].text: one.children[1].text for one in found.all("tr")}
+    assert rows["1"] == rows["0 (first)"] == "—"
+    assert "fresh runs are missing" in read(page_of(report)).text
 
 
 def test_the_effect_of_a_seed_is_a_number_of_validation_examples():

@@ -36,7 +36,7 @@ def inside_the_noise(report: Report) -> list[Finding]:
     confirmed = report.confirmed
     if report.objective.further_objectives:
         return []
-    if confirmed is not None and not confirmed.is_seed_ignored:
+    if confirmed is not None and confirmed.is_set_known and not confirmed.is_seed_ignored:
         return _not_told_apart(report, [each for each in confirmed.in_set if each.fresh is not None])
     best, noise = best_trials(report), noise_of(report)
     if confirmed is not None or len(best) < N_BEST or noise is None:
@@ -87,9 +87,10 @@ def not_better_than_first(report: Report) -> list[Finding]:
     if report.objective.further_objectives:
         return []
     planned = max(report.facts.n_planned, len(report.ranked))
-    if report.confirmed is not None and not report.confirmed.is_seed_ignored:
-        first = [each for each in report.confirmed.candidates if each.is_first and each.fresh is not None]
-        if not first or not first[0].is_in_set or len(report.confirmed.candidates) < 2:
+    confirmed = report.confirmed
+    if confirmed is not None and confirmed.is_set_known and not confirmed.is_seed_ignored:
+        first = [each for each in confirmed.candidates if each.is_first and each.fresh is not None]
+        if not first or not first[0].is_in_set or len(confirmed.candidates) < 2:
             return []
         return [
             Finding(
@@ -97,7 +98,7 @@ def not_better_than_first(report: Report) -> list[Finding]:
                 Severity.PROBLEM,
                 "No trial is shown to be better than the first one.",
                 f"The first trial, {first[0].number}, is in the set that holds the best at 95 %.",
-                command(report, "confirm", f"--repeats {2 * report.confirmed.n_repeats}"),
+                command(report, "confirm", f"--repeats {2 * confirmed.n_repeats}"),
                 trials=(first[0].number,),
             )
         ]

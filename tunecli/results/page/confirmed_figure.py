@@ -67,7 +67,7 @@ def _figure(values: PageValues, confirmed: Confirmed) -> Markup:
     frame = Frame(
         "confirmed",
         "Fresh scores of the candidates",
-        " ".join(_sentence(one) for one in rows),
+        " ".join(_sentence(one, confirmed) for one in rows),
         height=height,
         left=92,
         bottom=40,
@@ -85,13 +85,13 @@ def _figure(values: PageValues, confirmed: Confirmed) -> Markup:
     return figure(
         frame,
         columns_grid(ticks(scale), height),
-        *(_row(one, (place + 0.5) * _ROW, scale) for place, one in enumerate(rows)),
+        *(_row(one, confirmed, (place + 0.5) * _ROW, scale) for place, one in enumerate(rows)),
         axis_name(values.report.objective.metric, height, y=36),
-        below=join([marks, _table(rows)]),
+        below=join([marks, _table(rows, confirmed)]),
     )
 
 
-def _row(one: Candidate, y: float, scale: Scale) -> Markup:
+def _row(one: Candidate, confirmed: Confirmed, y: float, scale: Scale) -> Markup:
     note = "first trial" if one.is_first else ""
     parts: list[str] = [
         tag("text", f"trial {one.number}", x=-92, y=y + (-1 if note else 4), class_="ink start"),
@@ -105,10 +105,17 @@ def _row(one: Candidate, y: float, scale: Scale) -> Markup:
         kind = "interval" if one.is_in_set else "interval beaten"
         ends = [percent(scale.at(end)) for end in (one.fresh.low, one.fresh.high)]
         parts.append(tag("line", class_=kind, x1=ends[0], x2=ends[1], y1=y, y2=y))
-        parts.append(mark(one.number, scale.at(one.fresh.mean), y, "mean", title=_sentence(one)))
+        parts.append(mark(one.number, scale.at(one.fresh.mean), y, "mean", title=_sentence(one, confirmed)))
     if one.search_score is not None and math.isfinite(one.search_score):
         parts.append(
-            mark(one.number, scale.at(one.search_score), y, "chosen", shape="diamond", title=_sentence(one))
+            mark(
+                one.number,
+                scale.at(one.search_score),
+                y,
+                "chosen",
+                shape="diamond",
+                title=_sentence(one, confirmed),
+            )
         )
     shown = (
         interval_text(one.fresh)
@@ -123,18 +130,19 @@ def _n_succeeded(one: Candidate) -> int:
     return sum(map(math.isfinite, one.scores))
 
 
-def _sentence(one: Candidate) -> str:
+def _sentence(one: Candidate, confirmed: Confirmed) -> str:
     fresh = f"{interval_text(one.fresh)} fresh" if one.fresh is not None else "no mean of fresh runs"
     search = "" if one.search_score is None else f", {number(one.search_score)} in the search"
-    return f"Trial {one.number}: {fresh}{search}; {'in the set' if one.is_in_set else 'beaten'}."
+    place = ("in the set" if one.is_in_set else "beaten") if confirmed.is_set_known else "not judged yet"
+    return f"Trial {one.number}: {fresh}{search}; {place}."
 
 
-def _table(rows: list[Candidate]) -> Markup:
+def _table(rows: list[Candidate], confirmed: Confirmed) -> Markup:
     columns = ("trial", "in the set", "fresh mean, 95 %", "search", "fresh runs", "seconds a run")
     cells = [
         (
             f"{one.number}{' (first)' if one.is_first else ''}",
-            "yes" if one.is_in_set else "no",
+            ("yes" if one.is_in_set else "no") if confirmed.is_set_known else "—",
             interval_text(one.fresh) if one.fresh is not None else "—",
             "—" if one.search_score is None else number(one.search_score),
             ", ".join(number(score) if math.isfinite(score) else "failed" for score in one.scores),

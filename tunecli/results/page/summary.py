@@ -140,6 +140,8 @@ def _quote_fact(confirmed: Confirmed) -> tuple[str, str, str]:
 
 
 def _set_fact(confirmed: Confirmed) -> tuple[str, str, str]:
+    if not confirmed.is_set_known:
+        return "Cannot be distinguished", "unknown", "fresh runs are missing"
     in_set = confirmed.in_set
     named = ", ".join(str(candidate.number) for candidate in in_set[:_MOST_NAMED])
     more = f" and {len(in_set) - _MOST_NAMED} more" if len(in_set) > _MOST_NAMED else ""
