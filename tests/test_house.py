@@ -42,7 +42,6 @@ SHORT = {
     "results/page/script.py": "joins the parts of the page's script",
     "search/samplers/random.py": "each sampler is one module",
     "shims/wandb_path/wandb/_errors.py": "a module of the package that scripts import",
-    "registry/exporters.py": "the registry has a module for each kind of part",
     "tfrecords.py": "the format that train reads and exporters write",
     "seeding.py": "the one place where seeds are made",
 }

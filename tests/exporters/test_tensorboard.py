@@ -11,8 +11,8 @@ from tests.study.sweeps import Silent
 from tests.support import tensorboard_writer as writer
 from tunecli.commands.check import load_checked
 from tunecli.commands.search import resume, search
-from tunecli.exporters.tensorboard import FOLDER
 from tunecli.exporters.tensorboard_messages import Status, end_event, parameters_event, scalars_event
+from tunecli.registry.exporters import EVENTS_FOLDER
 from tunecli.store.database import Log
 from tunecli.tfrecords import record
 from tunecli.train.user_code.tensorboard_events import read_scalars, scalars_of
@@ -50,7 +50,7 @@ def run_study(path: Path, run: Path) -> list[str]:
 
 def scalars_in(run: Path, number: int) -> list[tuple[int, dict[str, float]]]:
     """The scalars of a trial's file, read by the reader of programs' event files."""
-    (path,) = (run / FOLDER / f"trial-{number:05d}").iterdir()
+    (path,) = (run / EVENTS_FOLDER / f"trial-{number:05d}").iterdir()
     with path.open("rb") as file:
         found = [scalars for _, scalars in read_scalars(file, 0, 10**9) if scalars is not None]
     # The events of the HParams tab hold an empty tensor, which is no scalar.
@@ -87,7 +87,7 @@ def test_files_that_a_kill_left_incomplete_or_missing_are_completed_from_the_rec
 ) -> None:
     run = tmp_path / "run"
     run_study(study, run)
-    whole = {number: next((run / FOLDER / f"trial-{number:05d}").iterdir()) for number in range(4)}
+    whole = {number: next((run / EVENTS_FOLDER / f"trial-{number:05d}").iterdir()) for number in range(4)}
     whole[0].write_bytes(whole[0].read_bytes()[:-20])
     whole[2].unlink()
     whole[2].parent.rmdir()

@@ -32,6 +32,7 @@ def run(tmp_path: Path) -> Path:
         "holder.json",
         "config.yaml",
         "results.csv",
+        "confirmed.csv",
         "log.jsonl",
         "checkpoints/trial-00001.safetensors",
         "checkpoints/trial-00001/mine.pt",

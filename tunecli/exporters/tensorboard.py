@@ -23,10 +23,10 @@ from tunecli.exporters.tensorboard_messages import (
     version_event,
 )
 from tunecli.messages import Ended, EpochEnded, Event, Paused, Started, SweepInfo
+from tunecli.registry.exporters import EVENTS_FOLDER
 from tunecli.tfrecords import record
 from tunecli.trial import FailedAttempt, State, Trial
 
-FOLDER = "events"
 _END_MARK = b"_hparams_/session_end_info"
 _LAST_BYTES = 512  # the end of a trial fits in them
 _STEPS = ("before event file", "event file")
@@ -42,7 +42,7 @@ class TensorBoardFiles:
             study: the study.
         """
         self._study = study
-        self._folder = study.path / FOLDER
+        self._folder = study.path / EVENTS_FOLDER
         self._trials: dict[int, Trial] = {}
         self._epochs: dict[int, list[EpochEnded]] = {}
 

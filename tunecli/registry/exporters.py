@@ -9,6 +9,8 @@ from types import MappingProxyType
 from tunecli.registry.implementations import require_package
 
 TENSORBOARD, MLFLOW = "tensorboard", "mlflow"
+EVENTS_FOLDER = "events"
+"""The folder in the run folder that `tensorboard` writes, with a folder for each trial."""
 
 
 @dataclass(frozen=True, slots=True)

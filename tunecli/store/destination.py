@@ -102,7 +102,10 @@ def as_argument(path: Path) -> str:
 def _study_that_owns(target: Path) -> Path | None:
     """The run folder that ``target`` is or would be a file of; None if it belongs to no study."""
     folder = RunFolder(target.parent)
-    own = (folder.workers_lock_path, folder.log_path, folder.results_path, folder.config_path)
+    own = (
+        *(folder.workers_lock_path, folder.log_path, folder.config_path),
+        *(folder.results_path, folder.confirmed_path),
+    )
     names = (*_DATABASE_NAMES, LOCK_NAME, HOLDER_NAME, *(path.name for path in own))
     if target.name in names and is_file(folder.database_path):
         return folder.path

@@ -21,6 +21,7 @@ from tunecli.config.study import STUDY_NAME
 from tunecli.config.suggestions import nearest
 from tunecli.durable_files import is_leftover, make_folder, open_regular, remove_files
 from tunecli.errors import StoreFailed, UsageError, from_os_error
+from tunecli.registry.exporters import EVENTS_FOLDER
 from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, TRIALS_NAME, kind_of
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 from tunecli.store.rows import encode
@@ -141,12 +142,17 @@ class RunFolder:
         for path in (*read, *(written if is_writing else ())):
             _require(path, FILE)
         if is_writing:
-            for folder in (self.checkpoints_path, self.trial_logs_path, self.trials_path):
+            for folder in (self.checkpoints_path, self.trial_logs_path, self.trials_path, self.events_path):
                 _require(folder, DIRECTORY)
                 with suppress(OSError):
                     for path in sorted(folder.iterdir()):
                         if match := _OF_A_TRIAL.fullmatch(path.name):
                             _require(path, FILE if match[1] else DIRECTORY)
+
+    @property
+    def events_path(self) -> Path:
+        """The folder of TensorBoard's event files, with a folder for each trial; made with the first of them."""
+        return self.path / EVENTS_FOLDER
 
     @property
     def database_path(self) -> Path:

@@ -24,7 +24,10 @@ from tunecli.store.lock import hold, holder
 from tunecli.study.record.lifecycle import begin, reopen
 
 READ = ("study.db", "study.db-journal", "study.lock")
-WRITTEN = ("holder.json", "workers.lock", "log.jsonl", "results.csv", "best.yaml", "config.yaml")
+WRITTEN = (
+    *("holder.json", "workers.lock", "log.jsonl", "results.csv", "best.yaml", "config.yaml"),
+    *("report.html", "confirmed.csv", "confirmed.yaml"),
+)
 OF_TRIALS = (
     "checkpoints/trial-00000.safetensors",
     "checkpoints/trial-00001.1-000002.checkpoint.safetensors",
@@ -150,7 +153,7 @@ def test_reading_refuses_only_objects_that_it_would_read(place: Any, name: str, 
 
 
 @pytest.mark.parametrize("make", [make for make in KINDS if make is not directory])
-@pytest.mark.parametrize("name", ["checkpoints", "checkpoints/trial-00001"])
+@pytest.mark.parametrize("name", ["checkpoints", "checkpoints/trial-00001", "events"])
 def test_a_subfolder_of_the_study_must_be_a_folder(place: Any, name: str, make: Make) -> None:
     folder, path, _ = place(name, make)
     with pytest.raises(UsageError, match="needs a directory") as caught, reopen(folder, {}):
