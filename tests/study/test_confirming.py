@@ -337,6 +337,16 @@ class TestOwnFunctions:
             both, alone = (replace(recorded, runs=tuple(runs)) for runs in ([*race, *near], race))
             assert fresh_runs(study, both, trials).step == fresh_runs(study, alone, trials).step
 
+    def test_a_confirmation_without_a_score_to_quote_removes_the_file_of_an_earlier_one(self, own):
+        folder = own("return {'score': params['x'] + random.gauss(0, 0.1) * (trial.number < 3_000_000)}")
+        confirm(folder, CONFIRM)
+        assert folder.confirmed_best_path.is_file()
+        other = Request(numbers=(1,), n_repeats=3)
+        value = confirm(folder, other).value
+        assert value.quote is None and not folder.confirmed_best_path.exists()
+        with hold(folder.path):
+            assert confirm(folder, other).value == value
+
     def test_a_failed_run_is_on_record_and_is_not_repeated(self, own):
         body = "if trial.seed % 3 == 0:\n    raise ValueError('unlucky')\n"
         folder = own(body + "return {'score': params['x'] + random.gauss(0, 0.01)}", OWN.replace("4}", "9}"))

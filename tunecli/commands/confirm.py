@@ -20,7 +20,7 @@ from tunecli.study.confirming import confirm as train_fresh_runs
 from tunecli.study.confirming import open_to_confirm
 from tunecli.study.record.candidates import Request, chosen, require_possible
 from tunecli.study.record.confirmation import Recorded, confirmed, has_test_part
-from tunecli.study.record.confirmed_files import confirmed_texts
+from tunecli.study.record.confirmed_files import are_published
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.fresh_plan import next_runs
 from tunecli.study.record.lifecycle import Study, open_to_read
@@ -106,7 +106,7 @@ def confirm(
         trials = study.log.trials()
         recorded = chosen(study, request, trials)
         needed = next_runs(study, recorded, request, trials)
-        if is_dry or (not needed and not recorded.missing and _has_files(study, recorded, trials)):
+        if is_dry or (not needed and not recorded.missing and are_published(study, recorded, trials)):
             return _confirmation(study, request, recorded, trials, needed)
         say(_opening_line(_confirmation(study, request, recorded, trials, needed)))
     try:
@@ -165,11 +165,6 @@ def require_confirmed(confirmation: Confirmation) -> None:
             f"all {counted(len(scores), 'fresh run')} failed",
             hint=f"{confirmation.path}/confirmed.csv holds the cause of each",
         )
-
-
-def _has_files(study: Study, recorded: Recorded, trials: list[Trial]) -> bool:
-    texts = confirmed_texts(study, recorded, trials)
-    return all(path.is_file() and path.read_bytes() == text.encode() for path, text in texts.items())
 
 
 def _confirmation(

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tunecli.durable_files import read_regular
 from tunecli.errors import UsageError
 from tunecli.results.confirmed import Confirmed, Interval
 from tunecli.results.table import Cell, Table, to_csv
-from tunecli.store.files import write_atomically
+from tunecli.store.files import kind_of, remove, write_atomically
 from tunecli.study.record.confirmation import Recorded, confirmed, repeatable_metrics
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.publish import document
@@ -22,19 +23,41 @@ _LEADING = ("confirmation", "trial", "stage", "repeat", "state")
 
 
 def publish_confirmed(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> None:
-    """Write both files of a complete confirmation, where they differ from those that are there."""
-    for path, text in confirmed_texts(study, recorded, trials).items():
-        if not (path.is_file() and path.read_bytes() == text.encode()):
+    """Write both files of a complete confirmation, where they differ from those that are there.
+
+    Without a trial to quote, the confirmed.yaml of an earlier confirmation is removed.
+    """
+    for path, text in _texts(study, recorded, trials).items():
+        if _is_published(path, text):
+            continue
+        if text is None:
+            remove(path)
+        else:
             write_atomically(path, text)
 
 
-def confirmed_texts(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> dict[Path, str]:
-    """The content of each file by its path; confirmed.yaml only where a trial can be quoted."""
-    value = confirmed(study, recorded, trials)
-    texts = {study.folder.confirmed_path: to_csv(runs_table(study, recorded))}
-    if (text := confirmed_document(study, value, trials)) is not None:
-        texts[study.folder.confirmed_best_path] = text
-    return texts
+def are_published(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> bool:
+    """Whether both files are as `publish_confirmed` leaves them."""
+    return all(_is_published(path, text) for path, text in _texts(study, recorded, trials).items())
+
+
+def _is_published(path: Path, text: str | None) -> bool:
+    if text is None:
+        return not kind_of(path)
+    try:
+        return read_regular(path) == text.encode()
+    except OSError:  # it is missing, or no file of tunecli
+        return False
+
+
+def _texts(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> dict[Path, str | None]:
+    """The content of each file by its path; None: there is no trial to quote, so no confirmed.yaml."""
+    return {
+        study.folder.confirmed_path: to_csv(runs_table(study, recorded)),
+        study.folder.confirmed_best_path: confirmed_document(
+            study, confirmed(study, recorded, trials), trials
+        ),
+    }
 
 
 def runs_table(study: Study, recorded: Recorded) -> Table:
