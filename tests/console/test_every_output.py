@@ -33,7 +33,7 @@ WIDTHS = ["40", "60", "80", "120", "200", "400", "", "0", "garbage", "²"]
 READING = [
     ["--help"], ["-h"], ["results", "-h"], ["--version"], ["bogus"], ["results"], ["search", "x", "--trials", "abc"],
     ["results", "nowhere"], ["check", "bad.yaml"], ["check", "one.yaml"], ["search", "one.yaml", "--dry-run"],
-    ["status", "one"], ["status", "goals"], ["status", "fails"], ["results", "one"], ["results", "goals"], ["results", "fails"],
+    ["status", "one"], ["status", "goals"], ["status", "fails"], ["status", "one", "--watch"], ["status", "goals", "--watch", "--json"], ["status", "fails", "--watch", "5"], ["results", "one"], ["results", "goals"], ["results", "fails"],
     ["results", "one", "--failed"], ["results", "one", "--trial", "0"], ["results", "one", "--trial", "1"],
     ["results", "one", "--columns", "trial,x,naïve_漢字,failure", "--sort", "-x"], ["results", "one", "--columns", "lrr"],
     ["results", "one", "--format", "csv"], ["results", "one", "--format", "markdown"], ["results", "one", "--json"],

@@ -4,7 +4,7 @@ import pytest
 
 from tunecli.messages import Origins
 from tunecli.results.notable import Notable, notable_values, origin_of, why_of
-from tunecli.trial import Outcome, State, Trial
+from tunecli.trial import Trial
 
 SCALES = {"lr": (1e-4, 1.0, True), "dropout": (0.0, 0.5, False)}
 EVEN = {"lr": 0.0, "dropout": 0.0, "activation": 0.0, "epochs": 0.0}
@@ -12,10 +12,6 @@ EVEN = {"lr": 0.0, "dropout": 0.0, "activation": 0.0, "epochs": 0.0}
 
 def trial(number=0, **parameters):
     return Trial(number, parameters, 0)
-
-
-def ended(number, score):
-    return Trial(number, {}, 0, State.COMPLETE, Outcome(State.COMPLETE, score))
 
 
 def found(one, best=(), others=(), importance_of=EVEN):
@@ -84,13 +80,13 @@ ORIGINS = Origins(({"lr": 0.5},), {"lr": 0.1}, "quasi-random", 4)
     ],
 )
 def test_a_trial_says_where_it_comes_from(one, origins, origin):
-    assert origin_of(one, origins, [ended(0, 0.5), ended(1, 0.25)]) == origin
+    assert origin_of(one, origins, [(0, 0.5), (1, 0.25)]) == origin
 
 
 def test_without_two_different_scores_before_it_no_trial_comes_from_a_model():
-    history = [ended(0, 0.5), ended(1, 0.5), ended(5, 0.1)]
-    assert origin_of(trial(4, lr=0.3), ORIGINS, history) == "quasi-random"
-    assert origin_of(trial(6, lr=0.3), ORIGINS, history) == "model"
+    scores = [(0, 0.5), (1, 0.5), (5, 0.1)]
+    assert origin_of(trial(4, lr=0.3), ORIGINS, scores) == "quasi-random"
+    assert origin_of(trial(6, lr=0.3), ORIGINS, scores) == "model"
 
 
 @pytest.mark.parametrize(

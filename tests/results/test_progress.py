@@ -6,7 +6,6 @@ from itertools import accumulate
 
 import pytest
 
-from tunecli.messages import SweepInfo
 from tunecli.objective import Constraint, Objective
 from tunecli.results.progress import (
     N_RECENT,
@@ -58,12 +57,12 @@ def test_a_trial_that_failed_or_is_not_feasible_does_not_count_as_best():
         complete(3, math.nan, size=1.0),
         complete(4, 0.4, size=1.0),
     ]
-    assert best_so_far(trials, SweepInfo("s", objective, 9, 1)).values(9) == [0.5, 0.5, 0.5, 0.5, 0.4]
+    assert best_so_far(trials, objective).values(9) == [0.5, 0.5, 0.5, 0.5, 0.4]
 
 
 def test_a_study_with_several_goals_has_no_best_so_far():
     objective = Objective("loss", False, further_objectives=(Objective("size", False),))
-    assert best_so_far([complete(0, 0.5, size=1.0)], SweepInfo("s", objective, 9, 1)).values(9) == []
+    assert best_so_far([complete(0, 0.5, size=1.0)], objective).values(9) == []
 
 
 def test_the_rate_is_that_of_the_session_and_of_the_last_trials():

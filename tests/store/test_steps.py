@@ -100,3 +100,23 @@ def test_a_contradicting_step_or_pause_is_rejected(log):
     with pytest.raises(ValueError, match="contradicts"):
         log.append_step(Step(1, 9, 0, None))
     assert everything(log) == before
+
+
+def test_running_trials_their_starts_and_the_times_of_ends_are_read_from_the_record(log):
+    for number in range(3):
+        started(log, number, number)
+    log.append_pause(paused(0), 0)
+    log.append_result(complete(1))
+    assert list(log.progress().starts) == [2]
+    assert (
+        len(log.progress().end_times)
+        == 2
+        == len([state for state in states(log) if state is not State.RUNNING])
+    )
+    log.append_step(Step(3, 0, 1, None))
+    begin(log, 0, attempt=2, from_epoch=3)
+
+    assert len(log.progress().end_times) == 1, "a trial that continues has not ended"
+    assert {number: start[:2] for number, start in log.progress().starts.items()} == {0: (2, 3), 2: (1, 0)}
+    log.append_result(failed(2))
+    assert sum(log.progress().failures.values()) == 1

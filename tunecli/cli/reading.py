@@ -23,20 +23,26 @@ from tunecli.console.options import (
     SortBy,
     Top,
     Watch,
+    WatchStatus,
 )
 from tunecli.errors import StoreDamaged
 
 
 @verb(short_help="Show the progress of a study.")
-def status(run: Run, is_json: Json = False) -> None:
-    """Show whether a study is running, interrupted, finished or damaged, and the best trial so far."""
+def status(run: Run, interval_s: WatchStatus = None, is_json: Json = False) -> None:
+    """Show whether a study is running, interrupted, finished or damaged, its progress, and the best trial so far."""
     from tunecli.commands.status import damage_view, status, status_view
+    from tunecli.commands.status_watch import moments
     from tunecli.console import Console
+    from tunecli.console.following import follow
     from tunecli.store.folder import RunFolder
 
     folder = RunFolder.find(run)
     console = Console(is_json=is_json)
     try:
+        if interval_s is not None:
+            follow(console, moments(folder, interval_s))
+            return
         state = status(folder)
     except StoreDamaged as error:
         if not is_json:  # there the error is the one document

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunecli.commands.outcome_summary import (
@@ -15,8 +16,10 @@ from tunecli.commands.outcome_summary import (
     resume_command,
     resume_options,
 )
+from tunecli.commands.status_progress import running_data, running_text, running_trials, session_of
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing
+from tunecli.results.progress import BestSoFar, RunningTrial, Session, add_to, sparkline
 from tunecli.results.ranking import FrontSummary, best, front_summary
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
@@ -25,8 +28,9 @@ from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.text import duration
-from tunecli.trial import State, Trial
+from tunecli.trial import FailureKind, State, Trial
 
+_SPARK_WIDTH = 20
 _FINAL = {"exhausted", *ENDED_BY_ITSELF}
 
 
@@ -46,6 +50,10 @@ class Status:
         front_summary: the Pareto front and the feasible trials; None: there is one goal and no constraint.
         elapsed_s: the time that all sweeps of the study took, in seconds.
         ending: why its last sweep ended; empty: it was interrupted or still runs.
+        session: the time of its last session.
+        failures: the number of failed trials of each kind.
+        best_so_far: the trials that were better than all those before them.
+        running: the trials that run.
     """
 
     study: str
@@ -59,6 +67,10 @@ class Status:
     front_summary: FrontSummary | None
     elapsed_s: float
     ending: str
+    session: Session = field(default_factory=Session)
+    failures: Counter[FailureKind] = field(default_factory=Counter)
+    best_so_far: BestSoFar = field(default_factory=lambda: BestSoFar(1.0))
+    running: tuple[RunningTrial, ...] = ()
 
 
 def status(folder: RunFolder) -> Status:
@@ -69,23 +81,46 @@ def status(folder: RunFolder) -> Status:
     """
     held_by = holder(folder.path)
     with open_to_read(folder) as study:
-        counts = study.log.counts()
-        counts[State.PRUNED] += counts.pop(State.PAUSED)  # a paused trial is shown as pruned
-        facts = facts_of(study.log)
-        objective, summary = study.spec.objective, None
-        if objective.further_objectives or objective.constraints:
-            trials = study.log.trials()
-            winner, summary = best(trials, objective), front_summary(trials, objective)
-        else:  # the scores alone show the best trial, so not every trial is read
-            scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
-            winner = study.log.trial(min(scores)[1]) if scores else None
-        elapsed_s, ending = float(facts["elapsed_s"]), str(facts["ending"])
-        word = phase_of(study, facts, counts, held_by)
+        return status_of(study, held_by)
+
+
+def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | None = None) -> Status:
+    """The state of an open study.
+
+    Args:
+        study: the study.
+        held_by: the process that holds it; None: no process does.
+        trials: all its trials, if they are known; otherwise as few as possible are read.
+
+    Raises:
+        StoreDamaged: the database cannot be read.
+    """
+    counts = study.log.counts()
+    counts[State.PRUNED] += counts.pop(State.PAUSED)  # a paused trial is shown as pruned
+    facts = facts_of(study.log)
+    objective, summary = study.spec.objective, None
+    course = BestSoFar(objective.sign)
+    if objective.further_objectives or objective.constraints:
+        trials = study.log.trials() if trials is None else trials
+        for trial in trials:
+            add_to(course, trial, objective)
+        winner, summary = best(trials, objective), front_summary(trials, objective)
+    else:  # the scores alone show the best trial, so not every trial is read
+        scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
+        for loss, number in scores:
+            course.add(number, objective.sign * loss)
+        winner = study.log.trial(min(scores)[1]) if scores else None
+    elapsed_s, ending = float(facts["elapsed_s"]), str(facts["ending"])
+    word = phase_of(study, facts, counts, held_by)
+    progress = study.log.progress()
+    session = session_of(study.log, progress.end_times, is_running=held_by is not None)
+    failures = Counter(progress.failures)
+    running = running_trials(study, progress.starts) if held_by is not None else ()
     if held_by is None:  # a trial that runs on record was interrupted with its process
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
     return Status(
         study.spec.settings.study,
-        str(folder.path),
+        str(study.folder.path),
         word,
         held_by,
         study.plan.n_trials,
@@ -95,6 +130,10 @@ def status(folder: RunFolder) -> Status:
         summary,
         elapsed_s,
         ending,
+        session,
+        failures,
+        course,
+        running,
     )
 
 
@@ -125,14 +164,19 @@ def status_view(status: Status) -> View:
         ("study", status.study),
         ("state", status.word + (f" by {status.holder}" if status.holder else "")),
         ("trials", f"{n_ended} of {status.n_trials} ended"),
-        *((state.value, str(n)) for state, n in status.counts.items() if n),
+        *((state.value, _count_text(status, state, n)) for state, n in status.counts.items() if n),
     ]
+    lines += [("", running_text(running, status.objective.metric)) for running in status.running]
     score = None
     lines += front_lines(status.front_summary)
     if status.best is not None and status.best.outcome is not None:
         score = status.best.outcome.score
         metrics = "  ".join(metric_texts(status.best, status.objective))
         lines.append(("best", f"{metrics} (trial {status.best.number})"))
+        if bars := sparkline(status.best_so_far.values(_SPARK_WIDTH), _SPARK_WIDTH):
+            lines.append(("", f"{bars} so far"))
+    if pace := str(status.session.pace):
+        lines.append(("rate", pace))
     if status.elapsed_s:
         lines.append(("elapsed", duration(status.elapsed_s)))
     is_limited = status.word == "interrupted" and resume_options(status.ending)
@@ -152,10 +196,19 @@ def status_view(status: Status) -> View:
         else {"trial": status.best.number, "metric": status.objective.metric, "score": score},
         **front_data(status.front_summary),
         "elapsed_s": status.elapsed_s,
+        "trials_per_minute": asdict(status.session.pace),
+        "failures": {str(kind): n for kind, n in status.failures.items()},
+        "best_so_far": [{"trial": number, "score": score} for number, score in status.best_so_far.steps],
+        "running_trials": [running_data(running, status.objective.metric) for running in status.running],
         "reason": status.ending or None,
         "holder": str(status.holder) if status.holder else None,
     }
     return View("status", data, tuple(lines))
+
+
+def _count_text(status: Status, state: State, n: int) -> str:
+    kinds = ", ".join(f"{count} {kind}" for kind, count in status.failures.most_common())
+    return f"{n} ({kinds})" if state is State.FAILED and kinds else str(n)
 
 
 def damage_view(path: str, why: str) -> View:

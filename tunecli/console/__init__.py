@@ -58,6 +58,12 @@ class _Terminal(RichConsole):
         raise BrokenPipeError
 
 
+def document_text(kind: str, body: Mapping[str, Any], indent: int | None = None) -> str:
+    """A JSON document in ASCII, with the version of its schema and a line end; in one line without ``indent``."""
+    payload = {"schema_version": SCHEMA_VERSION, "kind": kind, **body}
+    return json.dumps(payload, indent=indent, allow_nan=False, default=str) + "\n"
+
+
 class Console:
     """Prints the output of a verb.
 
@@ -78,8 +84,7 @@ class Console:
 
     def document(self, kind: str, body: Mapping[str, Any]) -> None:
         """Print one JSON document in ASCII, with the version of its schema."""
-        payload = {"schema_version": SCHEMA_VERSION, "kind": kind, **body}
-        self.raw(json.dumps(payload, indent=2, allow_nan=False, default=str) + "\n")
+        self.raw(document_text(kind, body, indent=2))
 
     def raw(self, text: str) -> None:
         """Print data unchanged to stdout. A reader that has closed the pipe, such as `head`, is no error.

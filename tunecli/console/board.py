@@ -98,7 +98,7 @@ class Board:
         self.leaders = leading(self.trials.values(), self.heading.objective)
         self.n_ended = self.n_before = sum(trial.outcome is not None for trial in self.trials.values())
         self.failures = failures_by_kind(self.trials.values())
-        self.best = best_so_far(self.trials.values(), self.heading)
+        self.best = best_so_far(self.trials.values(), self.heading.objective)
         self._unranked = list(self.trials.values())
         self.done_before = self.done
 
@@ -180,8 +180,9 @@ class Board:
     def suggested(self, trial: Trial) -> None:
         before = self.left.pop(trial.number, None)
         if before is None:
+            scores = ((t.number, t.outcome.score) for t in self.trials.values() if t.outcome)
             was_there = trial.number in self.trials
-            origin = origin_of(trial, self.heading.origins, self.trials.values())
+            origin = origin_of(trial, self.heading.origins, scores)
             before = Running(trial, origin, is_continued=was_there)
         before.trial, before.began_at, before.epoch = trial, None, None
         self._put(trial)
@@ -210,7 +211,7 @@ class Board:
             self._put(ended)
             self.ends.append(time.monotonic())
             self.leaders = leading([*self.leaders, ended], self.heading.objective)
-            add_to(self.best, ended, self.heading)
+            add_to(self.best, ended, self.heading.objective)
             self._unranked.append(ended)
             self._notable = {}
 
@@ -225,10 +226,10 @@ def board_of(snapshot: Snapshot) -> Board:
     """The board of a sweep that another process runs."""
     board = Board(snapshot.info, {trial.number: trial for trial in snapshot.trials})
     now = time.monotonic()
-    board.began_at = now - snapshot.elapsed_s
-    board.n_before = snapshot.n_before
-    board.done_before = float(snapshot.n_before)
-    board.ends.extend(board.began_at + end_s for end_s in snapshot.ends_s)
+    board.began_at = now - snapshot.session.elapsed_s
+    board.n_before = snapshot.session.n_before
+    board.done_before = float(board.n_before)
+    board.ends.extend(board.began_at + end_s for end_s in snapshot.session.ends_s)
     for running in snapshot.running:
         board.running[running.trial.number] = _running(running, snapshot.info.objective.metric, now)
     return board

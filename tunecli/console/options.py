@@ -179,6 +179,16 @@ Watch = Annotated[
         help="Write the page again every SECONDS (30) until the study ends; the page reloads itself.",
     ),
 ]
+WatchStatus = Annotated[
+    int | None,
+    typer.Option(
+        "--watch",
+        metavar="[SECONDS]",
+        parser=whole_number(1),
+        help="Follow the study until it ends, every SECONDS (30): a live table; in a pipe, or with --json, a line at "
+        "each change.",
+    ),
+]
 NextConfig = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="Continue with this file [default: RUN/config.yaml]."),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tunecli.messages import Origins
-from tunecli.trial import Scalar, State, Trial
+from tunecli.trial import Scalar, Trial
 
 Scale = tuple[float, float, bool]
 """The ends of a parameter's range, and whether its scale is logarithmic."""
@@ -112,13 +112,13 @@ def _place(value: float, scale: Scale) -> float:
     return (value - low) / (high - low) if high > low else 0.0
 
 
-def origin_of(trial: Trial, origins: Origins, history: Iterable[Trial]) -> str:
+def origin_of(trial: Trial, origins: Origins, scores: Iterable[tuple[int, float | None]]) -> str:
     """Where a trial comes from, in a word or two.
 
     Args:
         trial: the trial.
         origins: how the study's sampler makes suggestions.
-        history: the trials on record, of which those before the trial count.
+        scores: the number and score of trials on record, of which those before the trial count.
     """
     if trial.parameters in origins.start:
         return "start point"
@@ -126,19 +126,16 @@ def origin_of(trial: Trial, origins: Origins, history: Iterable[Trial]) -> str:
         return "default"
     if trial.number == 0 and origins.n_initial is not None:
         return "first trial"
-    if origins.n_initial is None or trial.number < origins.n_initial or not _has_two_scores(trial, history):
+    if origins.n_initial is None or trial.number < origins.n_initial or not _has_two_scores(trial, scores):
         return origins.draws
     return "model"
 
 
-def _has_two_scores(trial: Trial, history: Iterable[Trial]) -> bool:
+def _has_two_scores(trial: Trial, scores: Iterable[tuple[int, float | None]]) -> bool:
     """Whether a model could be fitted: two different scores were known before the trial."""
     first: float | None = None
-    for earlier in history:
-        if earlier.number >= trial.number or earlier.outcome is None or earlier.state is State.FAILED:
-            continue
-        score = earlier.outcome.score
-        if score is None or not math.isfinite(score):
+    for number, score in scores:
+        if number >= trial.number or score is None or not math.isfinite(score):
             continue
         if first is not None and score != first:
             return True

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tunecli.messages import EpochEnded, SweepInfo
+from tunecli.objective import Objective
 from tunecli.results.ranking import is_feasible
+from tunecli.results.view import View
 from tunecli.text import shown_number
 from tunecli.trial import FailureKind, State, Trial
 
@@ -82,6 +84,28 @@ class RunningTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """The time of a study's last session.
+
+    Attributes:
+        elapsed_s: seconds since it began; up to its last end, if it is over.
+        n_before: number of trials that had ended when it began.
+        ends_s: when each of its trials ended, in seconds since it began, ascending.
+        is_over: whether it has ended; then it has no recent rate.
+    """
+
+    elapsed_s: float = 0.0
+    n_before: int = 0
+    ends_s: tuple[float, ...] = ()
+    is_over: bool = False
+
+    @property
+    def pace(self) -> Pace:
+        """The rate of trials in the session."""
+        return pace(() if self.is_over else self.ends_s, len(self.ends_s), 0.0, self.elapsed_s)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A sweep at one moment, as its record shows it.
 
@@ -89,30 +113,30 @@ class Snapshot:
         info: the facts that do not change.
         trials: every trial, by number.
         running: the trials that run.
-        phase: ``running``, ``interrupted`` or ``finished``.
-        elapsed_s: seconds since the session began.
-        n_before: number of trials that had ended when the session began.
-        ends_s: seconds since the session began at which its last trials ended, ascending.
+        session: the time of its last session.
     """
 
     info: SweepInfo
     trials: tuple[Trial, ...]
     running: tuple[RunningTrial, ...]
-    phase: str
-    elapsed_s: float
-    n_before: int = 0
-    ends_s: tuple[float, ...] = ()
+    session: Session
 
-    @property
-    def n_ended(self) -> int:
-        """The number of trials that have an outcome."""
-        return sum(trial.outcome is not None for trial in self.trials)
 
-    @property
-    def pace(self) -> Pace:
-        """The rate of trials in the session."""
-        now_s = self.elapsed_s if self.phase == "running" else max(self.ends_s, default=0.0)
-        return pace(self.ends_s, self.n_ended - self.n_before, 0.0, now_s)
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The state of a study at one moment, for a display that follows it.
+
+    Attributes:
+        view: the study's state.
+        line: the same in one line.
+        change: differs from that of the moment before if something happened to a trial.
+        snapshot: the sweep, for a live table; None: no process runs it.
+    """
+
+    view: View
+    line: str
+    change: Hashable
+    snapshot: Snapshot | None
 
 
 @dataclass
@@ -143,6 +167,11 @@ class BestSoFar:
             after += 1
         self._numbers[place:after], self._losses[place:after] = [number], [loss]
 
+    @property
+    def steps(self) -> list[tuple[int, float]]:
+        """The trials that were better than all those before them: number and score."""
+        return [(number, self.sign * loss) for number, loss in zip(self._numbers, self._losses, strict=True)]
+
     def values(self, n_most: int) -> list[float]:
         """The best score so far at no more than ``n_most`` trial numbers, evenly spread from the first to the last."""
         if not self._numbers:
@@ -153,20 +182,20 @@ class BestSoFar:
         return [self.sign * self._losses[bisect_right(self._numbers, number) - 1] for number in numbers]
 
 
-def best_so_far(trials: Iterable[Trial], info: SweepInfo) -> BestSoFar:
+def best_so_far(trials: Iterable[Trial], objective: Objective) -> BestSoFar:
     """The best score so far of the trials; empty for a study with several goals, whose trials have no order."""
-    best = BestSoFar(info.objective.sign)
+    best = BestSoFar(objective.sign)
     for trial in trials:
-        add_to(best, trial, info)
+        add_to(best, trial, objective)
     return best
 
 
-def add_to(best: BestSoFar, trial: Trial, info: SweepInfo) -> None:
+def add_to(best: BestSoFar, trial: Trial, objective: Objective) -> None:
     """Add a trial if it counts: it is complete and feasible, and the study has one goal."""
     outcome = trial.outcome
-    if info.objective.further_objectives or outcome is None or outcome.score is None:
+    if objective.further_objectives or outcome is None or outcome.score is None:
         return
-    if trial.state is State.COMPLETE and is_feasible(trial, info.objective):
+    if trial.state is State.COMPLETE and is_feasible(trial, objective):
         best.add(trial.number, outcome.score)
 
 

@@ -12,7 +12,6 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -172,23 +171,18 @@ class Log:
 
     def append_start(self, event: Started, session: int | None = None) -> None:
         """Record that an attempt started, or continues from an earlier attempt's checkpoint."""
-        number, attempt = event.number, event.attempt
-        row = (number, attempt, event.device, event.process_id, _now(), session, event.from_epoch)
-        self._append("start", [row])
+        self._append("start", [rows.of_start(event, session, _now())])
 
     def append_checkpoint(self, event: Checkpointed) -> None:
         """Record a checkpoint; its epochs must be recorded before it or in the same transaction."""
-        saved = event.checkpoint
-        row = (event.number, event.attempt, saved.epoch, saved.name, saved.sha256, _now())
-        self._append("checkpoint", [row])
+        self._append("checkpoint", [rows.of_checkpoint(event, _now())])
 
     def append_failed_attempt(self, failed: FailedAttempt) -> None:
         """Record an attempt that failed, or that was ended although it could have gone on; see `FailedAttempt`.
 
         The attempt need not have a recorded start.
         """
-        failure = encode(asdict(failed.failure))
-        self._append("setback", [(failed.number, failed.attempt, failure, _now())])
+        self._append("setback", [rows.of_failed_attempt(failed, _now())])
 
     def append_epochs(self, events: Sequence[EpochEnded]) -> None:
         """Record epochs of one or several trials in one transaction."""
@@ -308,6 +302,11 @@ class Log:
         """The attempts at trial ``number`` whose start is recorded."""
         with self._reading("start"):
             return {int(attempt) for (attempt,) in self._rows(rows.STARTS, number)}
+
+    def progress(self) -> rows.Progress:
+        """The trials that run, when trials ended, and the failures by kind."""
+        with self._reading(*rows.TRIAL_TABLES):
+            return rows.progress(self._rows)
 
     def failed_attempts(self, number: int) -> list[FailedAttempt]:
         """The attempts at trial ``number`` that failed and did not end it, in order."""

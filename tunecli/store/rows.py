@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from tunecli.messages import Ended, EpochEnded, Paused
-from tunecli.trial import Checkpoint, Failure, FailureKind, Outcome, State, Step, Trial
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Paused, Started
+from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Step, Trial
 
 N_CHECKPOINTS = 2
 """The number of a trial's newest checkpoints that are kept."""
@@ -68,6 +68,16 @@ SELECT number, score, m.value FROM result, json_each(metrics) AS m WHERE state !
 """
 DISAGREEING_PAUSES = f"SELECT number, score, m.value FROM pause, json_each(metrics) AS m WHERE {_DISAGREES}"
 STARTS = "SELECT attempt FROM start WHERE number = ?1"
+RUNNING = f"""
+SELECT s.number, e.attempt, e.from_epoch, e.at {_WITH_ENDS} JOIN start AS e ON e.number = s.number
+WHERE {_STATE} = 'running' AND e.attempt = (SELECT max(attempt) FROM start WHERE start.number = s.number)
+ORDER BY s.number
+"""
+# A trial that is paused has ended for now.
+END_TIMES = f"SELECT coalesce(r.at, p.at) {_WITH_ENDS} WHERE coalesce(r.at, p.at) IS NOT NULL ORDER BY 1"
+FAILURE_KINDS = (
+    "SELECT json_extract(failure, '$.kind'), count(*) FROM result WHERE failure IS NOT NULL GROUP BY 1"
+)
 SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
 ENDED_EARLY = """
 SELECT number, setback.failure FROM setback JOIN result USING (number, attempt)
@@ -184,6 +194,46 @@ def scores(rows: Sequence[Row]) -> list[tuple[int, float]]:
     """The trial numbers and scores of the rows of ``SCORES``."""
     values = decode_all([score for _, score in rows])
     return [(number, float(value)) for (number, _), value in zip(rows, values, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        starts: by number, for each trial that runs, its attempt, the epoch that it goes on from, and the start's time.
+        end_times: when each trial that has an outcome ended or paused, ascending. Times are ISO 8601 in UTC.
+        failures: the number of failed trials of each kind.
+    """
+
+    starts: Mapping[int, tuple[int, int, str]]
+    end_times: Sequence[str]
+    failures: Mapping[FailureKind, int]
+
+
+def progress(read: Callable[[str], list[Row]]) -> Progress:
+    """The progress on record; ``read`` returns the rows of a query."""
+    return Progress(
+        {number: (attempt, from_epoch, at) for number, attempt, from_epoch, at in read(RUNNING)},
+        [at for (at,) in read(END_TIMES)],
+        {FailureKind(kind): n for kind, n in read(FAILURE_KINDS)},
+    )
+
+
+def of_start(event: Started, session: int | None, at: str) -> Row:
+    """The start of an attempt as a row of the table ``start``; ``at`` is the time, ISO 8601."""
+    return (event.number, event.attempt, event.device, event.process_id, at, session, event.from_epoch)
+
+
+def of_checkpoint(event: Checkpointed, at: str) -> Row:
+    """A checkpoint as a row of the table ``checkpoint``; ``at`` is the time, ISO 8601."""
+    saved = event.checkpoint
+    return (event.number, event.attempt, saved.epoch, saved.name, saved.sha256, at)
+
+
+def of_failed_attempt(failed: FailedAttempt, at: str) -> Row:
+    """A failed attempt as a row of the table ``setback``; ``at`` is the time, ISO 8601."""
+    return (failed.number, failed.attempt, encode(asdict(failed.failure)), at)
 
 
 def of_epoch(event: EpochEnded) -> Row:
