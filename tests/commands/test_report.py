@@ -18,6 +18,7 @@ from tunecli.commands.report_record import least_step
 from tunecli.commands.report_text import bar, chapters_of, plus_minus, sparkline
 from tunecli.effects import Effects, ParameterEffect, Reliability, Share
 from tunecli.objective import Objective
+from tunecli.results.advice import findings
 from tunecli.results.confirmed import Candidate, Confirmed, Interval, Quote
 from tunecli.results.report import AxisKind
 from tunecli.store.folder import RunFolder
@@ -212,6 +213,12 @@ def test_bars_show_the_shares_of_known_parameters_and_unknown_ones_are_no_zeros(
     assert (
         "What matters\nnot known: the model explains too little; about 28 more trials can show it"
         in text_of(report_of(trials, axes, effects=unknown))
+    )
+    advised = report_of(trials, axes, effects=unknown)
+    text = text_of(replace(advised, findings=findings(advised)[0]))
+    assert "What matters\nnot known: the model explains too little\n" in text + "\n"
+    assert text.count("complete trials. From then on") == 1, (
+        "the advice alone says how many trials are missing"
     )
 
 

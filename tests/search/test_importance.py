@@ -110,13 +110,13 @@ def test_too_few_trials_and_noise_alone_are_unknown_with_what_is_missing() -> No
 @pytest.mark.parametrize(
     ("history", "reason"),
     [
-        ([], "0 trials have a score, and the model needs 4"),
-        ([Observation(0, {"a": 0.5, "b": 0.5, "c": 0.5}, State.COMPLETE, 1.0)], "1 trial has a score, and the model needs 4"),
+        ([], "no trial has a score"),
+        ([Observation(0, {"a": 0.5, "b": 0.5, "c": 0.5}, State.COMPLETE, 1.0)], "only 1 trial has a score"),
         (
             [Observation(n, {"a": n / 30, "b": 0.5, "c": 0.5}, State.COMPLETE, 0.31) for n in range(30)],
             "all scores are equal",
         ),
-        ([Observation(n, {"a": n / 30, "b": 0.5, "c": 0.5}, State.FAILED) for n in range(30)], "0 trials have a score, and the model needs 4"),
+        ([Observation(n, {"a": n / 30, "b": 0.5, "c": 0.5}, State.FAILED) for n in range(30)], "no trial has a score"),
     ],
     ids=["no trial", "one trial", "equal scores", "failures"],
 )  # fmt: skip

@@ -19,7 +19,7 @@ from tunecli.results.failures import ended_early_lines, grouped
 from tunecli.results.ranking import front_summary, rank
 from tunecli.results.report import Report
 from tunecli.results.view import View
-from tunecli.search.importance import effects_of
+from tunecli.search.importance import effects_of, why_too_few
 from tunecli.search.leave_one_out import n_needed
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
@@ -106,8 +106,9 @@ def _effects(study: Study, trials: Sequence[Trial], noise_floor: float | None) -
     n_scored = sum(trial.outcome is not None and trial.outcome.score is not None for trial in trials)
     if n_scored < MIN_MODELLED:
         n_missing = n_needed(len(varying_parameters(spec.space))) - n_scored
-        why = f"a model needs {MIN_MODELLED} trials with a score, and the study has {n_scored}"
-        return Effects(Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason=why)
+        return Effects(
+            Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason=why_too_few(n_scored)
+        )
     return effects_of(
         spec.space,
         History(trials, spec.objective).up_to(len(trials)),

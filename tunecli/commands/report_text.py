@@ -190,7 +190,8 @@ def _importance(report: Report) -> tuple[Chapter, ...]:
     if not report.axes:
         return ()
     if effects.reliability is Reliability.UNKNOWN:
-        more = f"; about {counted(effects.n_missing, 'more trial')} can show it" if effects.n_missing else ""
+        n_missing = report.n_missing_unsaid
+        more = f"; about {counted(n_missing, 'more trial')} can show it" if n_missing else ""
         return (Chapter("What matters", (f"not known: {_why_unknown(effects)}{more}",)),)
     known = sorted((one for one in effects.parameters if one.is_known), key=lambda one: -one.share.mean)
     labels = {axis.name: axis.label for axis in report.axes}

@@ -208,6 +208,14 @@ class Report:
         """The trials that have a rank, the best first."""
         return [row.trial for row in self.ranked if row.rank is not None]
 
+    @property
+    def n_missing_unsaid(self) -> int:
+        """The further trials that the effects need, so that a chapter names them; 0: none, or a finding names them."""
+        is_said = any(finding.rule in _NAMES_MISSING_TRIALS for finding in self.findings)
+        return 0 if is_said else self.effects.n_missing
+
 
 MAX_CURVES = 400
 MAX_FINDINGS = 5
+_NAMES_MISSING_TRIALS = ("one-trial", "too-few-trials", "importance-unknown")
+"""The rules of advice that say how many trials the study lacks."""

@@ -112,6 +112,13 @@ def effects_of(
     )
 
 
+def why_too_few(n_scored: int) -> str:
+    """Return why no model is fitted to so few trials with a score, as a clause."""
+    if not n_scored:
+        return "no trial has a score"
+    return "only 1 trial has a score" if n_scored == 1 else f"only {n_scored} trials have a score"
+
+
 def _reason_against(space: Space, history: Sequence[Observation], n_scored: int, n_varying: int) -> str:
     """Return why no model is fitted; empty: one can be."""
     if not n_varying:
@@ -121,8 +128,7 @@ def _reason_against(space: Space, history: Sequence[Observation], n_scored: int,
     if len(space.parameters) > MAX_COORDINATES:
         return f"the model takes up to {MAX_COORDINATES:,} parameters, and the space has {len(space.parameters):,}"
     if n_scored < n_initial(space):
-        trials = "1 trial has" if n_scored == 1 else f"{n_scored} trials have"
-        return f"{trials} a score, and the model needs {n_initial(space)}"
+        return why_too_few(n_scored)
     return "" if can_fit(space, history) else "all scores are equal"
 
 

@@ -1,8 +1,11 @@
 """Rules on the number of trials and on mixed devices."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.support.reports import make_effects, make_report, number_axis
+from tests.support.reports import make_effect, make_effects, make_report, number_axis
+from tunecli.effects import Effects, Reliability
 from tunecli.results.advice.budget import (
     mixed_devices_or_versions,
     more_would_pay,
@@ -29,6 +32,19 @@ def test_too_few_trials_for_the_parameters_are_named():
     assert finding.claim == "9 complete trials are too few for 3 parameters."
     assert finding.command == "tunecli resume runs/demo --trials 10"
     assert not too_few_trials(make_report(spread(10), axes=AXES))
+
+
+def test_the_advice_names_the_trials_that_the_effects_need_too():
+    unknown = Effects(Reliability.UNKNOWN, n_trials=9, n_missing=11, reason="only 9 trials have a score")
+    [finding] = too_few_trials(make_report(spread(9), axes=AXES, effects=unknown))
+    assert "about 20 complete trials" in finding.evidence
+    assert finding.command == "tunecli resume runs/demo --trials 20"
+    [finding] = one_trial(make_report([0.3], axes=AXES, effects=replace(unknown, n_trials=1, n_missing=19)))
+    assert "about 20 complete trials" in finding.evidence
+    assert finding.command == "tunecli resume runs/demo --trials 20"
+    unsure = make_effects(make_effect("p0", 0.5), r2=0.2, n_missing=20)
+    [finding] = too_few_trials(make_report(spread(9), axes=AXES, effects=unsure))
+    assert "about 10 complete trials" in finding.evidence, "the model has enough trials, and they say little"
 
 
 def test_a_running_study_may_still_get_its_trials():

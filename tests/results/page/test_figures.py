@@ -157,7 +157,7 @@ def test_an_unknown_model_has_no_bar_and_says_what_is_missing():
     report = make_report([0.1, 0.2], [{"optimizer.lr": 0.1}] * 2, [LR], effects=effects)
     found = section(report, "what-matters")
     assert not list(found.all("rect")) and not list(found.all("svg"))
-    assert "29 %" in found.text and "32 more trials" in found.text
+    assert "29 %" in found.text and "32 more trials, spread over the whole space, can show it" in found.text
     assert not [one for one in section(report, "parameters").all("path") if "profile" in one.classes]
     assert "90 %" not in section(report, "parameters").text
     assert "model expects" not in section(report, "parameters").text + section(report, "search").text

@@ -20,14 +20,17 @@ def one_trial(report: Report) -> list[Finding]:
     """The study has one trial."""
     if len(report.leading) != 1 or len(report.ranked) != 1:
         return []
-    total = max(report.facts.n_planned, MIN_TRIALS + MIN_TRIALS_PER_PARAMETER * len(report.axes))
+    n_useful = _n_useful(report)
     return [
         Finding(
             "one-trial",
             Severity.NOTE,
             "The study has one trial.",
-            "One trial shows neither the noise of its score nor the effect of any parameter.",
-            command(report, "resume", f"--trials {total}") if report.axes else command(report, "confirm"),
+            "One trial shows neither the noise of its score nor the effect of any parameter."
+            + (f" {_usefulness(n_useful)}" if report.axes else ""),
+            command(report, "resume", f"--trials {max(report.facts.n_planned, n_useful)}")
+            if report.axes
+            else command(report, "confirm"),
         )
     ]
 
@@ -39,14 +42,15 @@ def too_few_trials(report: Report) -> list[Finding]:
     still_runs = report.facts.phase == "running" and report.facts.n_planned >= n_needed
     if not report.axes or not n_complete or n_complete >= n_needed or still_runs or _is_exhausted(report):
         return []
-    total = max(report.facts.n_planned, len(report.ranked)) + n_needed - n_complete
+    n_useful = _n_useful(report)
+    total = max(report.facts.n_planned, len(report.ranked)) + n_useful - n_complete
     return [
         Finding(
             "too-few-trials",
             Severity.PROBLEM,
             f"{counted(n_complete, 'complete trial')} {'is' if n_complete == 1 else 'are'} too few for"
             f" {counted(len(report.axes), 'parameter')}.",
-            f"A search needs about {n_needed} complete trials before it learns from them.",
+            _usefulness(n_useful),
             command(report, "resume", f"--trials {total}"),
             weight=1 - n_complete / n_needed,
         )
@@ -93,6 +97,20 @@ def mixed_devices_or_versions(report: Report) -> list[Finding]:
             weight=len(report.facts.mixtures),
         )
     ]
+
+
+def _n_useful(report: Report) -> int:
+    """The complete trials from which a search learns, and which are enough for a model of the effects."""
+    n_complete = sum(row.trial.state is State.COMPLETE for row in report.ranked)
+    n_missing = 0 if report.effects.parameters else report.effects.n_missing
+    return max(MIN_TRIALS + MIN_TRIALS_PER_PARAMETER * len(report.axes), n_complete + n_missing)
+
+
+def _usefulness(n_useful: int) -> str:
+    return (
+        f"A search needs about {n_useful} complete trials. From then on it learns from them, and the report can show"
+        " which parameters matter."
+    )
 
 
 def _is_exhausted(report: Report) -> bool:

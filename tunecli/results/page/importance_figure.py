@@ -49,10 +49,8 @@ def _missing(values: PageValues) -> str:
             f"The model predicts {in_percent(max(0.0, effects.r2))} of the variance of trials that it has not seen; "
             "below 50 % its shares mislead."
         )
-    if effects.n_missing:
-        sentences.append(
-            f"{counted(effects.n_missing, 'more trial')}, spread over the whole space, would show more."
-        )
+    if n_missing := values.report.n_missing_unsaid:
+        sentences.append(f"{counted(n_missing, 'more trial')}, spread over the whole space, can show it.")
     return " ".join(sentences)
 
 
