@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -48,10 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
     With ``--dist loadfile``, keep the order of the files: xdist would begin with the files of the most tests.
     """
+    # The tests start some hundred processes, and each would compile the package again (0.4 s). Modules of users are
+    # imported later: their bytecode could be older than a file that a test wrote twice within a second.
+    sys.dont_write_bytecode = False
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile("ordinary")
+
+
+def pytest_collection_finish() -> None:
+    sys.dont_write_bytecode = bool(sys.flags.dont_write_bytecode)  # of `-B` or PYTHONDONTWRITEBYTECODE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

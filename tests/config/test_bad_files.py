@@ -1,15 +1,13 @@
 """Bad study files: the place and the text of each error, with the checks of `check` and `search`."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.config.mutants import TOKENS
+from tests.support.forked import run_verb
 from tunecli.commands.check import load_checked
 from tunecli.errors import ConfigError, UsageError
 
@@ -733,10 +731,7 @@ def test_a_file_that_quotes_a_megabyte_is_not_quoted_whole(written):
 
 
 def called(path, *arguments):
-    command = [sys.executable, "-m", "tunecli", "check", str(path), *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, cwd=path.parent, env={**os.environ}
-    )
+    return run_verb("check", path, *arguments, cwd=path.parent)
 
 
 def test_the_program_exits_2_with_a_line_for_each_problem_and_no_traceback(written):

@@ -7,7 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.config.mutants import RANGES, TOKENS, mutants
@@ -75,9 +75,9 @@ def count_loaded_mutants(n_documents, seed, inspect=None):
     return n_loaded
 
 
-def test_a_thousand_hostile_files_load_or_are_refused():
-    n_loaded = count_loaded_mutants(1_000, seed=1, inspect=trial_problems)
-    assert 50 < n_loaded < 300  # both gates are met: the mutants are neither all sound nor all rubbish
+def test_four_hundred_hostile_files_load_or_are_refused():
+    n_loaded = count_loaded_mutants(400, seed=1, inspect=trial_problems)
+    assert 20 < n_loaded < 120  # both gates are met: the mutants are neither all sound nor all rubbish
 
 
 @pytest.mark.slow
@@ -90,7 +90,7 @@ def test_hostile_files_use_little_memory_and_leak_none():
     tracemalloc.start()
     try:
         for data in itertools.chain(
-            itertools.islice(mutants(shipped(), 3), 200), map(str.encode, BOMBS.values())
+            itertools.islice(mutants(shipped(), 3), 100), map(str.encode, BOMBS.values())
         ):
             is_refused(data)
         _, peak = tracemalloc.get_traced_memory()
@@ -108,14 +108,12 @@ pieces = st.sampled_from(
 
 
 @given(st.lists(pieces | st.text(max_size=5), max_size=30).map("".join))
-@settings(max_examples=150, deadline=None)
 def test_any_sequence_of_pieces_loads_or_is_refused(text):
     is_refused(text.encode("utf-8", "surrogatepass"))
     is_refused((HEAD + "    " + text.replace("\n", "\n    ")).encode("utf-8", "surrogatepass"))
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=150, deadline=None)
 def test_any_bytes_are_refused(data):
     assert is_refused(data)
 
@@ -151,7 +149,6 @@ def flow(tree):
 
 
 @given(trees)
-@settings(max_examples=150, deadline=None)
 def test_any_tree_as_a_trial_or_as_its_parameters_loads_or_is_refused(tree):
     is_refused(f"objective: {{metric: val_loss}}\ntrial: {flow(tree)}\n".encode())
     is_refused(f"{HEAD}    a: {flow(tree)}\n".encode())

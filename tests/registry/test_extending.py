@@ -15,6 +15,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from tests.support.forked import run_verb
 from tests.support.plug_ins import documented_files, environment_with, install_documented, write_files
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -34,8 +35,7 @@ def work(tmp_path: Path) -> Path:
 
 
 def run(work: Path, site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tunecli", *arguments]
-    return subprocess.run(command, cwd=work, env=environment_with(site), capture_output=True, text=True)
+    return run_verb(*arguments, cwd=work, environment=environment_with(site))
 
 
 def table(folder: Path) -> list[dict[str, str]]:

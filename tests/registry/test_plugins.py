@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked import run_verb
 from tests.support.plug_ins import environment_with, install
 
 STUDY = """\
@@ -32,9 +33,7 @@ INFO = SamplerInfo('mine', 'bad:mine', settings=S)
 def checked(tmp_path: Path, text: str = STUDY, verb: str = "check") -> subprocess.CompletedProcess[str]:
     path = tmp_path / "study.yaml"
     path.write_text(text)
-    command = [sys.executable, "-m", "tunecli", verb, str(path)]
-    environment = environment_with(tmp_path / "site")
-    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    return run_verb(verb, path, cwd=tmp_path, environment=environment_with(tmp_path / "site"))
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.forked import run_verb
 
 STUDY = """\
 study: small
@@ -41,11 +42,7 @@ def study_file(tmp_path):
 def tunecli(tmp_path):
     """Run a verb as a process in a folder of its own."""
 
-    def run(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tunecli", *map(str, arguments)]
-        environment = {**os.environ, "COLUMNS": "200"}
-        return subprocess.run(
-            command, cwd=tmp_path, text=True, capture_output=True, env=environment, **options
-        )
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return run_verb(*arguments, cwd=tmp_path, environment={**os.environ, "COLUMNS": "200"})
 
     return run

@@ -47,6 +47,9 @@ def server_fate(folder: Path, threads: int, *words: str, needs_torch: bool = Tru
     return done.stdout.strip()
 
 
+TRIAL = "trial: {command: [echo, '1']}\n"  # its server loads no torch
+
+
 @pytest.mark.parametrize(
     ("text", "words", "threads", "expected"),
     [
@@ -54,7 +57,6 @@ def server_fate(folder: Path, threads: int, *words: str, needs_torch: bool = Tru
         ("run: {threads: 2}", ["search", "--workers", "2", "s.yaml"], 2, "kept"),
         ("study: s", ["search", "s.yaml", "--set", "run.threads=3"], 3, "kept"),
         ("# threads: 2 were too many", ["search", "s.yaml"], 1, "another"),
-        ("# a command would do", ["search", "s.yaml"], 1, "another"),
         ("not: [a study", ["search", "s.yaml"], 0, "ended"),
         ("run: {engine: inline}", ["search", "s.yaml"], 0, "none"),
         ("study: s", ["search", "s.yaml", "--dry-run"], 0, "none"),
@@ -65,15 +67,15 @@ def server_fate(folder: Path, threads: int, *words: str, needs_torch: bool = Tru
 def test_the_early_fork_server_is_kept_if_its_guess_was_right(
     tmp_path: Path, text: str, words: list[str], threads: int, expected: str
 ) -> None:
-    (tmp_path / "s.yaml").write_text(text)
-    assert server_fate(tmp_path, threads, *words) == expected
+    (tmp_path / "s.yaml").write_text(TRIAL + text)
+    assert server_fate(tmp_path, threads, *words, needs_torch=False) == expected
 
 
 @pytest.mark.parametrize("run", ["runs/s", "s"])
 def test_a_run_that_is_resumed_is_found_by_its_folder_and_by_its_name(tmp_path: Path, run: str) -> None:
     (tmp_path / "runs" / "s").mkdir(parents=True)
-    (tmp_path / "runs" / "s" / "config.yaml").write_text("study: s")
-    assert server_fate(tmp_path, 1, "resume", run) == "kept"
+    (tmp_path / "runs" / "s" / "config.yaml").write_text(TRIAL)
+    assert server_fate(tmp_path, 1, "resume", run, needs_torch=False) == "kept"
 
 
 OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {device: cpu}"
@@ -94,7 +96,9 @@ OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {devi
         pytest.param(
             "import random", OWN.replace("mine", "installed"), [], True, "kept", marks=pytest.mark.slow
         ),
-        ("import random", "trial: {command: [echo, '1']}", [], False, "kept"),
+        ("import random", TRIAL, [], False, "kept"),
+        ("import random", "# a command would do", [], True, "another"),
+        pytest.param("import random", "study: s", [], True, "kept", marks=pytest.mark.slow),
         pytest.param(
             "import random",
             "trial: {data: {source: {python: 'mine:make'}}}",

@@ -1,0 +1,58 @@
+"""Run verbs as processes of their own that start in 30 ms: forks of a process that has loaded the program.
+
+The start of Python and the imports take 1 to 3 s of a processor, and the ordinary tests run some hundred verbs. A test
+about the start itself, its imports or its signals starts a new process instead.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+
+def run_verb(
+    *arguments: object, cwd: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `tunecli ARGUMENTS` in a folder, and return its exit code, its stdout and its stderr.
+
+    Args:
+        arguments: of the verb, the verb first.
+        cwd: the working folder.
+        environment: of the process. Default: that of this process. Folders of its PYTHONPATH come first in the path.
+    """
+    words = [str(argument) for argument in arguments]
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
+        task = {
+            "arguments": words,
+            "cwd": str(cwd),
+            "environment": dict(os.environ if environment is None else environment),
+            "out": out.name,
+            "err": err.name,
+        }
+        server = _server()
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.write(json.dumps(task) + "\n")
+        server.stdin.flush()
+        code = int(server.stdout.readline())
+        said = [Path(file.name).read_text(encoding="utf-8") for file in (out, err)]
+    return subprocess.CompletedProcess(["tunecli", *words], code, *said)
+
+
+@cache
+def _server() -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", str(Path(__file__).with_name("verb_server.py"))]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(_end, server)
+    return server
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    with server:  # closes its pipes, and it ends with them
+        pass
