@@ -42,11 +42,13 @@ class Fleet:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        original = path / "original"
-        original.mkdir()
-        (original / "small.yaml").write_text(STUDY)
-        [end] = self._run({"original": [{"arguments": ["search", "small.yaml", "--out", "run"]}]})["original"]
-        assert end["ended"] == 0, end["stderr"]
+        for name in ("original", "whole"):
+            (path / name).mkdir()
+            (path / name / "small.yaml").write_text(STUDY)
+        search = {"arguments": ["search", "small.yaml", "--out", "run"]}
+        whole = [search, {"arguments": CONFIRM, "failpoint": ["count", 0]}]
+        for ends in self._run({"original": [search], "whole": whole}).values():
+            assert not any(end["ended"] for end in ends), ends
 
     def run(self, tasks: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
         """Run the steps of each task in a copy of the study; how each step ended."""
@@ -92,8 +94,6 @@ def fleet():
 @pytest.fixture(scope="module")
 def steps(fleet) -> list[str]:
     """The durable steps of an undisturbed confirmation, in their order."""
-    [end] = fleet.run({"whole": [{"arguments": CONFIRM, "failpoint": ["count", 0]}]})["whole"]
-    assert end["ended"] == 0, end["stderr"]
     return (fleet.path / "whole" / "failpoints.txt").read_text().splitlines()
 
 

@@ -246,8 +246,8 @@ def test_a_reached_limit_ends_the_sweep_at_the_same_trial_for_any_number_of_work
 ):
     path = study_file(**{"engine: inline}": f"limit: {{{limit}}}}}"})
     tables = []
-    for workers in (1, 2):
-        spec = load_checked(path, (f"run.workers={workers}",))
+    for workers, engine in ((1, "inline"), (2, "local")):
+        spec = load_checked(path, (f"run.workers={workers}", f"run.engine={engine}"))
         with begin(spec, tmp_path / f"{workers}") as study:
             ending = sweep(study, Silent())
         assert (ending.reason, len(ending.table.rows)) == (reason, n_trials)

@@ -89,7 +89,7 @@ def test_a_round_of_hyperband_has_its_stated_length_and_trains_its_best_in_full(
     assert not list((tmp_path / "run" / "checkpoints").glob("*.checkpoint.*")), "nothing is gone on with"
 
 
-@pytest.mark.parametrize("pruner", ["hyperband", "curves"])
+@pytest.mark.parametrize("pruner", [pytest.param("hyperband", marks=pytest.mark.slow), "curves"])
 def test_the_table_depends_neither_on_the_workers_nor_on_their_order(study_file, tmp_path, pruner):
     path = study_file(CURVES, **{"pruner: curves": f"pruner: {pruner}"})
     one = run_whole(path, tmp_path / "one")

@@ -30,7 +30,7 @@ def make_a_mess():
     import torch
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float16)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode(1)
 """
 AT_ITS_TOP = """
 import random, numpy, torch
