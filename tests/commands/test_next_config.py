@@ -1,6 +1,7 @@
 """`report --next` writes the file of the next study, and never over another file."""
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ from tests.study.sweeps import run_whole
 from tests.support.reports import make_effect, make_effects
 from tests.verbs import called
 from tunecli.commands import next_config as module
-from tunecli.commands.next_config import next_config, next_config_view
+from tunecli.commands.next_config import NextConfig, next_config, next_config_view
 from tunecli.commands.next_text import next_name, next_text
 from tunecli.commands.report import report
 from tunecli.config.load import load, parse_study
@@ -125,6 +126,13 @@ def test_the_view_says_how_to_go_on(small, tmp_path):
     assert "5 ended trials of 5" in view.messages[-1]
     assert f"--fork small-2 --config {tmp_path / 'next.yaml'}" in view.messages[-1]
     assert view.data["changes"][0]["act"] == "begin"
+
+
+def test_an_override_is_a_word_of_the_command_as_it_was_given(tmp_path):
+    override = "trial.params.url=http://host//a b/"
+    written = NextConfig(tmp_path / "next.yaml", tmp_path, "small-2", (), (), (override,), 0, 0)
+    [*_, last] = next_config_view(written).messages
+    assert shlex.split(last.split("`")[1])[-2:] == ["--set", override]
 
 
 def test_advice_on_a_report_becomes_changes_of_the_file(small, tmp_path):

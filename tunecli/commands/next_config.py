@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 
 from tunecli.commands.next_text import next_text
 from tunecli.config.comparison import kept_overrides
@@ -118,7 +119,7 @@ def _require_place(path: Path, base_path: Path, require: Callable[[Path], None])
 
 def next_config_view(written: NextConfig) -> View:
     """The file that was written, and the commands that start its study."""
-    overrides = "".join(f" --set {as_argument(Path(text))}" for text in written.overrides)
+    overrides = "".join(f" --set {quote(text)}" for text in written.overrides)
     file = as_argument(written.path)
     new = f"tunecli search {file}{overrides}"
     fork = f"tunecli resume {as_argument(written.folder)} --fork {written.name} --config {file}"
