@@ -73,6 +73,12 @@ def tree(page):
     return read(page)
 
 
+def test_a_command_of_the_page_names_the_run_folder_as_one_word():
+    report = make_report([0.5, 0.4])
+    page = read(page_of(replace(report, facts=replace(report.facts, path="my runs/a;b")))).text
+    assert page.count("tunecli confirm 'my runs/a;b'") == 2 and "confirm my runs" not in page
+
+
 def test_headings_follow_each_other_without_a_gap(tree):
     levels = [int(element.tag[1]) for element in tree.all() if re.fullmatch("h[1-6]", element.tag)]
     assert levels[0] == 1 and levels.count(1) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from shlex import quote
 from typing import TypeVar
 
 from tunecli.effects import Reliability
@@ -67,6 +68,16 @@ def path_of(axis: Axis) -> str:
 def value_of(trial: Trial, axis: Axis) -> Scalar:
     """The value of an axis' parameter; None: the trial has no value under its path."""
     return trial.parameters.get(axis.name, trial.parameters.get(path_of(axis)))
+
+
+def run_argument(path: str) -> str:
+    """A run folder as a word of a command that a reader can paste.
+
+    A path with invisible characters is left to the reader, since a pasted line end would run a command.
+    """
+    if not path or sanitize(path) != path:
+        return "RUN"
+    return quote(f"./{path}" if path.startswith("-") else path)
 
 
 def name_text(text: str) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 
 from tunecli.results.confirmed import Candidate, Confirmed, Interval
 from tunecli.results.page.axes import Scale, number, padded, ticks
+from tunecli.results.page.choice import run_argument
 from tunecli.results.page.markup import Markup, details, join, table, tag
 from tunecli.results.page.summary import interval_text
 from tunecli.results.page.svg import Frame, axis_name, columns_grid, figure, legend, mark, percent
@@ -27,7 +28,7 @@ def confirmed_section(values: PageValues) -> Markup:
             "p",
             "The search trained each trial once, and chose the best by that one score. ",
             "Fresh runs of the best trials show how much of it was luck: ",
-            tag("code", f"tunecli confirm {report.facts.path}"),
+            tag("code", f"tunecli confirm {run_argument(report.facts.path)}"),
         )
     return join([_introduction(confirmed), _figure(values, confirmed), _quote(confirmed)])
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,10 +18,17 @@ from numpy.typing import NDArray
 from tunecli.config.axes import position_between
 from tunecli.results.failures import failure_line
 from tunecli.results.page.axes import without_outliers
-from tunecli.results.page.choice import by_importance, name_text, path_of, shown_axes, spread, value_of
+from tunecli.results.page.choice import (
+    by_importance,
+    name_text,
+    path_of,
+    run_argument,
+    shown_axes,
+    spread,
+    value_of,
+)
 from tunecli.results.ranking import Ranked
 from tunecli.results.report import Axis, AxisKind, Curve, Report
-from tunecli.text import sanitize
 from tunecli.trial import Scalar, State
 
 MAX_TRIALS = 10_000
@@ -96,12 +102,8 @@ def _score_ends(report: Report) -> list[float]:
 
 
 def _commands(path: str) -> list[list[str]]:
-    """The commands for one trial: a label, and the texts before and after the trial's number.
-
-    A path with invisible characters is left to the reader, since a pasted line end would run a command.
-    """
-    run = "RUN" if sanitize(path) != path or not path else shlex.quote(path)
-    run = f"./{run}" if run.startswith("-") else run
+    """The commands for one trial: a label, and the texts before and after the trial's number."""
+    run = run_argument(path)
     return [
         ["Show everything about it", f"tunecli results {run} --trial ", ""],
         ["Write it as a file for tunecli train", f"tunecli export {run} --trial ", " -o trial.yaml"],

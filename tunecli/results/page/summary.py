@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed, Interval
 from tunecli.results.page.axes import number, with_uncertainty
+from tunecli.results.page.choice import run_argument
 from tunecli.results.page.markup import Markup, escape_lines, join, tag
 from tunecli.results.page.values import PageValues
 from tunecli.results.report import Finding, Report, Severity
@@ -112,7 +113,7 @@ def _confirmed_facts(report: Report) -> list[tuple[str, str, str]]:
         return [("Confirmed", "not available", "tunecli confirms studies with one goal")]
     if confirmed is None:
         return [
-            ("Confirmed score", "not yet", f"tunecli confirm {report.facts.path}"),
+            ("Confirmed score", "not yet", f"tunecli confirm {run_argument(report.facts.path)}"),
             ("Cannot be distinguished", "unknown", "fresh runs of the best trials show it"),
             _seed_fact(report),
         ]
