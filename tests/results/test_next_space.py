@@ -16,10 +16,12 @@ from tests.support.reports import (
     options_axis,
     report_of,
 )
+from tunecli.config.axes import position_between
 from tunecli.effects import ProfilePoint, Reliability
 from tunecli.objective import Objective
+from tunecli.results.advice.basis import value_at
 from tunecli.results.confirmed import Interval
-from tunecli.results.next_space import Act, first_trial, next_changes, position_at, value_at
+from tunecli.results.next_space import Act, first_trial, next_changes
 from tunecli.results.report import AxisKind, Finding, Severity
 
 LR = number_axis("lr", 1e-4, 1.0, is_log=True)
@@ -60,7 +62,7 @@ def only(act, report, *findings):
 def test_a_range_is_narrowed_to_where_the_profile_reaches_the_best():
     (change,) = only(Act.NARROW, report_at(LR, profile=bowl(0.5)))
     half = math.sqrt(2 * 0.01) + 0.1  # where the square reaches two deviations, and a tenth of the range
-    ends = [position_at(LR, end) for end in (change.low, change.high)]
+    ends = [position_between(LR.low, LR.high, end, is_log=LR.is_log) for end in (change.low, change.high)]
     assert ends == pytest.approx([0.5 - half, 0.5 + half], abs=0.03)
 
 

@@ -8,6 +8,7 @@ and sets are at 95 %. Axes: K candidates, R repeats.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,9 +168,7 @@ def wilson(fraction: float, n: int) -> tuple[float, float]:
     Returns:
         Its ends, from 0 to 1.
     """
-    from scipy.special import ndtri
-
-    z2 = float(ndtri((1 + LEVEL) / 2)) ** 2
+    z2 = NormalDist().inv_cdf((1 + LEVEL) / 2) ** 2
     centre = (fraction + z2 / (2 * n)) / (1 + z2 / n)
     half = (z2 * (fraction * (1 - fraction) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
     return max(min(centre - half, fraction), 0.0), min(max(centre + half, fraction), 1.0)

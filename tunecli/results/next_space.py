@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tunecli.config.axes import position_between
 from tunecli.effects import ParameterEffect, Reliability
+from tunecli.results.advice.basis import value_at
 from tunecli.results.cheapest_value import cheapest_trial
 from tunecli.results.report import Axis, AxisKind, Finding, Report
 from tunecli.text import counted, shown_number
@@ -223,7 +225,7 @@ def _must_stay(report: Report, axis: Axis, start: Trial) -> Iterator[float]:
     if position is not None:
         yield position
     if isinstance(axis.default, int | float) and not isinstance(axis.default, bool):
-        yield position_at(axis, axis.default)
+        yield position_between(axis.low, axis.high, axis.default, is_log=axis.is_log)
 
 
 def _fewer_options(report: Report, axis: Axis, effect: ParameterEffect, start: Trial) -> Iterator[Change]:
@@ -270,22 +272,6 @@ def _more_trials(report: Report) -> Iterator[Change]:
             0 if effects.parameters else effects.n_trials
         )  # with enough trials, only their spread is missing
         yield Change(Act.MORE_TRIALS, reason, n_trials=n_had + effects.n_missing)
-
-
-def value_at(axis: Axis, position: float) -> float:
-    """The value at a position of an axis of numbers."""
-    if axis.is_log:
-        return float(axis.low * (axis.high / axis.low) ** position)
-    return axis.low + position * (axis.high - axis.low)
-
-
-def position_at(axis: Axis, value: float) -> float:
-    """The position of a value on an axis of numbers, from 0 to 1."""
-    if axis.is_log:
-        position = math.log(max(value, axis.low) / axis.low) / math.log(axis.high / axis.low)
-    else:
-        position = (value - axis.low) / (axis.high - axis.low)
-    return min(max(position, 0.0), 1.0)
 
 
 def _rounded(axis: Axis, value: float, direction: int) -> float:

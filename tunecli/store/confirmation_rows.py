@@ -12,8 +12,6 @@ from dataclasses import asdict
 from tunecli.store.rows import Row, decode, decode_all, encode, failure
 from tunecli.trial import Confirmation, FreshRun, Outcome, Stage, State
 
-CONFIRMATION_TABLES = ("confirmation", "confirmed_run", "confirmed_result")
-
 CONFIRMATIONS = "SELECT id, candidates, request, kind, n_trials FROM confirmation ORDER BY id"
 FRESH_RUNS = """
 SELECT confirmation, number, repeat, stage, seed, split_seed, opening, state, score, metrics, epochs, kept_epoch,

@@ -16,6 +16,7 @@ from tunecli.results.advice.basis import (
     score_of,
     trials_text,
 )
+from tunecli.results.confidence import wilson
 from tunecli.results.confirmed import Candidate
 from tunecli.results.report import Finding, Report, Severity
 from tunecli.text import counted, shown_number
@@ -28,7 +29,6 @@ MIN_VALID = 500
 """Validation examples: with fewer, an accuracy of 0.9 is known to no better than ± 0.026."""
 MIN_TRIALS_BEYOND_FIRST = 10
 """Trials after the first one before the rule compares them with it."""
-_Z = 1.96  # 95 % of a normal distribution
 
 
 def inside_the_noise(report: Report) -> list[Finding]:
@@ -154,7 +154,7 @@ def few_validation_examples(report: Report) -> list[Finding]:
     score = score_of(best)
     evidence = f"The validation part has {counted(facts.n_valid, 'example')}."
     if report.step is not None and math.isclose(report.step * facts.n_valid, 1.0) and 0 <= score <= 1:
-        low, high = _wilson(score, facts.n_valid)
+        low, high = wilson(score, facts.n_valid)
         evidence += (
             f" A fraction of {shown_number(score)} of them says {shown_number(low, 3)} to {shown_number(high, 3)} of"
             " new examples, for any training."
@@ -227,10 +227,3 @@ def _not_told_apart(report: Report, in_set: list[Candidate]) -> list[Finding]:
 
 def _n_finite(candidate: Candidate) -> int:
     return sum(math.isfinite(score) for score in candidate.scores)
-
-
-def _wilson(fraction: float, n: int) -> tuple[float, float]:
-    """The 95 % interval of a fraction of ``n`` (Wilson 1927)."""
-    centre = (fraction + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * math.sqrt(fraction * (1 - fraction) / n + _Z**2 / (4 * n * n))
-    return centre - half, centre + half

@@ -1,7 +1,7 @@
 """The report of one study as one self-contained HTML page.
 
 The page is complete without a script, asks no server for anything, and says so by its content security policy. The same
-report gives the same bytes: no clock, no random number and no path of this machine enters it.
+report gives the same bytes: no clock and no random number enters it. It shows the run folder as the user named it.
 """
 
 from __future__ import annotations
@@ -61,11 +61,7 @@ def page_of(report: Report, *, refresh_s: int | None = None) -> str:
         Markup(trials_section(report)),
         _section("provenance", "How this was computed", provenance_section(values)),
     ]
-    links = [
-        *((name, title) for name, title, _ in shown),
-        ("trials", "All trials"),
-        ("provenance", "How it was computed"),
-    ]
+    links = [*((name, title) for name, title, _ in shown), *_LAST]
     return document(
         report.facts.name,
         main,
