@@ -12,6 +12,7 @@ import torch
 
 import tunecli
 from tests.support.jobs import change_job, make_job
+from tunecli.errors import StoreFailed
 from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Paused, Started, Stopped
 from tunecli.objective import Objective
 from tunecli.train.trials import run
@@ -88,6 +89,12 @@ def keeps(params, trial):
                 return {"val_loss": -1.0}
             raise
 
+def swallows(params, trial):
+    try:
+        trial.report(1, val_loss=1.0)
+    except Exception:
+        return 2.0
+
 def worsens(params, trial):
     for epoch, loss in enumerate(params["losses"], start=1):
         trial.report(params.get("every", 1) * epoch, **({} if loss is None else {"val_loss": loss}))
@@ -143,6 +150,15 @@ def test_reports_become_epochs(job_of):
     assert (outcome.state, outcome.score, outcome.epochs, outcome.kept_epoch) == (State.COMPLETE, 2.0, 3, 3)
     assert outcome.metrics == {"val_loss": 2.0, "extra": 1.5}
     assert outcome.device == "cpu"
+
+
+@pytest.mark.parametrize("name", ["from_zero", "swallows"])
+def test_a_disk_that_refuses_the_journal_ends_no_trial_as_failed(job_of, tmp_path, name):
+    (tmp_path / "reports").mkdir()
+    events = []
+    with pytest.raises(StoreFailed):
+        events += run(job_of(name, reports_path=str(tmp_path / "reports")))
+    assert not any(isinstance(event, Ended) for event in events)
 
 
 def test_epochs_counted_from_0_are_recorded_from_1(job_of):

@@ -106,6 +106,7 @@ class UserTrial:
         Raises:
             TrialStopped: the trial ends here.
             TypeError: ``epoch`` is not a whole number, or a metric is not a number.
+            DiskFull, StoreFailed: the disk refuses the journal; the trial ends, and the sweep with it.
             RuntimeError: the call comes from another process than the function's.
         """
         if os.getpid() != self._process_id:
@@ -117,7 +118,11 @@ class UserTrial:
         report = operator.index(epoch), {name: _number(name, value) for name, value in metrics.items()}
         with self._one_at_a_time:
             if not self._is_stopped:
-                self._is_stopped = not self._accept(report)
+                try:
+                    self._is_stopped = not self._accept(report)
+                except (DiskFull, StoreFailed) as error:
+                    self._is_stopped, self._storage_error = True, error
+                    raise
             if self._is_stopped:
                 raise TrialStopped(f"trial {self.number} ends here")
 
