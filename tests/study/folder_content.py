@@ -96,7 +96,10 @@ def _recorded(trial: Any, epochs: Any) -> Recorded:
     )
 
 
-_NOT_COMPARED = {"study.db", "results.csv", "log.jsonl", "study.lock", "workers.lock", "holder.json"}
+_NOT_COMPARED = {
+    *("study.db", "results.csv", "report.html", "log.jsonl"),
+    *("study.lock", "workers.lock", "holder.json"),
+}
 
 
 def _files(path: Path) -> dict[str, str]:
