@@ -104,6 +104,7 @@ class Effects:
         predicted: by trial number, the noise-free score and its deviation, in the metric's unit; of a long record the
             best trials only.
         expected_improvement: of the next trial, in the metric's unit; None: not computed.
+        is_deferred: whether no model was fitted only because it takes too long at the end of a sweep.
     """
 
     reliability: Reliability
@@ -115,6 +116,7 @@ class Effects:
     parameters: tuple[ParameterEffect, ...] = ()
     predicted: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     expected_improvement: float | None = None
+    is_deferred: bool = False
 
     def of(self, name: str) -> ParameterEffect | None:
         """The effect of the parameter ``name``; None: there is none."""

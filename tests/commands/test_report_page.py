@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from tests.support.recorded import STUDY, recorded_study, spec_in
 from tests.verbs import called
 from tunecli.commands.check import load_checked
 from tunecli.commands.compare import compare
-from tunecli.commands.report import report
+from tunecli.commands.report import read_report, report
+from tunecli.commands.report_page import written_at_end
 from tunecli.commands.report_text import chapters_of, state_text
 from tunecli.commands.search import ending_view, search
 from tunecli.effects import Reliability
@@ -355,6 +357,20 @@ def test_a_small_sweep_loads_no_model_for_its_page(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_the_end_of_a_sweep_does_not_wait_for_a_large_model_and_the_report_fits_it(tmp_path, monkeypatch):
+    folder = recorded_study(tmp_path, [math.sin(number) for number in range(24)])
+    small = read_report(folder, is_at_end=True).report.effects
+    assert small.r2 is not None and not small.is_deferred and not small.predicted
+    monkeypatch.setattr("tunecli.commands.report.MAX_SIZE_AT_END", 3 * 24 - 1)
+    page = Path(written_at_end(folder).place).read_text(encoding="utf-8")
+    assert "a sweep does not wait for a model of 3 parameters" in page
+    found = read_report(folder, is_at_end=True).report
+    assert found.effects.is_deferred
+    assert "importance-unknown" not in {finding.rule for finding in found.findings}
+    whole = report(folder).effects
+    assert replace(whole, predicted={}) == small and whole.predicted
 
 
 # A page that follows its study

@@ -30,6 +30,10 @@ from tunecli.trial import Trial
 
 MIN_MODELLED = 20
 """With fewer trials with a score no model is fitted: it would say nothing reliable, and loading it takes a second."""
+_MAX_MODELLED = 200  # of more trials, the model is fitted to as many
+MAX_SIZE_AT_END = 2_400
+"""Trials of the model times parameters: a larger one takes more than about 2 s, for which the end of a sweep does not
+wait. 60 parameters and 200 trials take 8 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,14 @@ def report(folder: RunFolder) -> Report:
     return read_report(folder).report
 
 
-def read_report(folder: RunFolder, effects: Effects | None = None) -> Reading:
+def read_report(folder: RunFolder, effects: Effects | None = None, *, is_at_end: bool = False) -> Reading:
     """Fill the report of a study from its record.
 
     Args:
         folder: the run folder.
         effects: those of an earlier reading, to save the fit of the model; None: fit it.
+        is_at_end: whether a sweep waits for it. Then no trial is predicted, which a page does not show, and a model
+            that takes longer than about two seconds is not fitted.
 
     Raises:
         ConfigError: this version refuses the study's file, which another version accepted.
@@ -69,7 +75,7 @@ def read_report(folder: RunFolder, effects: Effects | None = None) -> Reading:
         confirmed = confirmed_of_study(study)
         began_s = time.monotonic()
         noise_floor = confirmed.seed_deviation if confirmed is not None else None
-        effects = effects or _effects(study, trials, noise_floor)
+        effects = effects or _effects(study, trials, noise_floor, is_at_end=is_at_end)
         model_s = time.monotonic() - began_s
         found = Report(
             facts=facts,
@@ -100,7 +106,7 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _effects(study: Study, trials: Sequence[Trial], noise_floor: float | None) -> Effects:
+def _effects(study: Study, trials: Sequence[Trial], noise_floor: float | None, *, is_at_end: bool) -> Effects:
     """The model's statements on the parameters; unknown for a small study, for which no model is loaded."""
     spec = study.spec
     n_scored = sum(trial.outcome is not None and trial.outcome.score is not None for trial in trials)
@@ -109,6 +115,10 @@ def _effects(study: Study, trials: Sequence[Trial], noise_floor: float | None) -
         return Effects(
             Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason=why_too_few(n_scored)
         )
+    n_varying = len(varying_parameters(spec.space))
+    if is_at_end and n_varying * min(n_scored, _MAX_MODELLED) > MAX_SIZE_AT_END:
+        why = f"a sweep does not wait for a model of {n_varying} parameters, and `tunecli report` fits it"
+        return Effects(Reliability.UNKNOWN, n_trials=n_scored, reason=why, is_deferred=True)
     return effects_of(
         spec.space,
         History(trials, spec.objective).up_to(len(trials)),
@@ -116,6 +126,7 @@ def _effects(study: Study, trials: Sequence[Trial], noise_floor: float | None) -
         sign=spec.objective.sign,
         noise_floor=noise_floor,
         with_improvement=not spec.objective.further_objectives,
+        with_predictions=not is_at_end,
     )
 
 

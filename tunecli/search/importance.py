@@ -58,6 +58,7 @@ def effects_of(
     sign: float = 1.0,
     noise_floor: float | None = None,
     with_improvement: bool = False,
+    with_predictions: bool = True,
 ) -> Effects:
     """Return what the model says of the parameters that vary, in the metric's unit.
 
@@ -73,6 +74,7 @@ def effects_of(
         noise_floor: the deviation of one score that is known from repetitions, in the metric's unit; None: unknown.
             The model's estimate is raised to it.
         with_improvement: whether the next trial's expected improvement is computed.
+        with_predictions: whether the best trials are predicted.
     """
     history = [
         replace(trial, losses=()) if trial.losses else trial for trial in history if not trial.is_pending
@@ -107,7 +109,7 @@ def effects_of(
         n_missing=n_missing,
         noise=noise,
         parameters=parameters,
-        predicted=_predicted(space, history, seed, sign),
+        predicted=_predicted(space, history, seed, sign) if with_predictions else {},
         expected_improvement=improvement,
     )
 

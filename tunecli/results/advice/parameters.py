@@ -103,7 +103,12 @@ def starved_option(report: Report) -> list[Finding]:
 def importance_unknown(report: Report) -> list[Finding]:
     """The trials do not say which parameters matter."""
     effects, n_axes = report.effects, len(report.axes)
-    if n_axes < 2 or not report.leading or effects.reliability is not Reliability.UNKNOWN:
+    if (
+        n_axes < 2
+        or not report.leading
+        or effects.is_deferred
+        or effects.reliability is not Reliability.UNKNOWN
+    ):
         return []
     n_further = effects.n_missing or max(_MIN_FURTHER, 2 * n_axes)
     total = max(report.facts.n_planned, len(report.ranked)) + n_further
