@@ -19,7 +19,7 @@ from tunecli.errors import UsageError
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Interval
 from tunecli.results.ranking import best
-from tunecli.results.report import StudyFacts
+from tunecli.results.report import StudyFacts, differing_files
 from tunecli.results.table import ABSENT, Cell, Table, to_csv, to_markdown
 from tunecli.results.view import Chapter, Fit, Section, View
 from tunecli.store.folder import RunFolder
@@ -178,9 +178,7 @@ def _merit(one: Compared, ranked_by: str) -> float | None:
 
 def _further_notes(studies: Sequence[Compared]) -> list[str]:
     notes = []
-    hashes = [one.facts.hashes for one in studies]
-    shared = set.intersection(*map(set, hashes))
-    if changed := sorted(name for name in shared if len({each[name] for each in hashes}) > 1):
+    if changed := differing_files(one.facts for one in studies):
         notes.append(f"a file differs between the studies: {', '.join(changed[:3])}")
     if any(one.facts.phase == "running" for one in studies):
         notes.append("a study still runs, so its scores are those so far")

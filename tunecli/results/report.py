@@ -6,7 +6,7 @@ of them say the same, and each can be tested with a report of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -155,6 +155,15 @@ class StudyFacts:
     mixtures: tuple[str, ...] = ()
     n_carried: int = 0
     is_own_code: bool = False
+
+
+def differing_files(studies: Iterable[StudyFacts]) -> list[str]:
+    """The paths of the files of data and code whose content differs between studies that name them, sorted."""
+    known: dict[str, set[str]] = {}
+    for facts in studies:
+        for path, digest in facts.hashes.items():
+            known.setdefault(path, set()).add(digest)
+    return sorted(path for path, digests in known.items() if len(digests) > 1)
 
 
 @dataclass(frozen=True, slots=True)

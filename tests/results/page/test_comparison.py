@@ -70,3 +70,21 @@ def test_many_large_studies_have_a_small_page():
 def test_a_comparison_needs_a_study():
     with pytest.raises(ValueError, match="no report"):
         comparison_page([])
+
+
+def with_hashes(**hashes):
+    report = make_report([0.5, 0.4])
+    return replace(report, facts=replace(report.facts, hashes=hashes))
+
+
+@pytest.mark.parametrize(
+    ("others", "is_said"),
+    [
+        ({"train": "a", "valid": "b"}, True),
+        ({"train": "a", "valid": "a"}, False),
+        ({"train": "a", "test": "c"}, False),
+    ],
+)
+def test_a_file_that_differs_is_said_even_if_two_files_of_a_study_are_alike(others, is_said):
+    text = read(comparison_page([with_hashes(train="a", valid="a"), with_hashes(**others)])).text
+    assert ("A file of data or code differs" in text) is is_said

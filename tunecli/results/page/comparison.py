@@ -28,7 +28,7 @@ from tunecli.results.page.svg import (
     rows_grid,
 )
 from tunecli.results.page.values import PageValues, score_of
-from tunecli.results.report import Report
+from tunecli.results.report import Report, differing_files
 from tunecli.text import counted, duration
 
 MOST_STUDIES = 60
@@ -118,9 +118,7 @@ def _cautions(studies: Sequence[_Study]) -> Markup:
         sentences.append("The studies have different goals: only scores of one metric can be compared.")
     if len({one.n_valid for one in facts if one.n_valid is not None}) > 1:
         sentences.append("The validation parts have different sizes.")
-    if len({one.hashes[path] for one in facts for path in one.hashes}) > len(
-        {path for one in facts for path in one.hashes}
-    ):
+    if differing_files(facts):
         sentences.append("A file of data or code differs between studies.")
     if len({one.is_folded for one in facts}) > 1:
         sentences.append("Some scores are means over folds, and others are not.")
