@@ -79,16 +79,27 @@ def test_more_parameters_and_trials_need_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "expected"),
+    ("shares", "forest", "expected"),
     [
-        ([[0.6, 0.3, 0.1], [0.5, 0.4, 0.2]], True),
-        ([[0.6, 0.3, 0.1], [0.3, 0.6, 0.1]], False),
-        ([[0.6, 0.1, 0.2, 0.3], [0.6, 0.3, 0.2, 0.1]], False),
-        ([[0.9], [0.8]], True),
-        ([[0.0, 0.0], [0.0, 0.0]], True),
-        ([[], []], False),
+        ([[0.6, 0.3, 0.1], [0.5, 0.4, 0.2]], [0.4, 0.1, 0.3], True),
+        ([[0.6, 0.3, 0.1], [0.3, 0.6, 0.1]], [0.6, 0.3, 0.1], False),
+        ([[0.6, 0.3, 0.1], [0.5, 0.4, 0.2]], [0.4, 0.5, 0.2], False),
+        ([[0.6, 0.1, 0.2, 0.3], [0.6, 0.3, 0.2, 0.1]], [0.6, 0.3, 0.2, 0.1], False),
+        ([[0.9], [0.8]], [0.7], True),
+        ([[0.0, 0.0], [0.0, 0.0]], [0.0, 0.0], True),
+        ([[], []], [], False),
     ],
-    ids=["the same order", "another first", "another order of the rest", "one", "no effect", "none"],
+    ids=[
+        "the same order",
+        "another first of a kernel",
+        "another first of the forest",
+        "another order of the rest",
+        "one",
+        "no effect",
+        "none",
+    ],
 )
-def test_the_kernels_agree_on_a_ranking_or_not(shares: list[list[float]], expected: bool) -> None:
-    assert is_ranking_agreed(np.array(shares)) is expected
+def test_the_kernels_and_the_forest_agree_on_a_ranking_or_not(
+    shares: list[list[float]], forest: list[float], expected: bool
+) -> None:
+    assert is_ranking_agreed(np.array(shares), np.array(forest)) is expected

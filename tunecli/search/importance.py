@@ -137,7 +137,7 @@ def _reason_against(space: Space, history: Sequence[Observation], n_scored: int,
 def _parameter_effects(
     model: ScoreModel, varying: Sequence[Parameter], sign: float, noise: float
 ) -> tuple[tuple[ParameterEffect, ...], bool]:
-    """Return the effects, and whether the kernels agree on the ranking of the known parameters."""
+    """Return the effects, and whether kernels and forest agree on the ranking of the known parameters."""
     shares_SD, better_SD, forest_D = _shares(model, varying)
     n_active_D = model.n_active(varying)
     is_known_D = n_active_D >= n_active_needed(len(model.data.units_ND))
@@ -154,7 +154,7 @@ def _parameter_effects(
         )
         for place, (name, parameter) in enumerate(zip(_names(model.space, varying), varying, strict=True))
     )
-    return effects, is_ranking_agreed(shares_SD[:, is_known_D])
+    return effects, is_ranking_agreed(shares_SD[:, is_known_D], forest_D[is_known_D])
 
 
 def _names(space: Space, varying: Sequence[Parameter]) -> list[str]:

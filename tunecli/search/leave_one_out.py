@@ -3,7 +3,7 @@
 The prediction of a trial by the process without it is known in closed form, so no fit is repeated. The kernels are
 those of the fit to all trials.
 
-Axes: N trials, S kernels.
+Axes: N trials, S kernels, D parameters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tunecli.search.bo.gaussian_process import GaussianProcess
 Floats = NDArray[np.float64]
 
 RELIABLE_R2 = 0.85
-"""From this R² on, effects may be ranked if the kernels agree; see :func:`reliability`."""
+"""From this R² on, effects may be ranked if the kernels and the forest agree; see :func:`reliability`."""
 PROVISIONAL_R2 = 0.5
 """Below this R² nothing is shown."""
 _RANKING_TAU = 0.8
@@ -61,20 +61,23 @@ def n_active_needed(n_trials: int) -> int:
     return max(_MIN_ACTIVE, int(np.ceil(_MIN_ACTIVE_FRACTION * n_trials)))
 
 
-def is_ranking_agreed(shares_SD: Floats) -> bool:
-    """Return whether the kernels agree on the ranking: the same first parameter, and a mean Kendall's τ of 0.8.
+def is_ranking_agreed(shares_SD: Floats, forest_D: Floats) -> bool:
+    """Return whether the ranking is agreed: the same first parameter everywhere, and a mean Kendall's τ of 0.8.
 
-    τ (b) compares each kernel's shares with their mean. Without a parameter there is no ranking.
+    All kernels and the forest have the same first parameter. τ (b) compares each kernel's shares with their mean.
+    Without a parameter there is no ranking.
 
     Args:
         shares_SD: each kernel's shares of the parameters that enough trials have.
+        forest_D: the forest's shares of the same parameters.
     """
     from scipy.stats import kendalltau
 
-    if not shares_SD.shape[1] or len(np.unique(shares_SD.argmax(axis=1))) > 1:
+    n_parameters = shares_SD.shape[1]
+    if n_parameters < 2:
+        return n_parameters == 1
+    if len(np.unique(np.vstack([shares_SD, forest_D]).argmax(axis=1))) > 1:
         return False
-    if shares_SD.shape[1] == 1:
-        return True
     mean_D = shares_SD.mean(axis=0)
     # τ is undefined where all shares are equal: then there is nothing to agree on.
     taus = [float(kendalltau(share_D, mean_D)[0]) for share_D in shares_SD]
@@ -89,6 +92,9 @@ def reliability(r2: float, n_trials: int, n_parameters: int, *, is_agreed: bool)
     with the largest share was right in 68 %, with R² alone in 67 %, and in all nine where the kernels agreed on it as
     well. With 15 parameters and 32 trials, only agreement on the whole ranking parts good from bad: of nine studies
     that passed the rest, it leaves five, all with a τ of 0.77 or more with the truth, and none of the three below 0.6.
+    The kernels share their assumptions, so a forest is asked too. Of 25 records of 30 to 50 `bayes` trials with R² of
+    0.85 or more, the first parameter was right in all nine where the forest names the same one, and in 8 of the other
+    16. In one of these the kernels agreed on a wrong one.
 
     Args:
         r2: leave-one-out R².
