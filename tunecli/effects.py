@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+RELIABLE_R2 = 0.85
+"""Leave-one-out R² from which on effects may be ranked, if the model's kernels and a forest agree on the ranking."""
+
 
 class Reliability(StrEnum):
     """How far the effects can be trusted.

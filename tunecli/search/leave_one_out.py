@@ -11,13 +11,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.effects import Reliability
+from tunecli.effects import RELIABLE_R2, Reliability
 from tunecli.search.bo.gaussian_process import GaussianProcess
 
 Floats = NDArray[np.float64]
 
-RELIABLE_R2 = 0.85
-"""From this R² on, effects may be ranked if the kernels and the forest agree; see :func:`reliability`."""
 PROVISIONAL_R2 = 0.5
 """Below this R² nothing is shown."""
 _RANKING_TAU = 0.8
@@ -73,7 +71,7 @@ def is_ranking_agreed(shares_SD: Floats, forest_D: Floats) -> bool:
     """
     from scipy.stats import kendalltau
 
-    n_parameters = shares_SD.shape[1]
+    n_parameters: int = shares_SD.shape[1]
     if n_parameters < 2:
         return n_parameters == 1
     if len(np.unique(np.vstack([shares_SD, forest_D]).argmax(axis=1))) > 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunecli.effects import ParameterEffect, Reliability
+from tunecli.effects import RELIABLE_R2, ParameterEffect, Reliability
 from tunecli.results.page.axes import Scale, Ticks
 from tunecli.results.page.axes import percent as in_percent
 from tunecli.results.page.markup import Markup, details, escape, join, table, tag
@@ -63,12 +63,12 @@ def _statement(values: PageValues) -> Markup:
     )
     if values.is_reliable:
         return join([r2])
-    return join(
-        [
-            tag("strong", "Provisional."),
-            f" {r2} Below 85 % the shares can be wrong, so they have no order here.",
-        ]
+    why = (
+        "Below 85 % the shares can be wrong, so they have no order here."
+        if effects.r2 is None or effects.r2 < RELIABLE_R2
+        else "But its kernels and a random forest do not agree on the ranking, so the shares have no order here."
     )
+    return join([tag("strong", "Provisional."), f" {r2} {why}"])
 
 
 def _figure(values: PageValues, places: list[int], *, is_faded: bool) -> Markup:
