@@ -52,9 +52,10 @@ def test_r_squared_is_1_for_exact_predictions_and_0_for_the_mean(scale: float) -
 @pytest.mark.parametrize(
     ("r2", "n_trials", "n_parameters", "expected"),
     [
-        (0.9, 20, 10, Reliability.RELIABLE),
-        (0.85, 20, 10, Reliability.RELIABLE),
-        (0.84, 20, 10, Reliability.PROVISIONAL),
+        (0.9, 30, 10, Reliability.RELIABLE),
+        (0.85, 20, 6, Reliability.RELIABLE),
+        (0.84, 30, 10, Reliability.PROVISIONAL),
+        (0.95, 29, 10, Reliability.PROVISIONAL),
         (0.5, 20, 10, Reliability.PROVISIONAL),
         (0.49, 20, 10, Reliability.UNKNOWN),
         (0.99, 19, 2, Reliability.UNKNOWN),

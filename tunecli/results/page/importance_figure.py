@@ -66,7 +66,8 @@ def _statement(values: PageValues) -> Markup:
     why = (
         "Below 85 % the shares can be wrong, so they have no order here."
         if effects.r2 is None or effects.r2 < RELIABLE_R2
-        else "But its kernels and a random forest do not agree on the ranking, so the shares have no order here."
+        else "But its kernels or a random forest give another ranking, or the study has fewer than three trials for"
+        " each parameter, so the shares have no order here."
     )
     return join([tag("strong", "Provisional."), f" {r2} {why}"])
 

@@ -14,8 +14,8 @@ Ranks follow the score of one training of each trial. The best of many such scor
 A confirmation trains candidates again with seeds that the search did not use. Candidates that cannot be distinguished \
 form a set that holds the best one with at least 95 %. The score to quote comes from runs that made no choice.
 Shares are total Sobol shares of a Gaussian process of the scores. They are reliable if the process predicts at least \
-85 % of the variance of trials that its fit left out (leave-one-out R²), and if its kernels and a random forest agree \
-on the ranking.
+85 % of the variance of trials that its fit left out (leave-one-out R²), if its kernels and a random forest agree on \
+the ranking, and if there are three trials for each parameter.
 Figures draw outliers on the edge of the plot. The edge lies beyond the third quartile of the scores, by 1.5 times its \
 distance from the best score.
 """
