@@ -47,6 +47,7 @@ class Objective:
         score_rule: how the score of the user's own trial follows from the reported values: ``last``, ``best`` or
             ``mean_of_last``.
         n_averaged: the number of values that ``mean_of_last`` averages; 0 with another rule.
+        also: further metrics to record, which decide nothing. So objectives that differ only in them are equal.
     """
 
     metric: str
@@ -57,6 +58,7 @@ class Objective:
     constraints: tuple[Constraint, ...] = ()
     score_rule: str = LAST
     n_averaged: int = 0
+    also: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def sign(self) -> float:
@@ -73,6 +75,11 @@ class Objective:
         """Names of the metrics that a trial must report: the objectives', then the constraints', without duplicates."""
         names = [*(goal.metric for goal in self.goals), *(bound.metric for bound in self.constraints)]
         return tuple(dict.fromkeys(names))
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """Names of the metrics that the file names: those that a trial must report, and further ones to record."""
+        return tuple(dict.fromkeys((*self.metrics, *self.also)))
 
     def losses(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
         """The loss of each objective (lower is better); NaN where the metric is missing."""

@@ -3,7 +3,7 @@
 import pytest
 
 from tunecli.commands.check import check, load_checked
-from tunecli.config.metrics import maximized_by_name
+from tunecli.config.metric_words import maximized_by_name
 from tunecli.search.samplers.random import random
 from tunecli.search.samplers.third_party import cmaes
 from tunecli.trial import Observation, State

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.config.metrics import METRIC_LINES, METRICS, maximized_by_name
+from tunecli.config.metric_words import maximized_by_name
+from tunecli.config.metrics import METRIC_LINES, METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "objectives.md"
 

@@ -14,7 +14,7 @@ from tunecli.study.record.confirmation import recorded_confirmations
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.runner.fresh_queue import fresh_job
-from tunecli.study.runner.jobs import job_for
+from tunecli.study.runner.jobs import job_for, with_metrics_of
 from tunecli.train.machine import without_group
 from tunecli.trial import FreshRun, Stage, State
 
@@ -38,7 +38,7 @@ def verify_confirmed(folder: RunFolder, device: str | None = None, *, is_exact: 
     device = device or without_group(run.outcome.device) or study.plan.device
     require_device(device)
     study = replace(study, plan=replace(study.plan, device=device))
-    job = fresh_job(study, trial, run, {})
+    job = with_metrics_of(fresh_job(study, trial, run, {}), run.outcome.metrics)
     # a reader writes nothing, so the job has the files of a trial that is run outside of a sweep
     again = run_again(study, replace(job, files=job_for(study.spec, study.plan, trial).files))
     comparison = compare(

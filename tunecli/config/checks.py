@@ -29,7 +29,7 @@ from tunecli.config.expressions import (
     n_expressions,
     walk,
 )
-from tunecli.config.metrics import METRICS
+from tunecli.config.metric_names import facts_of_metric
 from tunecli.config.paths import is_index
 from tunecli.config.resolution import MAX_VALUES, DanglingReferenceError
 from tunecli.config.schema import AnyTrial, TrialConfig, trial_model, trial_of
@@ -193,7 +193,7 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
 def _unreachable_target(settings: StudySettings) -> str:
     """The message for a target beyond the best possible value of a built-in metric; empty: it can be reached."""
     stop, goal = settings.search.stop, settings.objective.objective
-    facts = None if goal.python else METRICS.get(goal.metric)
+    facts = None if goal.python else facts_of_metric(goal.metric)
     if stop is None or stop.target is None or facts is None or facts.best is None:
         return ""
     if facts.maximize != goal.maximize or goal.sign * stop.target >= goal.sign * facts.best:
@@ -224,8 +224,14 @@ def _inspected(
         return
     names = names_in(plain)
     for path, message, hint in inspect(trial, objective, base_path):
-        steps = tuple(int(step) if is_index(step, MAX_VALUES) else step for step in path.split("."))
-        yield CodeProblem(steps, redacted(message, names), redacted(hint, names))
+        yield CodeProblem(_steps(path), redacted(message, names), redacted(hint, names))
+
+
+def _steps(path: str) -> Place:
+    """The steps of a path; the name of a bounded metric is one step, whatever characters it has."""
+    above, is_bound, metric = path.partition("subject_to.")
+    names = [*above.rstrip(".").split("."), "subject_to", metric] if is_bound else path.split(".")
+    return tuple(int(step) if is_index(step, MAX_VALUES) else step for step in names)
 
 
 def _of_data_alone(plain: Any, base_path: Path, inspect: Inspect) -> Iterator[CodeProblem]:

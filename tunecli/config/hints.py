@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from tunecli.config.metric_hints import setting_hint
 from tunecli.config.metrics import METRICS
 from tunecli.config.model_paths import Place, example_of, is_taken, models_in, names_of, paths_by_key
 from tunecli.config.range_lines import flow, hint_of, lines_for, lines_for_list
@@ -293,6 +294,8 @@ def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> 
     paths = [path for path in paths_by_key().get(key, ()) if path.rpartition(".")[0] != level]
     if key in METRICS:
         return f"write `metric: {key}`"
+    if re.fullmatch(r"objective(\.pareto\.\d+)?", level) and (setting := setting_hint(key, value)):
+        return setting
     if level == "objective" and key == "name":
         return "did you mean `metric`?"
     if paths:

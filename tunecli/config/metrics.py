@@ -1,9 +1,12 @@
-"""The metrics that an objective can name: their direction, and the tasks that have them. `train` computes them."""
+"""The metrics that an objective can name: their direction, and the tasks that have them. `train` computes them.
+
+A metric is one entry of `METRICS`, one line of `METRIC_LINES` and, if it is computed on request, one function.
+"""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import Literal
 
 from tunecli.config.schema.losses import Task
 
@@ -16,6 +19,11 @@ MEASURED = (N_PARAMETERS, LATENCY)
 LEARNING_RATE = "lr"
 """Recorded for each epoch and no objective: the learning rate of the first optimizer group at the epoch's last step."""
 
+Setting = Literal["average", "positive", "weights", "k", "alpha"]
+"""The settings of metrics; `metric_names.MetricSettings` has their types."""
+Need = Literal["", "classes", "variation", "nonzero", "nonnegative"]
+"""What the validation targets need, so that a metric is defined: two classes, two values, no zero, none below zero."""
+
 
 @dataclass(frozen=True, slots=True)
 class MetricFacts:
@@ -27,6 +35,12 @@ class MetricFacts:
         is_count: whether it is a whole number.
         is_clock: whether a clock measures it.
         best: the best value that is possible; None: there is none.
+        needs: what the validation targets need; empty: nothing.
+        function: ``module:function`` in tunecli/train, which computes it only if the file names it. Empty: it is always
+            computed, or its code is elsewhere.
+        settings: its settings, which become a part of its name. A metric that is always computed has its function for
+            the names with settings.
+        is_standard: whether the metric without settings is always computed.
     """
 
     maximize: bool
@@ -34,18 +48,56 @@ class MetricFacts:
     is_count: bool = False
     is_clock: bool = False
     best: float | None = None
+    needs: Need = ""
+    function: str = ""
+    settings: tuple[Setting, ...] = ()
+    is_standard: bool = False
+
+
+def _of_classes(
+    function: str, *settings: Setting, maximize: bool = True, needs: Need = "", is_standard: bool = False
+) -> MetricFacts:
+    """A metric between 0 and 1 (or from -1 to 1) of a classification, computed on request."""
+    function = f"class_metrics:{function}"
+    best = 1.0 if maximize else 0.0
+    return MetricFacts(
+        maximize, CLASSIFICATION, False, False, best, needs, function, settings, is_standard=is_standard
+    )
+
+
+def _of_numbers(function: str, *settings: Setting, maximize: bool = False, needs: Need = "") -> MetricFacts:
+    """A metric of a regression, computed on request."""
+    function = f"number_metrics:{function}"
+    best = 1.0 if maximize else 0.0
+    return MetricFacts(maximize, REGRESSION, False, False, best, needs, function, settings)
 
 
 METRICS: dict[str, MetricFacts] = {
-    "val_loss": MetricFacts(False, CLASSIFICATION + REGRESSION),
-    "val_accuracy": MetricFacts(True, CLASSIFICATION, best=1.0),
-    "val_balanced_accuracy": MetricFacts(True, CLASSIFICATION, best=1.0),
-    "val_f1": MetricFacts(True, CLASSIFICATION, best=1.0),
-    "val_auroc": MetricFacts(True, CLASSIFICATION, best=1.0),
-    "val_mae": MetricFacts(False, REGRESSION, best=0.0),
-    "val_rmse": MetricFacts(False, REGRESSION, best=0.0),
-    "val_r2": MetricFacts(True, REGRESSION, best=1.0),
-    "train_loss": MetricFacts(False, CLASSIFICATION + REGRESSION),
+    "val_loss": MetricFacts(False, CLASSIFICATION + REGRESSION, is_standard=True),
+    "val_accuracy": MetricFacts(True, CLASSIFICATION, best=1.0, is_standard=True),
+    "val_balanced_accuracy": MetricFacts(True, CLASSIFICATION, best=1.0, is_standard=True),
+    "val_f1": _of_classes("f1", "average", "positive", is_standard=True),
+    "val_auroc": MetricFacts(True, CLASSIFICATION, best=1.0, needs="classes", is_standard=True),
+    "val_average_precision": _of_classes("average_precision", needs="classes"),
+    "val_precision": _of_classes("precision", "average", "positive"),
+    "val_recall": _of_classes("recall", "average", "positive"),
+    "val_mcc": _of_classes("mcc", needs="classes"),
+    "val_kappa": _of_classes("kappa", "weights", needs="classes"),
+    "val_top_k": _of_classes("top_k", "k"),
+    "val_log_loss": _of_classes("log_loss", maximize=False),
+    "val_brier": _of_classes("brier", maximize=False),
+    "val_calibration_error": _of_classes("calibration_error", maximize=False),
+    "val_mae": MetricFacts(False, REGRESSION, best=0.0, is_standard=True),
+    "val_rmse": MetricFacts(False, REGRESSION, best=0.0, is_standard=True),
+    "val_r2": MetricFacts(True, REGRESSION, best=1.0, needs="variation", is_standard=True),
+    "val_median_absolute_error": _of_numbers("median_absolute_error"),
+    "val_max_error": _of_numbers("max_error"),
+    "val_mape": _of_numbers("mape", needs="nonzero"),
+    "val_msle": _of_numbers("msle", needs="nonnegative"),
+    "val_rmsle": _of_numbers("rmsle", needs="nonnegative"),
+    "val_pinball": _of_numbers("pinball", "alpha"),
+    "val_spearman": _of_numbers("spearman", maximize=True, needs="variation"),
+    "train_loss": MetricFacts(False, CLASSIFICATION + REGRESSION, is_standard=True),
     N_PARAMETERS: MetricFacts(False, CLASSIFICATION + REGRESSION, is_count=True, best=0.0),
     LATENCY: MetricFacts(False, CLASSIFICATION + REGRESSION, is_clock=True, best=0.0),
 }
@@ -58,15 +110,43 @@ METRIC_LINES: dict[str, str] = {
     "val_accuracy": "Share of examples whose most likely class is right.",
     "val_balanced_accuracy": "Mean over the classes of the share of each that is right (recall, macro average).",
     "val_f1": "F1 score, macro average: the mean of each class's F1, with two classes too. It is not the F1 of the "
-    "positive class.",
+    "positive class. `average` and `positive` choose another one.",
     "val_auroc": "Area under the ROC curve: with two classes, that of the second; with more, the mean of each class "
     "against the rest (macro average).",
+    "val_average_precision": "Area under the precision-recall curve, as a sum of steps: with two classes, that of the "
+    "second; with more, the mean of each class against the rest (macro average).",
+    "val_precision": "Share of the examples assigned to a class that belong to it, macro average; `average` and "
+    "`positive` choose another one. It is 0 for a class that no example is assigned to.",
+    "val_recall": "Share of a class's examples that are assigned to it, macro average; `average` and `positive` choose "
+    "another one.",
+    "val_mcc": "Matthews correlation coefficient, also for more than two classes: 1 is perfect, 0 is as good as chance "
+    "or as one class for all examples.",
+    "val_kappa": "Cohen's kappa, the agreement beyond chance. `weights: linear` or `quadratic` counts how far a class "
+    "is from the right one, in the order of the classes.",
+    "val_top_k": "Share of examples whose class is among the k most likely ones. It needs `k`.",
+    "val_log_loss": "Cross entropy of the predicted probabilities, whatever loss is trained; probabilities are at "
+    "least 2.2e-16.",
+    "val_brier": "Brier score: the squared error of the second class's probability; with more than two classes, the "
+    "sum of the squared errors of all classes.",
+    "val_calibration_error": "Expected calibration error: the gap between the probability of the most likely class and "
+    "the share that is right, in 15 bins of equal width.",
     "val_mae": "Mean absolute error, in the target's own units.",
     "val_rmse": "Root of the mean squared error, in the target's own units.",
     "val_r2": "Coefficient of determination: 1 is perfect, 0 is as good as the mean of the validation targets.",
+    "val_median_absolute_error": "Median of the absolute errors, in the target's own units.",
+    "val_max_error": "Largest absolute error, in the target's own units.",
+    "val_mape": "Mean of the absolute errors, each divided by the size of its target: 0.1 is ten per cent. It is not "
+    "defined where a target is 0.",
+    "val_msle": "Mean squared difference of log(1 + target) and log(1 + prediction), for targets of at least 0; a "
+    "prediction below 0 counts as 0.",
+    "val_rmsle": "Root of val_msle.",
+    "val_pinball": "Pinball loss of the quantile `alpha` (0.5 by default: half of val_mae), in the target's own units.",
+    "val_spearman": "Rank correlation of predictions and targets (Spearman): 1 is the same order. It is 0 if all "
+    "predictions are equal.",
     "train_loss": "Mean of the loss over an epoch's training batches, in the units of val_loss, with augmentation and "
     "`data.balance` in it.",
-    N_PARAMETERS: "Weights that the model trains, those that a cut holds at zero too.",
+    N_PARAMETERS: "Weights that the model trains, those that a cut holds at zero too; counted only where the file "
+    "names it.",
     LATENCY: "Median time in milliseconds of a forward pass of one example, after a warm-up; measured only where the "
     "file names it.",
 }
@@ -77,86 +157,3 @@ def is_clock(name: str) -> bool:
     """Whether a metric, or its deviation over folds or repeats, is measured by a clock and so never repeats."""
     facts = METRICS.get(name.removesuffix("_std"))
     return facts is not None and facts.is_clock
-
-
-_LOWER_IS_BETTER = (
-    "loss losses error errors err ppl perplexity rmse rmsle mse msle mae mape smape mdae medae nll logloss wer "
-    "cer ter mer per bpc bpb bpd bpt fid kid fvd fad rms rmsd crossentropy xent brier ece mce regret rank1error "
-    "top1error top5error deviance misclassification eer hter lpips latency time times runtime walltime duration "
-    "elapsed seconds secs ms fpr fnr fdr far frr mcd rmsve mase wape wmape crps pinball divergence kl kld emd "
-    "wasserstein chamfer epe ade fde hausdorff failures mistakes"
-)
-_HIGHER_IS_BETTER = (
-    "acc accuracy accuracies auc auroc aucroc rocauc roc auprc aucpr prauc f1 f2 f1score fscore fbeta fmeasure "
-    "precision recall reward rewards return returns r2 iou miou giou dice jaccard bleu sacrebleu chrf rouge "
-    "rouge1 rouge2 rougel rougelsum meteor cider spice bertscore mcc matthews kappa qwk psnr ssim msssim sharpe "
-    "ndcg dcg mrr elbo map likelihood acc1 acc5 top1 top3 top5 top10 specificity sensitivity tpr tnr elo winrate "
-    "em score scores ap ap50 ap75 map50 map75 map5095 hits spearman pearson spearmanr pearsonr correlation corr "
-    "r2score explainedvariance silhouette nmi ari ami success successes goodness snr sdr sisdr pesq stoi "
-    "inceptionscore solved gmean balancedaccuracy"
-)
-_INVERTING = (
-    "neg negative negated minus inverse inv not non reduction drop improvement gain decrease increase reduced "
-    "ratio delta diff difference change log1p speed speedup to until before limit budget between of over"
-)
-_BOTH_WORDS = {
-    "win_rate": True,
-    "success_rate": True,
-    "hit_rate": True,
-    "true_positive_rate": True,
-    "true_negative_rate": True,
-    "inception_score": True,
-    "r_squared": True,
-    "explained_variance": True,
-    "exact_match": True,
-    "log_likelihood": True,
-    "negative_log_likelihood": False,
-    "neg_log_likelihood": False,
-    "bits_per_byte": False,
-    "bits_per_char": False,
-    "bits_per_dim": False,
-    "cross_entropy": False,
-    "brier_score": False,
-    "fid_score": False,
-    "davies_bouldin_score": False,
-    "false_positive_rate": False,
-    "false_negative_rate": False,
-    "failure_rate": False,
-    "word_error_rate": False,
-    "character_error_rate": False,
-    "log_loss": False,
-    "hamming_loss": False,
-}
-"""Names of several words whose direction does not follow from the single words; true: a higher value is better."""
-_LESS, _MORE, _TURNS = (
-    frozenset(words.split()) for words in (_LOWER_IS_BETTER, _HIGHER_IS_BETTER, _INVERTING)
-)
-_WORDS = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
-_SEPARATORS = re.compile(r"[^A-Za-z0-9]+")
-
-
-def maximized_by_name(name: str) -> bool | None:
-    """Whether a higher value of a user's own metric is better, as far as its name shows; None if it does not.
-
-    ``test_loss``, ``val/ppl`` and ``latency_ms`` are minimized, ``acc``, ``eval_f1_macro`` and ``mAP@50`` maximized. A
-    name with words of both kinds (``loss_accuracy``), or with an inverting word (``neg_loss``, ``time_to_loss``), is
-    ambiguous. Prefixes, suffixes and their separators do not matter.
-    """
-    whole = "_".join(_SEPARATORS.split(name)).lower()
-    words = {word.lower() for word in _WORDS.findall(name)} | set(whole.split("_"))
-    spelt = "_".join(word.lower() for word in _WORDS.findall(name))
-    known = {
-        phrase: is_higher
-        for phrase, is_higher in _BOTH_WORDS.items()
-        if any(f"_{phrase}_" in f"_{text}_" for text in (whole, spelt))
-    }
-    if known:
-        longest = max(known, key=len)
-        rest = words - set(longest.split("_"))
-        is_clear = not rest & _TURNS and not rest & (_LESS if known[longest] else _MORE)
-        return known[longest] if is_clear else None
-    if words & ((_LESS | _MORE) - {"per"}):
-        words.discard("per")  # "reward_per_episode" is no phoneme error rate
-    if words & _TURNS or bool(words & _LESS) == bool(words & _MORE):
-        return None
-    return bool(words & _MORE)

@@ -20,9 +20,11 @@ from pydantic import (
     model_validator,
 )
 
-from tunecli.config.metrics import METRIC_LINES, METRICS, maximized_by_name
+from tunecli.config.metric_hints import unknown_metric
+from tunecli.config.metric_names import MetricSettings, facts_of_metric, metric_of
+from tunecli.config.metric_words import maximized_by_name
+from tunecli.config.metrics import METRIC_LINES, METRICS
 from tunecli.config.schema.user_code import METRIC_NAME, UserCode
-from tunecli.config.suggestions import nearest
 from tunecli.knob import Knob
 from tunecli.objective import BEST, LAST, MEAN_OF_LAST, Constraint, Objective
 from tunecli.text import short_repr
@@ -40,14 +42,6 @@ _BOUND = re.compile(
     r"(<=|>=)\s*([-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
 )
 _MISSPELT = {"<": "<=", "=<": "<=", "≤": "<=", ">": ">=", "=>": ">=", "≥": ">=", "=": "<=", "==": "<="}
-_VERY_NEAR = 0.8  # a metric that is only somewhat alike is another one
-_SHORT = {
-    "acc": "accuracy",
-    "auc": "auroc",
-    "test_accuracy": "accuracy",
-    "test_loss": "loss",
-    "r2_score": "r2",
-}
 _EXAMPLES = 'write `"<= 5"` or `">= 0.9"`'
 
 
@@ -97,7 +91,8 @@ def _bounded(name: str, info: ValidationInfo) -> str:
         else [objective.metric for objective in info.data.get("pareto", ())]
     )
     own = [_column(metric) for metric in goals if isinstance(metric, UserCode)]
-    _require_metric(name, (*METRICS, *own), info)
+    if name not in own:
+        _require_metric(name, own, info)
     return name
 
 
@@ -105,18 +100,58 @@ Bounds = Annotated[dict[Annotated[str, AfterValidator(_bounded)], Bound], Field(
 """The constraint of each metric."""
 
 _METRIC_NAMES = [{"const": name, "description": line} for name, line in METRIC_LINES.items()]
+_Name = Annotated[str, Tag("name"), WithJsonSchema({"anyOf": [*_METRIC_NAMES, {"type": "string"}]})]
+
+
+def _kind_of_metric(value: Any) -> str:
+    if isinstance(value, MetricSettings) or (
+        isinstance(value, dict) and "name" in value and "python" not in value
+    ):
+        return "settings"
+    return "own" if isinstance(value, dict | UserCode) else "name"
+
+
 _Metric = Annotated[
-    Annotated[str, Tag("name"), WithJsonSchema({"anyOf": [*_METRIC_NAMES, {"type": "string"}]})]
-    | Annotated[UserCode, Tag("own")],
-    Discriminator(lambda value: "own" if isinstance(value, dict | UserCode) else "name"),
+    _Name | Annotated[UserCode, Tag("own")] | Annotated[MetricSettings, Tag("settings")],
+    Discriminator(_kind_of_metric),
 ]
+
+
+def _recorded_name(metric: str | MetricSettings, info: ValidationInfo) -> str:
+    """The name of a built-in metric, or of one that the user's own trial reports."""
+    if isinstance(metric, MetricSettings):
+        if _is_own_trial(info):
+            raise ValueError("your own trial reports its metrics itself: write the name of one of them")
+        return metric.recorded
+    _require_metric(metric, (), info)
+    return metric
+
+
+def _further_metric(metric: str | MetricSettings, info: ValidationInfo) -> str:
+    if _is_own_trial(info):
+        raise ValueError("`also` is not for your own trial, whose metrics are all recorded: remove it")
+    return _recorded_name(metric, info)
+
+
+Also = Annotated[
+    list[
+        Annotated[
+            _Name | Annotated[MetricSettings, Tag("settings")],
+            Discriminator(lambda value: "settings" if isinstance(value, dict | MetricSettings) else "name"),
+            AfterValidator(_further_metric),
+        ]
+    ],
+    Field(max_length=100),
+]
+"""Metrics to record beside the objective's; once validated, their names."""
 
 
 class Aim(Knob):
     """One metric and its direction. The direction follows from the metric if the file does not give it.
 
     Attributes:
-        metric: built-in metric, your own function (`{python: module:name}`), or a metric that your own trial reports.
+        metric: built-in metric, also with settings (`{name: val_f1, average: weighted}`), your own function
+            (`{python: module:name}`), or a metric that your own trial reports.
         direction: whether a higher or a lower value is better.
     """
 
@@ -125,14 +160,16 @@ class Aim(Knob):
 
     @field_validator("metric")
     @classmethod
-    def _known_metric(cls, metric: str | UserCode, info: ValidationInfo) -> str | UserCode:
-        if isinstance(metric, UserCode):
-            if _is_own_trial(info):
-                raise ValueError("your own trial reports its metrics itself: write the name of one of them")
-            if _column(metric) in METRICS:
-                raise ValueError(f"`{_column(metric)}` is a built-in metric; give your function another name")
-        else:
-            _require_metric(metric, METRICS, info)
+    def _known_metric(
+        cls, metric: str | UserCode | MetricSettings, info: ValidationInfo
+    ) -> str | UserCode | MetricSettings:
+        if not isinstance(metric, UserCode):
+            return _recorded_name(metric, info)
+        if _is_own_trial(info):
+            raise ValueError("your own trial reports its metrics itself: write the name of one of them")
+        known = metric_of(_column(metric))
+        if known is not None and not known.is_on_request:
+            raise ValueError(f"`{known.name}` is a built-in metric; give your function another name")
         return metric
 
     @model_validator(mode="after")
@@ -144,12 +181,12 @@ class Aim(Knob):
     @property
     def name(self) -> str:
         """Name of the metric, and of its column."""
-        return self.metric if isinstance(self.metric, str) else _column(self.metric)
+        return _column(self.metric) if isinstance(self.metric, UserCode) else str(self.metric)
 
     @property
     def natural(self) -> Objective | None:
         """The metric in the direction in which it is better; None for a metric that is not built in."""
-        facts = METRICS.get(self.name)
+        facts = None if isinstance(self.metric, UserCode) else facts_of_metric(self.name)
         return None if facts is None else Objective(self.name, facts.maximize)
 
     @property
@@ -207,10 +244,12 @@ class Goal(Aim):
         subject_to: constraints by metric, such as `"<= 5"`; a trial that violates one is not feasible.
         score: how the score of your own trial follows from its reported values: the last one, the best one, or
             `{mean_of_last: k}`.
+        also: further metrics to compute and record, such as `[val_mcc, {name: val_f1, average: weighted}]`.
     """
 
     subject_to: Bounds | None = None
     score: ScoreRule = "last"
+    also: Also = Field(default_factory=list)
 
     @property
     def aims(self) -> tuple[Aim, ...]:
@@ -221,7 +260,8 @@ class Goal(Aim):
     def objective(self) -> Objective:
         """The objective with its constraints."""
         goal = self.goal
-        return replace(goal, constraints=constraints(self.subject_to), **_rule_fields(self.score))
+        limits = constraints(self.subject_to)
+        return replace(goal, constraints=limits, also=_names(self.also), **_rule_fields(self.score))
 
 
 class Pareto(Knob):
@@ -232,6 +272,7 @@ class Pareto(Knob):
         subject_to: constraints by metric, such as `"<= 5"`; a trial that violates one is not feasible.
         score: how the scores of your own trial follow from its reported values: the last ones, those of the report with
             the best first objective, or `{mean_of_last: k}`.
+        also: further metrics to compute and record, such as `[val_mcc, {name: val_f1, average: weighted}]`.
     """
 
     ABSENT: ClassVar[Mapping[str, str]] = {
@@ -242,6 +283,7 @@ class Pareto(Knob):
     pareto: Annotated[list[Aim], Field(min_length=2, max_length=MOST_GOALS)]
     subject_to: Bounds | None = None
     score: ScoreRule = "last"
+    also: Also = Field(default_factory=list)
 
     @field_validator("pareto")
     @classmethod
@@ -262,7 +304,8 @@ class Pareto(Knob):
         """The objectives with their constraints."""
         first, *others = (aim.goal for aim in self.pareto)
         limits, rule = constraints(self.subject_to), _rule_fields(self.score)
-        return replace(first, further_objectives=tuple(others), constraints=limits, **rule)
+        also, further = _names(self.also), tuple(others)
+        return replace(first, further_objectives=further, constraints=limits, also=also, **rule)
 
 
 Goals = Annotated[
@@ -294,6 +337,8 @@ def spelled(objective: Objective) -> dict[str, Any]:
             constraint.metric: f"{'>=' if constraint.is_least else '<='} {constraint.bound!r}"
             for constraint in objective.constraints
         }
+    if objective.also:
+        plain["also"] = [*objective.also]
     if objective.score_rule != LAST:
         plain["score"] = (
             {MEAN_OF_LAST: objective.n_averaged} if objective.n_averaged else objective.score_rule
@@ -310,6 +355,10 @@ def described(objective: Objective) -> str:
     if objective.score_rule != LAST:
         text += f", {f'mean of the last {objective.n_averaged}' if objective.n_averaged else 'best'} value as score"
     return text
+
+
+def _names(also: Iterable[str | MetricSettings]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(str, also)))
 
 
 def _rule_fields(rule: str | MeanOfLast) -> dict[str, Any]:
@@ -336,12 +385,9 @@ def _is_own_trial(info: ValidationInfo) -> bool:
     return bool(info.context and info.context.get(OWN_TRIAL))
 
 
-def _require_metric(name: str, known: Iterable[str], info: ValidationInfo) -> None:
+def _require_metric(name: str, own: Iterable[str], info: ValidationInfo) -> None:
     if _is_own_trial(info):
         if not re.fullmatch(METRIC_NAME, name):
             raise ValueError(f"invalid metric name {name!r}: use a letter, then letters, digits and `_./-`")
-    elif name not in known:
-        names = list(dict.fromkeys(known))
-        ended = [known_name for known_name in names if known_name.endswith(f"_{_SHORT.get(name, name)}")]
-        near = f"did you mean `{ended[0]}`?" if ended else nearest(name, names, _VERY_NEAR)
-        raise ValueError(f"unknown metric `{name}`; {near or 'one of ' + ', '.join(names)}")
+    elif metric_of(name) is None:
+        raise ValueError(unknown_metric(name, list(dict.fromkeys((*METRICS, *own)))))

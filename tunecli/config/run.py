@@ -146,7 +146,8 @@ class ResultsFile(Knob):
     """Further columns of results.csv.
 
     Attributes:
-        metrics: metrics that get a column each, beside those of the objective: their names, or `all`.
+        metrics: metrics that get a column each, beside those of the objective: their names, or `all`. Built-in metrics
+            that are not always computed are computed if they are named here.
     """
 
     metrics: Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from tunecli.config.families import Pruner, Sampler
+from tunecli.config.metric_names import is_on_request
 from tunecli.config.objectives import OWN_TRIAL, Goals
 from tunecli.config.run import Run
 from tunecli.config.space import Space
@@ -214,6 +215,13 @@ class StudySettings(Knob):
     objective: Goals
     search: Search = Search()
     run: Run = Run()
+
+    @property
+    def recorded(self) -> Objective:
+        """The objective, with all metrics that the file names for tunecli to compute: `run.results.metrics` too."""
+        objective, columns = self.objective.objective, self.run.results.metrics
+        asked = [name for name in (columns if isinstance(columns, list) else ()) if is_on_request(name)]
+        return replace(objective, also=tuple(dict.fromkeys((*objective.also, *asked))))
 
 
 @dataclass(frozen=True)

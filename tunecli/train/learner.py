@@ -10,7 +10,7 @@ Axes: N examples, K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,12 @@ from tunecli.train.initialisation import initialise
 from tunecli.train.losses import TargetScale, build_loss, predictor, user_object
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.models import build, has_undeclared_batch_norm
+from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics, requested_values
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.torch_state import autocast, kernels, scoped_seed
 from tunecli.train.updater import Updater
 from tunecli.train.user_code import code as user_code
-from tunecli.train.user_code.metric import UserMetric
 from tunecli.train.workload import parts_of, steps_of, takes_batch_statistics
 
 _VALIDATION_ROWS = 8192  # examples of one forward pass in validation
@@ -158,21 +158,21 @@ class Learner:
         """Tell the learning-rate chain the validation loss of the epoch that ended."""
         self.updater.observe(loss)
 
-    def validate(self, user_metrics: Sequence[UserMetric] = ()) -> dict[str, float]:
+    def validate(self, further: FurtherMetrics = NO_FURTHER) -> dict[str, float]:
         """The metrics on the validation part, with ``val_loss``; undefined metrics are absent.
 
         Args:
-            user_metrics: the user's own metrics, computed in addition.
+            further: metrics that are computed in addition.
         """
-        return self._evaluate(self._fold.x_valid, self._fold.y_valid, "val", user_metrics)
+        return self._evaluate(self._fold.x_valid, self._fold.y_valid, "val", further)
 
-    def test(self, weights: dict[str, Tensor], user_metrics: Sequence[UserMetric] = ()) -> dict[str, float]:
+    def test(self, weights: dict[str, Tensor], further: FurtherMetrics = NO_FURTHER) -> dict[str, float]:
         """The metrics of ``weights`` on the test part, with ``test_loss``; empty if that part was not loaded."""
         if self._fold.x_test is None or self._fold.y_test is None:
             return {}
         self.model.load_state_dict(weights)
         self.updater.average = None
-        return self._evaluate(self._fold.x_test, self._fold.y_test, "test", user_metrics)
+        return self._evaluate(self._fold.x_test, self._fold.y_test, "test", further)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's current state; with weight averaging, of the averaged weights."""
@@ -204,11 +204,9 @@ class Learner:
         self.updater.restore(state["updater"])
         self._train_loss = state["train_loss"]
 
-    def _evaluate(
-        self, x: Tensor, y_N: Tensor, part: str, user_metrics: Sequence[UserMetric]
-    ) -> dict[str, float]:
+    def _evaluate(self, x: Tensor, y_N: Tensor, part: str, further: FurtherMetrics) -> dict[str, float]:
         training = self._config.training
-        has_user_code = self._has_user_code or bool(user_metrics)
+        has_user_code = self._has_user_code or bool(further.own)
         drawing = (
             user_code.running(self._seed_for("examine"), self._device) if has_user_code else nullcontext()
         )
@@ -225,7 +223,9 @@ class Learner:
                 return {f"{part}_loss": math.nan}
             outputs = self._predict(outputs)
             metrics = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
-            for own in user_metrics:
+            for name, value in requested_values(further.requested, self._fold, outputs, y_N).items():
+                metrics[f"{part}_{name}"] = float(value)
+            for own in further.own:
                 score = own.score(self._in_units(outputs), self._in_units(y_N))
                 metrics[f"{part}_{own.name}"] = score
             return {f"{part}_loss": loss, **finite(metrics)}

@@ -37,7 +37,7 @@ from tunecli.train.epoch_end import (
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import finite, inference_cost
-from tunecli.train.user_code.metric import UserMetric, user_metrics
+from tunecli.train.requested_metrics import FurtherMetrics, further_metrics
 from tunecli.trial import Failure, FailureKind, State
 
 
@@ -131,7 +131,7 @@ def _train(
             return State.PAUSED
     keeper = checkpoint.Keeper(job, device)
     metric, early_stop = job.task.objective.metric, config.training.early_stop
-    measures = user_metrics(job.task.objective, base_path)
+    measures = further_metrics(job.task.objective, base_path)
     n_epochs = max(learner.n_epochs for learner in learners)
     for epoch in range(progress.epochs + 1, n_epochs + 1):
         began_s = time.monotonic()
@@ -190,7 +190,7 @@ def _learners(
 
 
 def _epoch(
-    learners: Sequence[Learner], epoch: int, metric: str, measures: Sequence[UserMetric]
+    learners: Sequence[Learner], epoch: int, metric: str, measures: FurtherMetrics
 ) -> dict[str, float]:
     """Train and validate one epoch of every fold and repeat; their mean metrics, without those that are not finite."""
     metrics_of: list[Mapping[str, float]] = []
@@ -205,9 +205,7 @@ def _epoch(
     return finite({**metrics, LEARNING_RATE: learners[0].updater.last_rate})
 
 
-def _test(
-    learners: Sequence[Learner], progress: TrialProgress, measures: Sequence[UserMetric]
-) -> dict[str, float]:
+def _test(learners: Sequence[Learner], progress: TrialProgress, measures: FurtherMetrics) -> dict[str, float]:
     """The mean test metrics of the kept weights."""
     return _mean(
         [learner.test(kept, measures) for learner, kept in zip(learners, progress.weights, strict=True)]

@@ -1,8 +1,8 @@
 """The metrics of a trained model: of its outputs on the validation or test part, and of the cost of using it.
 
-Owns the formulas of the names in tunecli/config/metrics.py; a test compares them with scikit-learn. They are computed
-on the device of the outputs and read from it once; undefined ones are left out. The cost (number of parameters,
-latency) is measured only if an objective names it.
+Owns the formulas of the metrics that are always computed; a test compares them with scikit-learn. They are computed on
+the device of the outputs and read from it once; undefined ones are left out. Those that are computed on request are in
+requested_metrics.py. The cost (number of parameters, latency) is measured only if the file names it.
 
 Axes: N examples, K classes.
 """
@@ -25,6 +25,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.losses import Task
 from tunecli.objective import Objective
 from tunecli.seeding import seed_for
+from tunecli.train.class_metrics import class_scores
 from tunecli.train.compilation import forward_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.models import build
@@ -39,7 +40,7 @@ _ENOUGH_S = 0.3
 def evaluate(
     task: Task, outputs: Tensor, y_N: Tensor, target_scale: float = 1.0, part: str = "val"
 ) -> dict[str, float]:
-    """All metrics of a part except the loss, by their names in an objective.
+    """The metrics of a part that are always computed, except the loss, by their names in an objective.
 
     Args:
         task: classification or regression.
@@ -94,13 +95,8 @@ def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
     Returns:
         A float64 scalar; NaN if no class is left.
     """
-    n, n_classes = logits_NK.shape
-    # Log-probabilities, because probabilities near 1 round to ties.
-    scores_KN = torch.log_softmax(logits_NK.double(), 1).T.contiguous()
-    is_class_KN = y_N == torch.arange(n_classes, device=y_N.device)[:, None]
-    if n_classes == 2:
-        scores_KN = (logits_NK[:, 1].double() - logits_NK[:, 0].double())[None]
-        is_class_KN = is_class_KN[1:]
+    n = len(logits_NK)
+    scores_KN, is_class_KN = class_scores(logits_NK, y_N)
     sorted_KN, order_KN = scores_KN.sort(1)
     is_other_KN = sorted_KN[:, 1:] != sorted_KN[:, :-1]
     position_N = torch.arange(n, device=y_N.device)
@@ -133,7 +129,7 @@ def _mean_where(values_K: Tensor, is_counted_K: Tensor) -> Tensor:
 def inference_cost(
     objective: Objective, model: nn.Module, config: TrialConfig, fold: Fold, seed: int, base_path: Path
 ) -> dict[str, float]:
-    """Measure those of ``n_parameters`` and ``latency_ms`` that an objective names.
+    """Measure those of ``n_parameters`` and ``latency_ms`` that the file names.
 
     Args:
         objective: the goals and constraints.
@@ -144,11 +140,11 @@ def inference_cost(
         base_path: the folder of the user's own code.
     """
     costs = {}
-    if N_PARAMETERS in objective.metrics:
+    if N_PARAMETERS in objective.recorded:
         costs[N_PARAMETERS] = float(
             sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
         )
-    if LATENCY in objective.metrics:
+    if LATENCY in objective.recorded:
         costs[LATENCY] = latency_ms(config, fold, seed, base_path)
     return costs
 

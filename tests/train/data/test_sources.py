@@ -39,6 +39,8 @@ def facts_from(table: Table) -> DataFacts:
         len(table.class_names),
         table.class_counts,
         min_target=table.y.min() if table.task == "regression" else None,
+        class_names=table.class_names,
+        has_zero_target=table.task == "regression" and 0.0 in table.y,
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tunecli.config.schema.data import Data, Validation
 from tunecli.errors import DataError
-from tunecli.train.data.splits import n_validated_classes, part_sizes, split
+from tunecli.train.data.splits import part_sizes, split, validated_classes
 from tunecli.train.data.table import Table
 
 
@@ -118,7 +118,7 @@ def test_part_sizes_need_no_labels(counts: list[int], fraction: float, train_fra
     st.none() | st.builds(lambda share: {"fraction": share}, st.floats(0.05, 0.2)),
     st.integers(0, 2**40),
 )
-def test_number_of_validated_classes_needs_no_labels_or_seed(
+def test_the_classes_of_a_validation_part_need_no_labels_or_seed(
     counts: list[int], validation: dict[str, float], test: dict[str, float] | None, seed: int
 ) -> None:
     knob, table = data(validation=validation, test=test), table_of(*counts)
@@ -126,10 +126,10 @@ def test_number_of_validated_classes_needs_no_labels_or_seed(
         parts = split(table, knob, seed)
     except DataError:
         with pytest.raises(DataError):
-            n_validated_classes(tuple(counts), knob.validation, knob.test)
+            validated_classes(tuple(counts), knob.validation, knob.test)
         return
-    found = min(len(set(table.y[part.valid_indices])) for part in parts)
-    assert n_validated_classes(tuple(counts), knob.validation, knob.test) == found
+    found = tuple({*table.y[part.valid_indices].tolist()} for part in parts)
+    assert validated_classes(tuple(counts), knob.validation, knob.test) == found
 
 
 @given(counts_of_classes, st.floats(0.05, 0.5), st.floats(0.05, 0.5), st.integers(0, 2**40))

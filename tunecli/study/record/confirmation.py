@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tunecli.config.concrete_trial import concrete
-from tunecli.config.metrics import METRICS, is_clock
+from tunecli.config.metric_names import metric_of
+from tunecli.config.metrics import is_clock
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.confirming import confirmed_of
@@ -192,7 +193,7 @@ def _score(run: FreshRun) -> float | None:
 
 def _is_fraction(objective: Objective, trials: Sequence[Trial]) -> bool:
     """Whether a score is a fraction of examples: accuracy, also under a name of the user's own."""
-    if objective.metric in METRICS:
+    if not objective.python and metric_of(objective.metric) is not None:
         return objective.metric in FRACTIONS
     scores = [score for trial in trials if (score := _finite_score(trial.outcome)) is not None]
     words = re.split(r"[^a-z0-9]+", objective.metric.lower())

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tunecli.config.concrete_trial import concrete, trial_models
+from tunecli.config.metric_names import is_on_request
 from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.run import OnFailure
 from tunecli.config.schema import TrialConfig, trial_model
@@ -63,7 +64,7 @@ def job_for(
         1,
         Task(
             config=concrete(spec.space, trial.parameters),
-            objective=spec.objective,
+            objective=spec.settings.recorded,
             study_seed=spec.settings.seed,
             seed=trial.seed,
             repeats=spec.settings.search.repeats,
@@ -98,16 +99,24 @@ def _max_epoch(spec: StudySpec) -> int | None:
 
 
 def repeated(job: Job, ended_by: Failure | None, epochs: Sequence[EpochEnded]) -> Job:
-    """The job of a trial that is run again, up to the epoch after which its time limit ended it; else ``job`` itself.
+    """The job of a trial that is run again: with its recorded metrics, and up to the epoch where a time limit ended it.
 
     Args:
         job: the trial.
         ended_by: the limit or the person that ended it, as of `Log.ended_by`.
         epochs: its epochs on record.
     """
+    if epochs:
+        job = with_metrics_of(job, epochs[-1].metrics)
     if ended_by is None or ended_by.kind is not FailureKind.TIMEOUT or not epochs:
         return job
     return replace(job, limits=Limits(end_epoch=epochs[-1].epoch))
+
+
+def with_metrics_of(job: Job, recorded: Iterable[str]) -> Job:
+    """The job, with the metrics on request that an earlier run recorded: `objective.also` may have changed since."""
+    asked = tuple(name for name in recorded if is_on_request(name))
+    return replace(job, task=replace(job.task, objective=replace(job.task.objective, also=asked)))
 
 
 class Attempts:

@@ -85,6 +85,7 @@ class Fold:
         task: classification or regression.
         inputs: shape and kind of one example.
         placement: the device that trains on the data, and whether it holds them.
+        class_names: one per class, in the order of the indices; empty for regression.
         x_test, y_test: the test part, like the validation part; None if it was not read or does not exist.
     """
 
@@ -98,6 +99,7 @@ class Fold:
     task: Task
     inputs: Inputs
     placement: Placement
+    class_names: tuple[str, ...] = ()
     x_test: Tensor | None = None
     y_test: Tensor | None = None
 
@@ -181,6 +183,7 @@ def _load(
             task=table.task,
             inputs=Inputs(tuple(train[0].shape[1:]), n_tokens),
             placement=placement,
+            class_names=table.class_names,
             x_test=None if tested is None else tested[0].to(home),
             y_test=None if tested is None else tested[1].to(device),
         )

@@ -39,6 +39,8 @@ class DataFacts:
         class_counts: examples of each class; empty for regression.
         notes: decisions that the user should know, made while the data was read.
         min_target: the smallest target of a regression, in its own units; None for classes.
+        class_names: one per class; empty for regression, and where they are unknown until the data is read.
+        has_zero_target: whether a target of a regression is 0.
     """
 
     n_examples: int
@@ -48,15 +50,33 @@ class DataFacts:
     class_counts: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
     min_target: float | None = None
+    class_names: tuple[str, ...] = ()
+    has_zero_target: bool = False
 
 
 BUNDLED_FACTS: dict[str, DataFacts] = {
     "digits": DataFacts(
-        1797, Inputs((1, 8, 8)), "classification", 10, (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
+        1797,
+        Inputs((1, 8, 8)),
+        "classification",
+        10,
+        (178, 182, 177, 183, 181, 182, 181, 179, 174, 180),
+        class_names=tuple("0123456789"),
     ),
-    "iris": DataFacts(150, Inputs((4,)), "classification", 3, (50, 50, 50)),
-    "wine": DataFacts(178, Inputs((13,)), "classification", 3, (59, 71, 48)),
-    "breast_cancer": DataFacts(569, Inputs((30,)), "classification", 2, (212, 357)),
+    "iris": DataFacts(
+        150,
+        Inputs((4,)),
+        "classification",
+        3,
+        (50, 50, 50),
+        class_names=("setosa", "versicolor", "virginica"),
+    ),
+    "wine": DataFacts(
+        178, Inputs((13,)), "classification", 3, (59, 71, 48), class_names=("class_0", "class_1", "class_2")
+    ),
+    "breast_cancer": DataFacts(
+        569, Inputs((30,)), "classification", 2, (212, 357), class_names=("malignant", "benign")
+    ),
     "diabetes": DataFacts(442, Inputs((10,)), "regression", 0, min_target=25.0),
 }
 """Constants, so that a check need not import scikit-learn; a test compares them with the sets."""
@@ -220,6 +240,8 @@ def _facts(
         table.class_counts,
         table.notes,
         float(table.y.min()) if table.task == "regression" else None,
+        table.class_names,
+        table.task == "regression" and bool((table.y == 0).any()),
     )
 
 

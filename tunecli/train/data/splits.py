@@ -108,8 +108,10 @@ def part_sizes(
 
 
 @lru_cache(maxsize=256)
-def n_validated_classes(counts: tuple[int, ...], validation: Validation, test: Test | None = None) -> int:
-    """The smallest number of classes in a validation part; the same for every seed.
+def validated_classes(
+    counts: tuple[int, ...], validation: Validation, test: Test | None = None
+) -> tuple[frozenset[int], ...]:
+    """The classes that have an example in each validation part; the same for every seed.
 
     Args:
         counts: examples of each class.
@@ -121,7 +123,7 @@ def n_validated_classes(counts: tuple[int, ...], validation: Validation, test: T
     """
     strata_N = np.repeat(np.arange(len(counts)), counts)
     parts = _split(strata_N, validation, test, 1.0, 0, 0)
-    return min(len(np.unique(strata_N[part.valid_indices])) for part in parts)
+    return tuple(frozenset(np.unique(strata_N[part.valid_indices]).tolist()) for part in parts)
 
 
 def _split(

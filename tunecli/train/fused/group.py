@@ -195,7 +195,7 @@ def _ended(member: Member, ending: Failure | State) -> Ended:
     """The event that ends a member. A complete one is tested and its weights are saved, as its job asks."""
     job, progress, sha256 = member.job, member.progress, ""
     if ending is State.COMPLETE:
-        ending = end_training(job, progress, lambda: member.learner.test(progress.weights[0]))
+        ending = end_training(job, progress, lambda: member.learner.test(progress.weights[0], member.further))
     if ending is State.COMPLETE:
         sha256 = save_kept_weights(job, progress)
     return ended(job, progress, ending, str(member.device), sha256)

@@ -29,6 +29,7 @@ from tunecli.train.fused.stack import Stack
 from tunecli.train.fused.stacked_optimizer import form
 from tunecli.train.learner import Learner
 from tunecli.train.metrics import inference_cost
+from tunecli.train.requested_metrics import further_metrics
 
 
 @lru_cache(maxsize=4)
@@ -70,6 +71,7 @@ class Member:
             job.task.seed,
             Path(job.files.base_path),
         )
+        self.further = further_metrics(job.task.objective, Path(job.files.base_path))
         self.progress = TrialProgress()
         self.progress.charge(0.0)
         if loaded.epoch:

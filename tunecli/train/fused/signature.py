@@ -90,7 +90,7 @@ def signature(job: Job) -> str:
         "optimizer": [config.optimizer.name, getattr(config.optimizer, "decay_exclude", [])],
         "steps": [training.batch_size, training.accumulate, training.steps],
         "kernels": [training.tf32, training.deterministic],
-        "objective": [[job.task.objective.maximize], [*job.task.objective.metrics]],
+        "objective": [[job.task.objective.maximize], [*job.task.objective.recorded]],
         "place": [
             job.files.base_path,
             job.task.study_seed,

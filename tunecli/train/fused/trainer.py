@@ -30,6 +30,7 @@ from tunecli.train.fused.scores import BatchedMetrics, Criterion, criterion
 from tunecli.train.fused.stack import UNIT, Block, Stack, padded_block
 from tunecli.train.fused.stacked_optimizer import MOST_NUMBERS, StackedOptimizer
 from tunecli.train.metrics import finite
+from tunecli.train.requested_metrics import requested_values
 from tunecli.train.torch_state import kernels
 
 
@@ -206,7 +207,8 @@ class FusedValidator:
     def __init__(self, member: Member) -> None:
         """Prepare the validation part, which all members of a group share."""
         fold = member.fold
-        self._x, self._y_N, self._task = fold.x_valid, fold.y_valid, fold.task
+        self._fold, self._x, self._y_N = fold, fold.x_valid, fold.y_valid
+        self._requested = member.further.requested
         self._n, self._n_outputs = len(self._y_N), fold.n_outputs
         self._criteria: dict[int, Criterion] = {}
         self._make_criterion = criterion(member.config.loss, fold.task, None, member.learner.validation_loss)
@@ -219,7 +221,7 @@ class FusedValidator:
     def validate(self, members: Sequence[Member], trainer: FusedTrainer) -> list[dict[str, float]]:
         """The validation metrics of some members of a trainer, with ``val_loss``; undefined metrics are absent."""
         if not members or not self._is_batched:
-            return [member.learner.validate() for member in members]
+            return [member.learner.validate(member.further) for member in members]
         like = next(members[0].model.parameters())
         shape = (len(members), self._n_outputs, len(self._padded_x))
         with kernels(members[0].config.training):
@@ -232,7 +234,7 @@ class FusedValidator:
             best_T1N = logits_TKN.amax(1, keepdim=True)
             loss_T = self._criteria[len(members)].losses(outputs, y_TN)
             loss_T = torch.where(best_T1N.isnan().any(2)[:, 0], torch.nan, loss_T.double())
-            scores = {"loss": loss_T, **self._metrics(logits_TKN, best_T1N)}
+            scores = {"loss": loss_T, **self._metrics(logits_TKN, best_T1N), **self._further(logits_TKN)}
             values = torch.stack([*scores.values()]).cpu()
         names = [f"val_{name}" for name in scores]
         rows = [dict(zip(names, row, strict=True)) for row in values.T.tolist()]
@@ -243,6 +245,16 @@ class FusedValidator:
             else {"val_loss": row["val_loss"], **finite(row)}
             for row in rows
         ]
+
+    def _further(self, logits_TKN: Tensor) -> dict[str, Tensor]:
+        """The metrics that the file names, for each model (T,), by the plain loop's functions."""
+        if not self._requested:
+            return {}
+        of_each = [
+            requested_values(self._requested, self._fold, logits_KN.T.contiguous(), self._y_N)
+            for logits_KN in logits_TKN
+        ]
+        return {name: torch.stack([values[name] for values in of_each]) for name in of_each[0]}
 
     def _outputs(
         self, members: Sequence[Member], trainer: FusedTrainer, shape: tuple[int, ...], like: Tensor

@@ -14,13 +14,13 @@ from tunecli.errors import DataError
 from tunecli.objective import Objective
 from tunecli.train.data.sources import facts_of
 from tunecli.train.data.summary import target_note
-from tunecli.train.validation import chains, settings
+from tunecli.train.validation import chains, metrics, settings
 from tunecli.train.validation.case import Case, FactsUnknownError, Problem, Rule
 from tunecli.train.workload import sizes_of_parts
 
 __all__ = ["Problem", "trial_problems"]
 
-RULES: tuple[Rule, ...] = (*settings.DATA_RULES, *chains.RULES, *settings.TRAINING_RULES)
+RULES: tuple[Rule, ...] = (*settings.DATA_RULES, *chains.RULES, *settings.TRAINING_RULES, *metrics.RULES)
 
 
 def trial_problems(config: TrialConfig, objective: Objective, base_path: Path) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""Settings that do not fit the data or each other: losses, models, data, the training loop and the metrics."""
+"""Settings that do not fit the data or each other: losses, models, data and the training loop."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ from collections.abc import Iterator
 from math import gcd
 from typing import get_args
 
-import numpy as np
-
-from tunecli.config.metrics import METRICS
 from tunecli.config.schema.data import AnyAugmentation, Crop, Cutout, Mixup
 from tunecli.config.schema.initialisations import DEFAULT
 from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss
 from tunecli.config.schema.models import AnyModel, Transformer
 from tunecli.config.schema.user_code import UserCode
-from tunecli.config.suggestions import nearest
-from tunecli.config.user_code import goal_places
 from tunecli.errors import DataError
-from tunecli.train.data.sources import read_test, read_validation, require_test
-from tunecli.train.data.splits import n_validated_classes
+from tunecli.train.data.sources import read_test, require_test
 from tunecli.train.data.stamps import stamps_of
 from tunecli.train.machine import missing_compiler
 from tunecli.train.validation.case import Case, Problem, Rule
@@ -200,57 +194,6 @@ def _accumulation(case: Case) -> Iterator[Problem]:
         yield Problem("training.accumulate", message, f"at most {n_batches}, or smaller batches")
 
 
-def _metric(case: Case) -> Iterator[Problem]:
-    objective = case.objective
-    named = [
-        (".".join(map(str, place)), goal.metric)
-        for place, goal in zip(goal_places(objective), objective.goals, strict=True)
-        if not goal.python
-    ]
-    own = {goal.metric for goal in objective.goals if goal.python}
-    named += [
-        (f"objective.subject_to.{constraint.metric}", constraint.metric)
-        for constraint in objective.constraints
-        if constraint.metric not in own
-    ]
-    for path, name in named:
-        yield from _metric_problems(case, path, name)
-
-
-def _metric_problems(case: Case, path: str, name: str) -> Iterator[Problem]:
-    known = METRICS.get(name)
-    fitting = [metric for metric, facts in METRICS.items() if case.facts.task in facts.tasks]
-    shown = [f"{metric} (macro average)" if metric == "val_f1" else metric for metric in fitting]
-    hint = f"one of {', '.join(shown)}"
-    if known is None:
-        yield Problem(path, f"`{name}` is not a metric", nearest(name, fitting) or hint)
-    elif case.facts.task not in known.tasks:
-        yield Problem(path, f"a {case.facts.task} task has no {name}", hint)
-    elif case.n_valid == 1 and name in ("val_auroc", "val_r2"):
-        yield Problem(path, f"{name} is not defined for one validation example", "validate on more")
-    elif (name == "val_auroc" and _n_validated_classes(case) < 2) or (
-        name == "val_r2" and _is_constant(case)
-    ):
-        what = "class" if name == "val_auroc" else "target"
-        message = f"{name} is not defined where all {case.n_valid} validation examples have one {what}"
-        yield Problem(path, message, "validate on more")
-
-
-def _n_validated_classes(case: Case) -> int:
-    """Number of classes among the validation examples, in the part that has the fewest."""
-    data = case.config.data
-    own = read_validation(data, case.base_path)
-    if own is not None:
-        return len(np.unique(own.y))
-    return n_validated_classes(case.facts.class_counts, data.validation, data.test)
-
-
-def _is_constant(case: Case) -> bool:
-    """Whether all targets of a validation file are equal; False for a part split off, which depends on the seed."""
-    own = read_validation(case.config.data, case.base_path)
-    return own is not None and len(np.unique(own.y)) == 1
-
-
 DATA_RULES: tuple[Rule, ...] = (
     *(_loss_task, _class_weights, _counts),
     *(_inputs, _patch, _initialisation),
@@ -258,5 +201,5 @@ DATA_RULES: tuple[Rule, ...] = (
 )
 """Losses, models and data."""
 
-TRAINING_RULES: tuple[Rule, ...] = (_batches, _precision, _accumulation, _metric)
-"""The training loop and the metrics."""
+TRAINING_RULES: tuple[Rule, ...] = (_batches, _precision, _accumulation)
+"""The training loop."""

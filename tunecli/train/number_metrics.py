@@ -1,0 +1,97 @@
+"""Metrics of a regression that are computed only if the file names them.
+
+Each function takes a part's `Predicted` and the metric's settings, and returns a float64 scalar on the device of the
+outputs, NaN where the metric is undefined. Tests compare each with scikit-learn or SciPy.
+
+Axes: N examples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_LEAST_SIZE = torch.finfo(torch.float64).eps
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions and targets of a part, float64, in the target's own units."""
+
+    guess_N: Tensor
+    y_N: Tensor
+
+    @property
+    def error_N(self) -> Tensor:
+        """Target minus prediction."""
+        return self.y_N - self.guess_N
+
+
+def in_units(values_N: Tensor, scale: float, center: float) -> Tensor:
+    """Standardised float32 values as float64 in the target's own units.
+
+    A value within the rounding of float32 of 0 is 0: standardising rounds, and 0 decides whether a metric is defined.
+    """
+    scaled_N = values_N.double() * scale
+    own_N = scaled_N + center
+    rounding_N = 2.0 * torch.finfo(values_N.dtype).eps * (scaled_N.abs() + abs(center))
+    return torch.where(own_N.abs() <= rounding_N, 0.0, own_N)
+
+
+def median_absolute_error(part: Predicted) -> Tensor:
+    """Median of |error|, the mean of the middle two if N is even (`sklearn.metrics.median_absolute_error`)."""
+    sorted_N, n = part.error_N.abs().sort().values, len(part.y_N)
+    return (sorted_N[(n - 1) // 2] + sorted_N[n // 2]) / 2.0
+
+
+def max_error(part: Predicted) -> Tensor:
+    """Largest |error| (`sklearn.metrics.max_error`)."""
+    return part.error_N.abs().max()
+
+
+def mape(part: Predicted) -> Tensor:
+    """Mean of |error| / |target| (`sklearn.metrics.mean_absolute_percentage_error`); NaN if a target is 0."""
+    value = (part.error_N.abs() / part.y_N.abs().clamp_min(_LEAST_SIZE)).mean()
+    return torch.where((part.y_N == 0).any(), torch.nan, value)
+
+
+def msle(part: Predicted) -> Tensor:
+    """Mean of (log(1 + y) − log(1 + prediction))² (`sklearn.metrics.mean_squared_log_error`).
+
+    scikit-learn raises an error at predictions of -1 or less. Here a prediction below 0 counts as 0, because an early
+    epoch must not fail a trial whose later ones are fine. NaN if a target is below 0.
+    """
+    value = (part.y_N.log1p() - part.guess_N.clamp_min(0.0).log1p()).square().mean()
+    return torch.where((part.y_N < 0).any(), torch.nan, value)
+
+
+def rmsle(part: Predicted) -> Tensor:
+    """Root of `msle` (`sklearn.metrics.root_mean_squared_log_error`)."""
+    return msle(part).sqrt()
+
+
+def pinball(part: Predicted, alpha: float = 0.5) -> Tensor:
+    """Mean of max(α e, (α − 1) e) (Koenker & Bassett 1978; `sklearn.metrics.mean_pinball_loss`)."""
+    error_N = part.error_N
+    return torch.maximum(alpha * error_N, (alpha - 1.0) * error_N).mean()
+
+
+def spearman(part: Predicted) -> Tensor:
+    """Correlation of the ranks, ties at their mean rank (Spearman 1904; `scipy.stats.spearmanr`).
+
+    0 if all predictions are equal, where the correlation is undefined: such a model orders nothing. NaN if all targets
+    are.
+    """
+    guess_N, y_N = (_centred_ranks(values_N) for values_N in (part.guess_N, part.y_N))
+    spread_guess, spread_y = guess_N.square().sum(), y_N.square().sum()
+    value = torch.where(spread_guess > 0, guess_N @ y_N / (spread_guess * spread_y).sqrt(), 0.0)
+    return torch.where(spread_y > 0, value, torch.nan)
+
+
+def _centred_ranks(values_N: Tensor) -> Tensor:
+    sorted_N = values_N.sort().values
+    below_N = torch.searchsorted(sorted_N, values_N)
+    not_above_N = torch.searchsorted(sorted_N, values_N, right=True)
+    return (below_N + not_above_N + 1 - (len(values_N) + 1)).double() / 2.0
