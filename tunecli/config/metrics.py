@@ -124,8 +124,8 @@ METRIC_LINES: dict[str, str] = {
     "val_kappa": "Cohen's kappa, the agreement beyond chance. `weights: linear` or `quadratic` counts how far a class "
     "is from the right one, in the order of the classes.",
     "val_top_k": "Share of examples whose class is among the k most likely ones. It needs `k`.",
-    "val_log_loss": "Cross entropy of the predicted probabilities, whatever loss is trained; probabilities are at "
-    "least 2.2e-16.",
+    "val_log_loss": "Cross entropy of the predicted probabilities, for every loss that is trained; probabilities are "
+    "at least 2.2e-16.",
     "val_brier": "Brier score: the squared error of the second class's probability; with more than two classes, the "
     "sum of the squared errors of all classes.",
     "val_calibration_error": "Expected calibration error: the gap between the probability of the most likely class and "
