@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.text import counted, duration, sanitize, short_repr, shorten, shown_number
+from tunecli.text import counted, duration, sanitize, short_repr, shorten, shown_interval, shown_number
 
 
 @pytest.mark.parametrize(
@@ -88,3 +88,13 @@ def test_a_number_has_four_significant_digits_and_a_whole_one_all(value: float, 
 
 def test_an_uncertainty_has_fewer_digits() -> None:
     assert shown_number(0.004512, 2) == "0.0045"
+
+
+def test_an_interval_is_shown_with_one_number_only_if_it_is_symmetric():
+    assert shown_interval(0.98, 0.97, 0.99) == "0.980 ± 0.010"
+    assert shown_interval(0.98, 0.9, 0.99) == "0.980 (0.900 to 0.990)"
+
+
+def test_a_mean_has_as_many_decimals_as_its_uncertainty():
+    assert shown_interval(60.0026, 58.7592, 61.2460) == "60.0 ± 1.2"
+    assert shown_interval(-0.00352, -0.1043, 0.0973) == "0.00 ± 0.10"

@@ -6,6 +6,7 @@ change the direction of writing, characters without width. Knows no format: the 
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from reprlib import Repr
@@ -69,6 +70,26 @@ def counted(n: int, noun: str) -> str:
 def shown_number(value: float, n_digits: int = 4) -> str:
     """A number with as many significant digits as tables show: ``0.98611`` → ``0.9861``; a whole number in full."""
     return str(value) if isinstance(value, int) else f"{value:.{n_digits}g}"
+
+
+def with_uncertainty(value: float, half_width: float) -> tuple[str, str]:
+    """A value and the half-width of its interval, the latter with two significant digits, both with its decimals."""
+    if not (math.isfinite(value) and math.isfinite(half_width)) or half_width <= 0:
+        return shown_number(value), shown_number(half_width)
+    n_decimals = 1 - math.floor(math.log10(half_width))
+    if not 0 <= n_decimals <= 9 or abs(value) >= 1e6:
+        return shown_number(value), shown_number(half_width, 2)
+    return f"{value:z.{n_decimals}f}", f"{half_width:.{n_decimals}f}"
+
+
+def shown_interval(mean: float, low: float, high: float) -> str:
+    """``0.9819 ± 0.0048``; both ends of an interval whose mean is not in its middle: ``0.98 (0.90 to 0.99)``."""
+    below, above = mean - low, high - mean
+    half_width = max(below, above)
+    shown, half = with_uncertainty(mean, half_width)
+    if abs(above - below) <= 0.02 * half_width:
+        return f"{shown} ± {half}"
+    return f"{shown} ({with_uncertainty(low, half_width)[0]} to {with_uncertainty(high, half_width)[0]})"
 
 
 def duration(seconds: float) -> str:

@@ -92,7 +92,7 @@ def test_a_confirmed_run_is_reproduced_to_the_last_bit(folder, plain):
     require_reproduced(verification)
     [verified] = verification.trials
     assert verified.again.score == verified.recorded.score
-    with pytest.raises(UsageError, match="no run of this study is confirmed"):
+    with pytest.raises(UsageError, match="no trial of this study is confirmed"):
         verify_confirmed(plain)
 
 

@@ -15,7 +15,7 @@ from tests.verbs import called
 from tunecli.commands.report import report, report_view
 from tunecli.commands.report_data import plain
 from tunecli.commands.report_record import least_step
-from tunecli.commands.report_text import bar, chapters_of, plus_minus, sparkline
+from tunecli.commands.report_text import bar, chapters_of, sparkline
 from tunecli.effects import Effects, ParameterEffect, Reliability, Share
 from tunecli.objective import Objective
 from tunecli.results.advice import findings
@@ -176,10 +176,10 @@ def test_the_text_quotes_the_confirmed_score_with_its_interval_and_its_runs():
         [make_trial(0, 0.972), make_trial(4, 0.986)], objective=ACCURACY, confirmed=CONFIRMED, n_valid=359
     )
     text = text_of(found)
-    assert "confirmed  0.982 ± 0.004 (trial 4, 3 runs that chose nothing, 95 %)" in text
+    assert "confirmed  0.9820 ± 0.0040 (trial 4, 3 runs that chose nothing, 95 %)" in text
     assert "one more training  0.965 to 0.994 (95 %)" in text
     assert "on new data  0.965 to 0.99: 359 validation examples know no more" in text
-    assert "test_accuracy  0.97 ± 0.01 (the test data)" in text
+    assert "test_accuracy  0.970 ± 0.010 (the test data)" in text
     assert "may be the best  only trial 4" in text
     assert "a seed moves it by  0.0045 (standard deviation, 1.6 of 359 examples)" in text
     [chapter] = [chapter for chapter in chapters_of(found) if chapter.section]
@@ -230,16 +230,21 @@ def test_a_bar_is_as_long_as_its_share():
     assert {len(bar(share / 97)) for share in range(98)} == {20}
 
 
+def test_a_confirmation_with_missing_trainings_shows_no_set_and_the_command_that_continues_it():
+    unfinished = replace(CONFIRMED, n_repeats=9, n_missing=7, options=" --top 2", quote=None)
+    found = report_of([make_trial(0, 0.972), make_trial(4, 0.986)], objective=ACCURACY, confirmed=unfinished)
+    text = text_of(found)
+    assert f"to be confirmed  7 trainings missing: tunecli confirm {found.facts.path} --top 2" in text
+    assert "may be the best" not in text
+    [chapter] = [chapter for chapter in chapters_of(found) if chapter.section]
+    assert {row[6] for row in chapter.section.rows} == {"—"}
+
+
 def test_a_sparkline_is_higher_for_a_lower_loss_and_finite_for_any_losses():
     assert sparkline([3.0, 2.0, 1.0])[-1] == "█"
     assert sparkline([1.0, 1.0]) == "██"
     assert len(sparkline([1e300, -1e300, 0.0])) == 3
     assert len(sparkline(list(map(float, range(1000))))) == 40
-
-
-def test_an_interval_is_shown_with_one_number_only_if_it_is_symmetric():
-    assert plus_minus(Interval(0.98, 0.97, 0.99)) == "0.98 ± 0.01"
-    assert plus_minus(Interval(0.98, 0.9, 0.99)) == "0.98 (0.9 to 0.99)"
 
 
 @pytest.mark.slow

@@ -49,11 +49,11 @@ def test_a_missing_training_leaves_the_set_and_the_quote_open():
     runs = runs_of(BAD, GOOD, (0.98, None, 0.97))
     confirmed = confirmed_of(runs)
     assert trial_to_quote(runs) is None
-    assert len(confirmed.in_set) == 3
+    assert len(confirmed.in_set) == 3 and not confirmed.is_set_known
     assert confirmed.n_missing == 3 + 5
     assert confirmed.candidates[2].scores == (0.98, 0.97)
     done = runs_of(BAD, GOOD, quote=FreshQuote(1, GOOD))
-    assert confirmed_of(done).n_missing == 0
+    assert confirmed_of(done).n_missing == 0 and confirmed_of(done).is_set_known
 
 
 def test_one_candidate_is_quoted_and_is_compared_with_none():

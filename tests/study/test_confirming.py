@@ -156,11 +156,35 @@ def test_a_complete_confirmation_trains_nothing_and_needs_no_lock(swept):
     assert len(runs_of(folder)) == 12
 
 
-def test_missing_runs_need_the_lock(swept):
+def test_missing_runs_need_the_lock_before_anything_is_announced(swept):
     folder = swept()
+    said: list[str] = []
     with hold(folder.path), pytest.raises(StudyLocked) as caught:
-        confirm(folder, CONFIRM)
-    assert caught.value.exit_code == 4
+        confirm(folder, CONFIRM, said.append)
+    assert caught.value.exit_code == 4 and not said
+
+
+def test_every_output_shows_the_confirmation_of_the_last_command(swept):
+    folder = swept()
+    default = confirm(folder, CONFIRM).value
+    named = confirm(folder, Request(numbers=(1,), n_repeats=3)).value
+    with open_to_read(folder) as study:
+        assert confirmed_of_study(study) == named
+    text = folder.confirmed_path.read_text()
+    said: list[str] = []
+    again = confirm(folder, CONFIRM, said.append).value
+    assert again == default and not said, "it is shown, and trains nothing"
+    with open_to_read(folder) as study:
+        assert confirmed_of_study(study) == default
+    assert folder.confirmed_path.read_text() != text
+
+
+def test_options_about_a_part_of_the_data_that_does_not_exist_are_refused(swept, own):
+    with pytest.raises(UsageError, match=r"has no `data\.test`"):
+        confirm(swept(name="built-in"), Request(n_top=2, n_repeats=3, is_test_opened=True))
+    folder = own("trial.report(0, score=random.random())")
+    with pytest.raises(UsageError, match=r"--splits needs `trial\.data`"):
+        confirm(folder, Request(n_repeats=3, is_split=True))
 
 
 def test_more_repeats_add_runs_and_fewer_repeats_change_nothing(swept):

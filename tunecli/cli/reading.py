@@ -8,6 +8,7 @@ from tunecli.console.options import (
     Columns,
     CurveForm,
     CurveMetric,
+    CurveTrial,
     Failed,
     Follow,
     Form,
@@ -154,7 +155,7 @@ def compare(runs: Runs, form: Form = "table", is_json: Json = False) -> None:
 @verb(short_help="Draw a metric of a trial, epoch by epoch.")
 def curve(
     run: Run,
-    number: OneTrial = None,
+    number: CurveTrial = None,
     metric: CurveMetric = None,
     form: CurveForm = "table",
     is_json: Json = False,

@@ -111,7 +111,7 @@ def verify(
 @verb(short_help="Re-train the best trials with fresh seeds.")
 def confirm(
     run: Run,
-    top: Candidates = 3,
+    top: Candidates = None,
     repeats: Repeats = None,
     trials: CandidateTrials = None,
     is_split: Splits = False,
@@ -131,7 +131,10 @@ def confirm(
     from tunecli.study.record.candidates import Request
 
     console, folder = Console(is_json=is_json), RunFolder.find(run)
-    request = Request(top, repeats, tuple(trials or ()), is_split, is_test_opened)
+    if top is not None and trials:
+        raise UsageError("--top and --trial exclude each other", hint="--trial N names every candidate")
+    n_top = Request().n_top if top is None else top
+    request = Request(n_top, repeats, tuple(trials or ()), is_split, is_test_opened)
     confirmation = confirm(folder, request, console.say, is_dry=is_dry)
     console.show(confirm_view(confirmation))
     require_confirmed(confirmation)

@@ -9,7 +9,6 @@ from typing import Any
 
 from tunecli.commands.report_data import plain
 from tunecli.commands.report_record import study_facts
-from tunecli.commands.report_text import plus_minus
 from tunecli.config.axes import distinct_names
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.labels import described, shown
@@ -267,7 +266,7 @@ def _shown(one: Compared) -> tuple[str, ...]:
         str(one.rank or ABSENT),
         one.facts.name,
         ABSENT if one.best is None else f"{metric}{shown_number(one.best[1])} (trial {one.best[0]})",
-        ABSENT if one.confirmed is None else plus_minus(one.confirmed),
+        ABSENT if one.confirmed is None else str(one.confirmed),
         str(sum(counts.values())),
         str(counts.get(State.FAILED, 0)),
         str(one.epochs),

@@ -19,7 +19,13 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.confirming import confirm as train_fresh_runs
 from tunecli.study.confirming import open_to_confirm
 from tunecli.study.record.candidates import Request, chosen, require_possible
-from tunecli.study.record.confirmation import Recorded, confirmed, has_test_part
+from tunecli.study.record.confirmation import (
+    Recorded,
+    confirmed,
+    current_confirmation,
+    has_data,
+    has_test_part,
+)
 from tunecli.study.record.confirmed_files import are_published
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.fresh_plan import next_runs
@@ -106,11 +112,17 @@ def confirm(
         trials = study.log.trials()
         recorded = chosen(study, request, trials)
         needed = next_runs(study, recorded, request, trials)
-        if is_dry or (not needed and not recorded.missing and are_published(study, recorded, trials)):
-            return _confirmation(study, request, recorded, trials, needed)
-        say(_opening_line(_confirmation(study, request, recorded, trials, needed)))
+        _require_parts(study, request, recorded, trials)
+        planned = _confirmation(study, request, recorded, trials, needed)
+        is_complete = not needed and not recorded.missing
+        if is_dry or (
+            is_complete and _is_current(study, recorded) and are_published(study, recorded, trials)
+        ):
+            return planned
     try:
         with open_to_confirm(folder) as study:
+            if not is_complete:
+                say(_opening_line(planned))
             metric = study.spec.objective.metric
 
             def tell(recorded: Recorded, run: FreshRun) -> None:
@@ -165,6 +177,30 @@ def require_confirmed(confirmation: Confirmation) -> None:
             f"all {counted(len(scores), 'fresh run')} failed",
             hint=f"{confirmation.path}/confirmed.csv holds the cause of each",
         )
+
+
+def _require_parts(study: Study, request: Request, recorded: Recorded, trials: list[Trial]) -> None:
+    """Refuse an option about a part of the data that no candidate has: it would change nothing.
+
+    Raises:
+        UsageError: there is no test part, or no data that tunecli splits.
+    """
+    numbers = recorded.confirmation.candidates
+    candidates = [trial for trial in trials if trial.number in numbers]
+    if request.is_test_opened and not any(has_test_part(study, trial) for trial in candidates):
+        raise UsageError(
+            "--test needs a test part, and the study's file has no `data.test`", hint="leave it out"
+        )
+    if request.is_split and not any(has_data(study, trial) for trial in candidates):
+        raise UsageError(
+            "--splits needs `trial.data`: your own code splits its data itself",
+            hint="leave it out, or split by the trial's seed in your code",
+        )
+
+
+def _is_current(study: Study, recorded: Recorded) -> bool:
+    current = current_confirmation(study)
+    return current is not None and current.confirmation.id == recorded.confirmation.id
 
 
 def _confirmation(

@@ -11,7 +11,6 @@ from typing import Any
 from tunecli.commands.confirm import Confirmation, cost_text
 from tunecli.results.confirmed import Candidate, Confirmed, Interval, Quote
 from tunecli.results.view import Section, View
-from tunecli.study.record.confirmed_files import shown_interval
 from tunecli.text import counted, sanitize
 
 _DIGITS = 4
@@ -26,7 +25,7 @@ def confirm_view(confirmation: Confirmation) -> View:
 
 def _section(confirmation: Confirmation) -> Section:
     value, metric = confirmation.value, confirmation.objective.metric
-    columns = ("trial", metric, "confirmed", "95 %", "runs", "set", "seconds")
+    columns = ("trial", metric, "fresh mean", "95 %", "runs", "set", "seconds")
     return Section("", columns, tuple(_row(candidate, value) for candidate in value.candidates))
 
 
@@ -114,19 +113,11 @@ def _quoted(found: Quote) -> str:
     if found.score is None:
         mean = math.fsum(known) / len(known) if known else None
         return f"{_number(mean)}, {runs}"
-    text = f"{_number(found.score.mean)}, {runs}; {_width(found.score)}"
+    text = f"{found.score}, {runs}"
     if found.one_more is not None:
         more = found.one_more
         text += f"; one more training {_number(more.low)} to {_number(more.high)}"
     return text
-
-
-def _width(interval: Interval) -> str:
-    """``± 0.0048``, or both ends of an interval whose mean is not in its middle."""
-    shown = shown_interval(interval)
-    if " ± " in shown:
-        return "± " + shown.partition(" ± ")[2]
-    return f"{_number(interval.low)} to {_number(interval.high)}"
 
 
 def _validation(found: Quote) -> str:
@@ -170,7 +161,7 @@ def _test_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
     found = confirmation.value.quote
     if found is None:
         return []
-    lines = [(name, shown_interval(interval)) for name, interval in found.tested.items()]
+    lines = [(name, str(interval)) for name, interval in found.tested.items()]
     if found.tested:
         lines.append(("test part", f"opened {counted(found.n_openings, 'time')}"))
     elif confirmation.has_closed_test:

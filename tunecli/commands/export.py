@@ -31,10 +31,10 @@ from tunecli.store.destination import (
 )
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.confirmation import confirmed_of_study
-from tunecli.study.record.confirmed_files import shown_interval
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.publish import document
 from tunecli.study.runner.jobs import job_for, repeated
+from tunecli.text import counted
 from tunecli.trial import FailureKind, Outcome, State, Trial
 
 
@@ -139,10 +139,26 @@ def export_view(
 
 def _quoted(study: Study, confirmed: Confirmed | None) -> int:
     if confirmed is None or confirmed.quote is None:
-        raise UsageError(
-            "no trial of this study is confirmed", hint=f"tunecli confirm {quote(str(study.folder.path))}"
-        )
+        raise not_quoted(study, confirmed)
     return confirmed.quote.number
+
+
+def not_quoted(study: Study, confirmed: Confirmed | None) -> UsageError:
+    """The error that no trial of the study has a confirmed score, and why."""
+    path = quote(str(study.folder.path))
+    if confirmed is not None and confirmed.is_seed_ignored:
+        return UsageError(
+            "no trial is quoted: the training does not use its seed, so fresh runs show no noise",
+            hint=f"tunecli export {path} takes the best score",
+        )
+    if confirmed is not None and not confirmed.n_missing:
+        return UsageError("no trial is quoted: its fresh runs failed", hint=f"tunecli report {path}")
+    if confirmed is not None:
+        return UsageError(
+            f"no trial is quoted yet: {counted(confirmed.n_missing, 'fresh run')} are missing",
+            hint=f"tunecli confirm {path}{confirmed.options}",
+        )
+    return UsageError("no trial of this study is confirmed", hint=f"tunecli confirm {path}")
 
 
 def _confirmed_note(study: Study, trial: Trial, confirmed: Confirmed | None) -> str:
@@ -150,7 +166,7 @@ def _confirmed_note(study: Study, trial: Trial, confirmed: Confirmed | None) -> 
     if confirmed is None or confirmed.quote is None or confirmed.quote.number == trial.number:
         return ""
     found, metric = confirmed.quote, study.spec.objective.metric
-    score = "" if found.score is None else f" ({metric} {shown_interval(found.score)})"
+    score = "" if found.score is None else f" ({metric} {found.score})"
     return (
         f"note: trial {found.number} was confirmed{score}, and this is trial {trial.number}; see --confirmed"
     )

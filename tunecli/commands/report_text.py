@@ -95,7 +95,7 @@ def _confirmed_lines(confirmed: Confirmed, report: Report) -> list[tuple[str, st
     quoted = confirmed.quote
     if quoted is not None and quoted.score is not None:
         n_runs = sum(not math.isnan(score) for score in quoted.scores)
-        text = f"{plus_minus(quoted.score)} (trial {quoted.number}, {n_runs} runs that chose nothing, 95 %)"
+        text = f"{quoted.score} (trial {quoted.number}, {n_runs} runs that chose nothing, 95 %)"
         lines.append(("confirmed", text))
         if quoted.one_more is not None:
             lines.append(("one more training", f"{_range(quoted.one_more)} (95 %)"))
@@ -106,9 +106,9 @@ def _confirmed_lines(confirmed: Confirmed, report: Report) -> list[tuple[str, st
                     f"{_range(quoted.validation)}: {counted(quoted.n_valid, 'validation example')} know no more",
                 )
             )
-        lines += [(name, f"{plus_minus(value)} (the test data)") for name, value in quoted.tested.items()]
+        lines += [(name, f"{value} (the test data)") for name, value in quoted.tested.items()]
     if confirmed.n_missing:
-        how = f"tunecli confirm {quote(report.facts.path)}"
+        how = f"tunecli confirm {quote(report.facts.path)}{confirmed.options}"
         lines.append(("to be confirmed", f"{counted(confirmed.n_missing, 'training')} missing: {how}"))
     if confirmed.is_seed_ignored:
         lines.append(("seeds", "the training does not use its seed: nothing can be said of its noise"))
@@ -122,14 +122,6 @@ def _confirmed_lines(confirmed: Confirmed, report: Report) -> list[tuple[str, st
             text += f", {confirmed.seed_deviation * report.facts.n_valid:.1f} of {report.facts.n_valid:,} examples"
         lines.append(("a seed moves it by", f"{text})"))
     return lines
-
-
-def plus_minus(interval: Interval) -> str:
-    """``0.9819 ± 0.0048``; an interval that is not symmetric as ``0.98 (0.9 to 0.99)``."""
-    below, above = interval.mean - interval.low, interval.high - interval.mean
-    if math.isclose(below, above, rel_tol=0.01, abs_tol=1e-12):
-        return f"{shown_number(interval.mean)} ± {shown_number(above, 2)}"
-    return f"{shown_number(interval.mean)} ({_range(interval)})"
 
 
 def _range(interval: Interval) -> str:

@@ -18,6 +18,7 @@ from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder, send_signal
 from tunecli.store.stop_requests import request_path, request_stop
+from tunecli.study.record.confirmation import recorded_confirmations
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.trial import State, Trial
 
@@ -43,6 +44,7 @@ class Stopped:
     is_ended: bool
     n_ended: int
     n_trials: int
+    next: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,13 @@ def stop(folder: RunFolder, *, is_waiting: bool = True, wait_s: float = _WAIT_S)
         time.sleep(_POLL_S)
     with open_to_read(folder) as study:
         counts = study.log.counts()
+        interrupted = [one for one in recorded_confirmations(study) if one.missing]
     n_ended = sum(counts[state] for state in (*_ENDED, State.PAUSED))
-    return Stopped(str(folder.path), running, holder(folder.path) != running, n_ended, study.plan.n_trials)
+    go_on = f"tunecli resume {quote(str(folder.path))}"
+    if interrupted and n_ended == study.plan.n_trials:
+        go_on = f"tunecli confirm {quote(str(folder.path))}{interrupted[-1].options}"
+    is_ended = holder(folder.path) != running
+    return Stopped(str(folder.path), running, is_ended, n_ended, study.plan.n_trials, go_on)
 
 
 def stop_trial(
@@ -138,11 +145,10 @@ def _not_running(folder: RunFolder) -> UsageError:
 
 def stop_view(stopped: Stopped) -> View:
     """The stopped sweep, and the command that resumes it."""
-    resume = f"tunecli resume {quote(stopped.path)}"
     lines = (
         ("stopped" if stopped.is_ended else "stopping", str(stopped.holder)),
         ("trials", f"{stopped.n_ended} of {stopped.n_trials} ended"),
-        ("next", resume),
+        ("next", stopped.next),
     )
     data = {
         "path": stopped.path,
@@ -151,7 +157,7 @@ def stop_view(stopped: Stopped) -> View:
         "ended": stopped.is_ended,
         "n_ended": stopped.n_ended,
         "n_trials": stopped.n_trials,
-        "next": resume,
+        "next": stopped.next,
     }
     return View("stop", data, lines)
 

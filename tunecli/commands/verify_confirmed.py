@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from shlex import quote
 
+from tunecli.commands.export import not_quoted
 from tunecli.commands.verify import Verification, Verified, causes_of, clock_metrics, run_again
-from tunecli.errors import UsageError
 from tunecli.results.comparison import RunRecord, Verdict, compare
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import require_device
-from tunecli.study.record.confirmation import recorded_confirmations
+from tunecli.study.record.confirmation import confirmed_of_study, current_confirmation
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.runner.fresh_queue import fresh_job
@@ -28,7 +27,7 @@ def verify_confirmed(folder: RunFolder, device: str | None = None, *, is_exact: 
         is_exact: accept identical bits only.
 
     Raises:
-        UsageError: no trial is confirmed, or this machine does not have the device.
+        UsageError: no trial is quoted, or this machine does not have the device.
         StoreDamaged, StoreTooNew: the database cannot be read.
     """
     with open_to_read(folder, must_know_plan=True) as study:
@@ -54,11 +53,9 @@ def verify_confirmed(folder: RunFolder, device: str | None = None, *, is_exact: 
 
 
 def _quoted_run(study: Study) -> FreshRun:
-    for recorded in recorded_confirmations(study)[-1:]:
-        if recorded.quoted is not None:
-            for run in recorded.of(recorded.quoted, Stage.QUOTE):
-                if run.outcome is not None and run.outcome.state is State.COMPLETE:
-                    return run
-    raise UsageError(
-        "no run of this study is confirmed", hint=f"tunecli confirm {quote(str(study.folder.path))}"
-    )
+    recorded = current_confirmation(study)
+    if recorded is not None and recorded.quoted is not None:
+        for run in recorded.of(recorded.quoted, Stage.QUOTE):
+            if run.outcome is not None and run.outcome.state is State.COMPLETE:
+                return run
+    raise not_quoted(study, confirmed_of_study(study))

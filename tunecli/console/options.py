@@ -115,6 +115,10 @@ OneTrial = Annotated[
     int | None,
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show everything about trial N."),
 ]
+CurveTrial = Annotated[
+    int | None,
+    typer.Option("--trial", metavar="N", parser=whole_number(0), help="Draw the curve of trial N."),
+]
 LogTrial = Annotated[
     int | None,
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show the log of trial N."),
@@ -209,9 +213,12 @@ EndedTrial = Annotated[
     ),
 ]
 Candidates = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--top", metavar="N", parser=whole_number(0), help="Number of candidates that the record chooses."
+        "--top",
+        metavar="N",
+        parser=whole_number(0),
+        help="Number of candidates that the record chooses [default: 3].",
     ),
 ]
 Repeats = Annotated[

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tunecli.text import shown_interval
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -18,6 +20,9 @@ class Interval:
     mean: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        return shown_interval(self.mean, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,7 @@ class Confirmed:
         seed_deviation: the deviation of one score by its seed alone, pooled over the candidates; None: unknown.
         is_seed_ignored: whether all fresh runs of each candidate are equal to the last bit.
         n_missing: trainings that are still to be done; 0: the confirmation is complete.
+        options: of the command `confirm RUN` that continues it, each after a blank; may be empty.
     """
 
     id: int
@@ -108,6 +114,7 @@ class Confirmed:
     seed_deviation: float | None = None
     is_seed_ignored: bool = False
     n_missing: int = 0
+    options: str = ""
 
     @property
     def intervals(self) -> dict[int, Interval]:
@@ -119,8 +126,9 @@ class Confirmed:
 
     @property
     def is_set_known(self) -> bool:
-        """Whether every candidate has all its runs; until then all of them are in the set."""
-        return all(len(candidate.scores) >= self.n_repeats for candidate in self.candidates)
+        """Whether every candidate has all its runs, and they use their seeds; else all of them are in the set."""
+        is_complete = all(len(candidate.scores) >= self.n_repeats for candidate in self.candidates)
+        return is_complete and not self.is_seed_ignored
 
     @property
     def in_set(self) -> tuple[Candidate, ...]:

@@ -76,7 +76,7 @@ def hold(folder: Path) -> Iterator[Holder]:
     except Timeout:
         raise StudyLocked(
             f"{_recorded_holder(folder)} runs the study in {folder}",
-            hint="wait for it or stop it, then resume; `status` and `results` work at any time",
+            hint="wait for it or stop it, then repeat the command; `status`, `results` and `report` work at any time",
         ) from None
     except OSError as error:
         raise from_os_error(error, folder / LOCK_NAME) from error

@@ -21,7 +21,7 @@ from tunecli.store.lock import hold
 from tunecli.study.plan.plan import require_device
 from tunecli.study.record.candidates import Request, chosen, require_possible
 from tunecli.study.record.config_change import require_same_data
-from tunecli.study.record.confirmation import Recorded, recorded_confirmations
+from tunecli.study.record.confirmation import CURRENT, Recorded, recorded_confirmations
 from tunecli.study.record.confirmed_files import publish_confirmed
 from tunecli.study.record.earlier_points import with_recorded_points
 from tunecli.study.record.facts import facts_of, plan_of, recorded_spec, require_known_plan
@@ -31,6 +31,7 @@ from tunecli.study.record.part_sizes import PART_SIZES, measured_sizes, size_fac
 from tunecli.study.runner.fresh_queue import FreshQueue, train
 from tunecli.study.runner.job_queue import engine_of
 from tunecli.study.runner.signals import noted_signals
+from tunecli.text import counted
 from tunecli.trial import FreshRun, Trial
 
 
@@ -102,6 +103,8 @@ def confirm(
                 cleanup.callback(engine.close)
             _train(study, recorded, engine, trials, received, on_ended)
             recorded = _read(study, recorded)
+    if facts_of(study.log)[CURRENT] != recorded.confirmation.id:
+        study.log.set_fact(CURRENT, recorded.confirmation.id)
     publish_confirmed(study, recorded, trials)
     return recorded
 
@@ -152,8 +155,8 @@ def _train(
     if received:
         n_left = len(_read(study, recorded).missing)
         raise Interrupted(
-            f"Interrupted by {signal.Signals(received[0]).name}; {n_left} of the fresh runs that were decided on are "
-            "left, and nothing is lost",
+            f"Interrupted by {signal.Signals(received[0]).name}, {counted(n_left, 'fresh run')} before the end of this "
+            "stage; nothing is lost",
             signal_number=received[0],
         )
 

@@ -16,10 +16,10 @@ from tunecli.results.page.axes import (
     position_on,
     ticks,
     value_at,
-    with_uncertainty,
     without_outliers,
 )
 from tunecli.results.report import AxisKind
+from tunecli.text import with_uncertainty
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True)
 

@@ -36,7 +36,7 @@ def inside_the_noise(report: Report) -> list[Finding]:
     confirmed = report.confirmed
     if report.objective.further_objectives:
         return []
-    if confirmed is not None and confirmed.is_set_known and not confirmed.is_seed_ignored:
+    if confirmed is not None and confirmed.is_set_known:
         return _not_told_apart(report, [each for each in confirmed.in_set if each.fresh is not None])
     best, noise = best_trials(report), noise_of(report)
     if confirmed is not None or len(best) < N_BEST or noise is None:
@@ -66,6 +66,7 @@ def optimistic_best(report: Report) -> list[Finding]:
     if not of_best or of_best[0].fresh is None or of_best[0].search_score is None:
         return []
     searched, fresh, sign = of_best[0].search_score, of_best[0].fresh, report.objective.sign
+    is_quoted = report.confirmed.quote is not None
     if sign * searched >= min(sign * fresh.low, sign * fresh.high):
         return []
     return [
@@ -75,7 +76,9 @@ def optimistic_best(report: Report) -> list[Finding]:
             f"The best score of the search, {shown_number(searched)}, is optimistic.",
             f"{counted(_n_finite(of_best[0]), 'new training')} of trial {report.best.number} with fresh seeds give"
             f" {shown_number(fresh.mean)}, from {shown_number(fresh.low)} to {shown_number(fresh.high)} at 95 %.",
-            command(report, "export", "--confirmed -o confirmed.yaml"),
+            command(report, "export", "--confirmed -o confirmed.yaml")
+            if is_quoted
+            else command(report, "confirm", report.confirmed.options.strip()),
             trials=(report.best.number,),
             weight=abs(searched - fresh.mean) / ((fresh.high - fresh.low) / 2 or 1.0),
         )
@@ -88,7 +91,7 @@ def not_better_than_first(report: Report) -> list[Finding]:
         return []
     planned = max(report.facts.n_planned, len(report.ranked))
     confirmed = report.confirmed
-    if confirmed is not None and confirmed.is_set_known and not confirmed.is_seed_ignored:
+    if confirmed is not None and confirmed.is_set_known:
         first = [each for each in confirmed.candidates if each.is_first and each.fresh is not None]
         if not first or not first[0].is_in_set or len(confirmed.candidates) < 2:
             return []
@@ -98,7 +101,9 @@ def not_better_than_first(report: Report) -> list[Finding]:
                 Severity.PROBLEM,
                 "No trial is shown to be better than the first one.",
                 f"The first trial, {first[0].number}, is in the set that holds the best at 95 %.",
-                command(report, "confirm", f"--repeats {2 * confirmed.n_repeats}"),
+                command(
+                    report, "confirm", f"{confirmed.options} --repeats {2 * confirmed.n_repeats}".strip()
+                ),
                 trials=(first[0].number,),
             )
         ]

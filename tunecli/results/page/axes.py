@@ -184,16 +184,6 @@ def number(value: float, digits: int = 4) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def with_uncertainty(value: float, half_width: float) -> tuple[str, str]:
-    """A value and the half-width of its interval, the latter with two significant digits, both with its decimals."""
-    if not (math.isfinite(value) and math.isfinite(half_width)) or half_width <= 0:
-        return number(value), number(half_width)
-    n_decimals = 1 - math.floor(math.log10(half_width))
-    if not 0 <= n_decimals <= 9 or abs(value) >= 1e6:
-        return number(value), number(half_width, 2)
-    return f"{value:.{n_decimals}f}", f"{half_width:.{n_decimals}f}"
-
-
 def percent(fraction: float) -> str:
     """A fraction from 0 to 1 in percent: ``33 %``, ``< 1 %``."""
     if 0 < fraction < 0.01:

@@ -13,7 +13,7 @@ from tunecli.results.page.choice import spread
 from tunecli.results.page.markup import Markup, escape, join, table, tag
 from tunecli.results.page.page import document
 from tunecli.results.page.progress import best_so_far, whole_ticks
-from tunecli.results.page.summary import goals_text, interval_text, trials_text
+from tunecli.results.page.summary import goals_text, trials_text
 from tunecli.results.page.svg import (
     Frame,
     axis_name,
@@ -190,7 +190,7 @@ def _score_row(study: _Study, top: float, scale: Scale) -> Markup:
 def _sentence(study: _Study) -> str:
     best, interval = _best(study), _confirmed(study)
     single = "no score" if best is None else f"best single run {number(best)}"
-    return f"{study.name}: {single}, {'not confirmed' if interval is None else f'confirmed {interval_text(interval)}'}."
+    return f"{study.name}: {single}, {'not confirmed' if interval is None else f'confirmed {interval}'}."
 
 
 def _budgets(studies: Sequence[_Study]) -> Markup:
@@ -217,7 +217,7 @@ def _budgets(studies: Sequence[_Study]) -> Markup:
                 goals_text(objective),
                 trials_text(study.report),
                 "—" if best is None else number(best),
-                "—" if interval is None else interval_text(interval),
+                "—" if interval is None else str(interval),
                 duration(facts.elapsed_s),
                 duration(seconds),
                 facts.sampler,

@@ -9,7 +9,6 @@ from tunecli.results.confirmed import Candidate, Confirmed, Interval
 from tunecli.results.page.axes import Scale, number, padded, ticks
 from tunecli.results.page.choice import run_argument
 from tunecli.results.page.markup import Markup, details, join, table, tag
-from tunecli.results.page.summary import interval_text
 from tunecli.results.page.svg import Frame, axis_name, columns_grid, figure, legend, mark, percent
 from tunecli.results.page.values import PageValues
 from tunecli.text import counted
@@ -93,6 +92,7 @@ def _figure(values: PageValues, confirmed: Confirmed) -> Markup:
 
 
 def _row(one: Candidate, confirmed: Confirmed, y: float, scale: Scale) -> Markup:
+    sentence = _sentence(one, confirmed)
     note = "first trial" if one.is_first else ""
     parts: list[str] = [
         tag("text", f"trial {one.number}", x=-92, y=y + (-1 if note else 4), class_="ink start"),
@@ -106,23 +106,12 @@ def _row(one: Candidate, confirmed: Confirmed, y: float, scale: Scale) -> Markup
         kind = "interval" if one.is_in_set else "interval beaten"
         ends = [percent(scale.at(end)) for end in (one.fresh.low, one.fresh.high)]
         parts.append(tag("line", class_=kind, x1=ends[0], x2=ends[1], y1=y, y2=y))
-        parts.append(mark(one.number, scale.at(one.fresh.mean), y, "mean", title=_sentence(one, confirmed)))
+        parts.append(mark(one.number, scale.at(one.fresh.mean), y, "mean", title=sentence))
     if one.search_score is not None and math.isfinite(one.search_score):
         parts.append(
-            mark(
-                one.number,
-                scale.at(one.search_score),
-                y,
-                "chosen",
-                shape="diamond",
-                title=_sentence(one, confirmed),
-            )
+            mark(one.number, scale.at(one.search_score), y, "chosen", shape="diamond", title=sentence)
         )
-    shown = (
-        interval_text(one.fresh)
-        if one.fresh is not None
-        else f"{_n_succeeded(one)} of {len(one.scores)} succeeded"
-    )
+    shown = str(one.fresh) if one.fresh is not None else f"{_n_succeeded(one)} of {len(one.scores)} succeeded"
     parts.append(tag("text", shown, x="100%", dx=150, y=y + 4, class_="ink end wide"))
     return join(parts)
 
@@ -132,9 +121,11 @@ def _n_succeeded(one: Candidate) -> int:
 
 
 def _sentence(one: Candidate, confirmed: Confirmed) -> str:
-    fresh = f"{interval_text(one.fresh)} fresh" if one.fresh is not None else "no mean of fresh runs"
+    fresh = f"{one.fresh} fresh" if one.fresh is not None else "no mean of fresh runs"
     search = "" if one.search_score is None else f", {number(one.search_score)} in the search"
     place = ("in the set" if one.is_in_set else "beaten") if confirmed.is_set_known else "not judged yet"
+    if confirmed.is_seed_ignored:
+        place = "its runs are equal"
     return f"Trial {one.number}: {fresh}{search}; {place}."
 
 
@@ -144,7 +135,7 @@ def _table(rows: list[Candidate], confirmed: Confirmed) -> Markup:
         (
             f"{one.number}{' (first)' if one.is_first else ''}",
             ("yes" if one.is_in_set else "no") if confirmed.is_set_known else "—",
-            interval_text(one.fresh) if one.fresh is not None else "—",
+            str(one.fresh) if one.fresh is not None else "—",
             "—" if one.search_score is None else number(one.search_score),
             ", ".join(number(score) if math.isfinite(score) else "failed" for score in one.scores),
             number(one.seconds, 3) if one.seconds > 0 else "—",
@@ -165,7 +156,7 @@ def _quote(confirmed: Confirmed) -> Markup:
         lines.append(
             (
                 "Score to quote",
-                f"{interval_text(quote.score)} (95 %, {len(quote.scores) - quote.n_failed} runs that chose nothing)",
+                f"{quote.score} (95 %, {len(quote.scores) - quote.n_failed} runs that chose nothing)",
             )
         )
     if quote.one_more is not None:
@@ -175,7 +166,7 @@ def _quote(confirmed: Confirmed) -> Markup:
         lines.append((f"New data, as far as {n} can tell", _ends(quote.validation)))
     elif quote.validation_reason:
         lines.append(("New data", f"unknown: {quote.validation_reason}"))
-    lines += [(f"Test {name}", interval_text(interval)) for name, interval in quote.tested.items()]
+    lines += [(f"Test {name}", str(interval)) for name, interval in quote.tested.items()]
     if quote.tested or quote.n_openings:
         lines.append(("Test data opened so far", counted(quote.n_openings, "time")))
     if quote.score is None:

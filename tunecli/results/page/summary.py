@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tunecli.objective import Objective
-from tunecli.results.confirmed import Confirmed, Interval
-from tunecli.results.page.axes import number, with_uncertainty
+from tunecli.results.confirmed import Confirmed
+from tunecli.results.page.axes import number
 from tunecli.results.page.choice import run_argument
 from tunecli.results.page.markup import Markup, escape_lines, join, tag
 from tunecli.results.page.values import PageValues
@@ -123,7 +123,7 @@ def _confirmed_facts(report: Report) -> list[tuple[str, str, str]]:
 def _quote_fact(confirmed: Confirmed) -> tuple[str, str, str]:
     quote = confirmed.quote
     name = "Confirmed score"
-    if confirmed.n_missing:
+    if confirmed.n_missing and (quote is None or quote.score is None):
         return (
             name,
             "not complete",
@@ -137,18 +137,20 @@ def _quote_fact(confirmed: Confirmed) -> tuple[str, str, str]:
         )
         return name, "unknown", f"trial {quote.number}: {reason}"
     n_runs = len(quote.scores) - quote.n_failed
-    return name, interval_text(quote.score), f"trial {quote.number}, {n_runs} runs that chose nothing, 95 %"
+    return name, str(quote.score), f"trial {quote.number}, {n_runs} runs that chose nothing, 95 %"
 
 
 def _set_fact(confirmed: Confirmed) -> tuple[str, str, str]:
+    name = "Cannot be distinguished"
     if not confirmed.is_set_known:
-        return "Cannot be distinguished", "unknown", "fresh runs are missing"
+        reason = "the training ignores its seed" if confirmed.is_seed_ignored else "trainings are missing"
+        return name, "unknown", reason
     in_set = confirmed.in_set
     named = ", ".join(str(candidate.number) for candidate in in_set[:_MOST_NAMED])
     more = f" and {len(in_set) - _MOST_NAMED} more" if len(in_set) > _MOST_NAMED else ""
     noun = "trial" if len(in_set) == 1 else "trials"
     return (
-        "Cannot be distinguished",
+        name,
         f"{len(in_set)} of {len(confirmed.candidates)}",
         f"{noun} {named}{more}, 95 %",
     )
@@ -170,17 +172,6 @@ def _seed_fact(report: Report) -> tuple[str, str, str]:
     ):  # it counts examples
         note += f"; {deviation * n_valid:.1f} of {n_valid:,} examples"
     return name, number(deviation, 2), note
-
-
-def interval_text(interval: Interval) -> str:
-    """A mean with its interval: with ± if the interval is symmetric, else with both ends."""
-    upper, lower = interval.high - interval.mean, interval.mean - interval.low
-    mean, half = with_uncertainty(interval.mean, max(upper, lower))
-    if abs(upper - lower) <= 0.02 * max(upper, lower):
-        return f"{mean} ± {half}"
-    low, _ = with_uncertainty(interval.low, max(upper, lower))
-    high, _ = with_uncertainty(interval.high, max(upper, lower))
-    return f"{mean} ({low} to {high})"
 
 
 def advice(values: PageValues) -> Markup:

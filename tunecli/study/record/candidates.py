@@ -14,7 +14,7 @@ from typing import Any
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import rank
 from tunecli.search.prediction import predict_trials
-from tunecli.study.record.confirmation import FIRST, Recorded, recorded_confirmations
+from tunecli.study.record.confirmation import DEFAULT_TOP, FIRST, Recorded, recorded_confirmations
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import Study
 from tunecli.trial import Confirmation, State, Trial
@@ -36,7 +36,7 @@ class Request:
         is_test_opened: whether to open the test part although it was opened before.
     """
 
-    n_top: int = 3
+    n_top: int = DEFAULT_TOP
     n_repeats: int | None = None
     numbers: tuple[int, ...] = field(default=())
     is_split: bool = False
@@ -75,7 +75,7 @@ def require_possible(request: Request, study: Study) -> None:
 def chosen(study: Study, request: Request, trials: Sequence[Trial]) -> Recorded:
     """The confirmation on record that a request continues, or a new one, which is not on record yet.
 
-    A request continues the last confirmation of its kind if it would choose the same candidates.
+    A request continues the newest confirmation of its kind if it would choose the same candidates.
 
     Raises:
         NoTrialSucceeded: no trial has a score.

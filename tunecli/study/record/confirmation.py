@@ -22,8 +22,12 @@ from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.part_sizes import PartSizes, recorded_sizes
 from tunecli.trial import Confirmation, FreshRun, Outcome, Stage, State, Trial
 
+DEFAULT_TOP = 3
+"""The number of candidates that the record chooses if the request names none."""
 FIRST = 0
 """The number of the first trial, an untuned configuration."""
+CURRENT = "confirmation"
+"""The key of the fact with the id of the confirmation that the last complete `confirm` made or showed."""
 FRACTIONS = ("val_accuracy",)
 """The metrics of tunecli's own loop that are a fraction of the validation examples."""
 _NAMES_OF_FRACTIONS = {"acc", "accuracy"}
@@ -70,6 +74,16 @@ class Recorded:
         """The runs that were decided on and have not ended."""
         return tuple(run for run in self.runs if run.outcome is None)
 
+    @property
+    def options(self) -> str:
+        """The options of `confirm RUN` that choose this confirmation, each after a blank."""
+        request = self.confirmation.request
+        named = request.get("trials", ())
+        words = [f" --trial {number}" for number in named] if isinstance(named, list) else []
+        if request.get("top", DEFAULT_TOP) != DEFAULT_TOP:
+            words.append(f" --top {request['top']}")
+        return "".join(words) + " --splits" * self.confirmation.is_split
+
 
 def recorded_confirmations(study: Study) -> list[Recorded]:
     """The study's confirmations by id, each with its runs.
@@ -92,7 +106,7 @@ def recorded_confirmations(study: Study) -> list[Recorded]:
 
 
 def confirmed_of_study(study: Study) -> Confirmed | None:
-    """The last confirmation of a study; None: there is none.
+    """The confirmation that every output of a study shows; None: there is none.
 
     Args:
         study: the study, open to read or to write.
@@ -100,8 +114,20 @@ def confirmed_of_study(study: Study) -> Confirmed | None:
     Raises:
         StoreDamaged: the database cannot be read.
     """
-    recorded = recorded_confirmations(study)
-    return confirmed(study, recorded[-1], study.log.trials()) if recorded else None
+    recorded = current_confirmation(study)
+    return None if recorded is None else confirmed(study, recorded, study.log.trials())
+
+
+def current_confirmation(study: Study) -> Recorded | None:
+    """The confirmation of the last `confirm` that was complete, else the newest one; None: there is none.
+
+    Raises:
+        StoreDamaged: the database cannot be read.
+    """
+    everything = recorded_confirmations(study)
+    current = facts_of(study.log)[CURRENT]
+    newest = everything[-1] if everything else None
+    return next((one for one in everything if one.confirmation.id == current), newest)
 
 
 def confirmed(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> Confirmed:
@@ -110,7 +136,7 @@ def confirmed(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> Conf
     n_missing = len(recorded.missing)
     if recorded.quoted is None and not recorded.is_alone and not is_over(value):
         n_missing += recorded.n_repeats
-    return replace(value, n_missing=n_missing)
+    return replace(value, n_missing=n_missing, options=recorded.options)
 
 
 def is_over(value: Confirmed) -> bool:
@@ -148,6 +174,11 @@ def fresh_runs(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> Fre
 def has_test_part(study: Study, trial: Trial) -> bool:
     """Whether the data of a trial have a test part."""
     return bool(concrete(study.spec.space, trial.parameters).get("data", {}).get("test"))
+
+
+def has_data(study: Study, trial: Trial) -> bool:
+    """Whether tunecli itself reads and splits the data of a trial."""
+    return "data" in concrete(study.spec.space, trial.parameters)
 
 
 def repeatable_metrics(outcome: Outcome) -> dict[str, float]:

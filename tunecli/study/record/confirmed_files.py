@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tunecli.durable_files import read_regular
 from tunecli.errors import UsageError
-from tunecli.results.confirmed import Confirmed, Interval
+from tunecli.results.confirmed import Confirmed
 from tunecli.results.table import Cell, Table, to_csv
 from tunecli.store.files import kind_of, remove, write_atomically
 from tunecli.study.record.confirmation import Recorded, confirmed, repeatable_metrics
@@ -112,15 +112,7 @@ def quoted_lines(metric: str, value: Confirmed) -> list[str]:
     n = counted(len(quote.scores), "run")
     lines = []
     if quote.score is not None:
-        lines.append(f"confirmed: {metric} {shown_interval(quote.score)} (95 %), from {n} that chose nothing")
+        lines.append(f"confirmed: {metric} {quote.score} (95 %), from {n} that chose nothing")
     for name, interval in quote.tested.items():
-        lines.append(f"test: {name} {shown_interval(interval)} (95 %)")
+        lines.append(f"test: {name} {interval} (95 %)")
     return [sanitize(line) for line in lines]
-
-
-def shown_interval(interval: Interval) -> str:
-    """``0.9819 ± 0.0048``; both ends of an interval whose mean is not in its middle."""
-    below, above = interval.mean - interval.low, interval.high - interval.mean
-    if abs(above - below) > 1e-9 * max(abs(interval.mean), above, below):
-        return f"{interval.mean:.4g} ({interval.low:.4g} to {interval.high:.4g})"
-    return f"{interval.mean:.4g} ± {above:.2g}"

@@ -47,6 +47,7 @@ class _Facts:
     ending: str = ""
     start: list[dict[str, Any]] = field(default_factory=list)
     ordered_choices: bool = False
+    confirmation: int = 0
 
 
 def facts_of(log: Log) -> dict[str, Any]:
