@@ -79,11 +79,11 @@ def test_user_code_is_trained_again_in_its_own_process_for_weights_and_test_metr
         "  model: {python: nets:Net, args: {inputs: 4, outputs: 3}}\n"
         "  optimizer: {name: adamw, lr: {loguniform: [1e-3, 1e-1]}}\n"
         "  training: {epochs: 2}\n"
-        "search: {sampler: random, trials: 3}\nrun: {device: cpu, workers: 1}\n"
+        "search: {sampler: random, trials: 2}\nrun: {device: cpu, workers: 1}\n"
     )
     run_whole(tmp_path / "own.yaml", tmp_path / "run")
     folder = RunFolder.open_existing(tmp_path / "run")
-    for number in range(3):
+    for number in range(2):
         exported = export(folder, number, tmp_path / f"{number}.safetensors", open_test=True)
         assert "test_loss" in exported.tested
     assert "nets" not in sys.modules

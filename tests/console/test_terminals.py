@@ -13,6 +13,8 @@ import unicodedata
 import pytest
 from rich.cells import cell_len
 
+from tests.support.forked import run_verb
+
 OWN = """
 def train(params, trial):
     if trial.number % 3 == 1:
@@ -43,7 +45,7 @@ def folder(tmp_path_factory):
         .replace("{int: [1, 9]}", "1")
         .replace("{loguniform: [1e-5, 1]}", "1")
     )
-    done = program(path, "search", "own.yaml")
+    done = run_verb("search", "own.yaml", cwd=path, environment=environment())
     assert done.returncode == 0, done.stderr
     return path
 
@@ -55,12 +57,6 @@ def environment(**changed):
         if key not in ("COLUMNS", "LINES", "PYTHONIOENCODING", "NO_COLOR")
     }
     return {**here, "TERM": "xterm", **changed}
-
-
-def program(path, *words, **options):
-    command = [sys.executable, "-m", "tunecli", *words]
-    options = {"env": environment(), "capture_output": True, **options}
-    return subprocess.run(command, cwd=path, text=True, **options)
 
 
 def on_a_terminal(path, *words, columns, lines=24, **changed):
@@ -154,4 +150,4 @@ def test_a_closed_stdout_does_not_become_a_file_of_the_study(folder, tmp_path):
     assert done.returncode == 0
     files = [file for file in run.rglob("*") if file.is_file() and file.parent.name != "logs"]
     assert b"said on stdout" not in b"".join(file.read_bytes() for file in files)
-    assert program(folder, "results", str(run)).returncode == 0
+    assert run_verb("results", run, cwd=folder, environment=environment()).returncode == 0
