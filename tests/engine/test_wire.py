@@ -46,7 +46,9 @@ def test_a_job_survives_the_wire(number, keep_below, device):
     job = make_job(
         number,
         {"model": {"hidden": [1]}},
-        Objective("val_loss", False, "", {}, (Objective("b", True),), (Constraint("c", 1.5, True),)),
+        Objective(
+            "val_loss", False, "", {}, (Objective("b", True),), (Constraint("c", 1.5, True),), also=("d",)
+        ),
         7,
         8,
         device=device,
@@ -57,5 +59,6 @@ def test_a_job_survives_the_wire(number, keep_below, device):
         avoid_devices=("cuda:1",),
     )
     other = change_job(job, number=number + 1, is_fused=True)
-    assert unpack_jobs(pack_jobs([job, other])) == [job, other]
+    assert (unpacked := unpack_jobs(pack_jobs([job, other]))) == [job, other]
+    assert unpacked[0].task.objective.also == ("d",)
     assert dataclasses.asdict(job)["task"]["config"] == {"model": {"hidden": [1]}}

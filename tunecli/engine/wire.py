@@ -88,7 +88,8 @@ def _with_tuples(body: dict[str, Any]) -> dict[str, Any]:
 def _objective(body: dict[str, Any]) -> Objective:
     further = tuple(_objective(objective) for objective in body["further_objectives"])
     constraints = tuple(Constraint(**constraint) for constraint in body["constraints"])
-    return Objective(**{**body, "further_objectives": further, "constraints": constraints})
+    also = tuple(body["also"])
+    return Objective(**{**body, "further_objectives": further, "constraints": constraints, "also": also})
 
 
 def pack_event(event: Event) -> bytes:
