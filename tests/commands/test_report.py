@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.study.sweeps import run_whole
-from tests.support.reports import make_trial, number_axis, report_of
+from tests.support.reports import make_trial, number_axis, report_of, text_of
 from tests.verbs import called
 from tunecli.commands.report import report, report_view
 from tunecli.commands.report_data import plain
@@ -36,18 +36,6 @@ def small(tmp_path_factory):
     (folder / "small.yaml").write_text(STUDY)
     run_whole(folder / "small.yaml", folder / "run")
     return report(RunFolder.open_existing(folder / "run")), folder / "run"
-
-
-def text_of(report):
-    return "\n".join(
-        line
-        for chapter in chapters_of(report)
-        for line in (
-            chapter.title,
-            *chapter.paragraphs,
-            *(f"{label}  {text}" for label, text in chapter.lines),
-        )
-    )
 
 
 def test_the_facts_are_those_of_the_record(small):

@@ -15,12 +15,13 @@ import pytest
 
 from tests.study.sweeps import Silent
 from tests.support.recorded import STUDY, recorded_study, spec_in
+from tests.support.reports import text_of
 from tests.verbs import called
 from tunecli.commands.check import load_checked
 from tunecli.commands.compare import compare
 from tunecli.commands.report import read_report, report
 from tunecli.commands.report_page import written_at_end
-from tunecli.commands.report_text import chapters_of, state_text
+from tunecli.commands.report_text import state_text
 from tunecli.commands.search import ending_view, search
 from tunecli.effects import Reliability
 from tunecli.store import schema
@@ -36,18 +37,6 @@ def run(tmp_path, capsys, monkeypatch):
     """Call a verb in a folder of its own, after warnings as errors."""
     monkeypatch.chdir(tmp_path)
     return lambda *words: called(*words, capture=capsys, monkeypatch=monkeypatch)
-
-
-def text_of(found):
-    return "\n".join(
-        line
-        for chapter in chapters_of(found)
-        for line in (
-            chapter.title,
-            *chapter.paragraphs,
-            *(f"{label}  {text}" for label, text in chapter.lines),
-        )
-    )
 
 
 def test_the_page_is_written_into_the_run_folder_and_its_place_is_named(tmp_path, run):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from tunecli.commands.report_text import chapters_of
 from tunecli.effects import EdgeVotes, Effects, ParameterEffect, Reliability, Share
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Candidate, Confirmed, Interval, Quote
@@ -152,3 +153,16 @@ def make_confirmed(
     first = next(iter(fresh))
     quote = Quote(first, candidates[0].scores, fresh[first], fresh[first])
     return Confirmed(1, 5, False, 40, candidates, quote, seed_deviation=0.01)
+
+
+def text_of(report: Report) -> str:
+    """The report's text as `tunecli report` shows it, without its tables."""
+    return "\n".join(
+        line
+        for chapter in chapters_of(report)
+        for line in (
+            chapter.title,
+            *chapter.paragraphs,
+            *(f"{label}  {text}" for label, text in chapter.lines),
+        )
+    )
