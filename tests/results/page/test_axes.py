@@ -73,8 +73,26 @@ def test_distinct_ticks_have_distinct_labels():
 
 def test_a_logarithmic_axis_has_powers_of_ten():
     made = axis_ticks(number_axis("lr", 1e-5, 0.1, is_log=True))
-    assert made.labels == ("1e-5", "1e-4", "1e-3", "0.01", "0.1")
+    assert made.labels == ("1e-5", "1e-4", "1e-3", "1e-2", "1e-1")
     assert made.positions == pytest.approx((0, 0.25, 0.5, 0.75, 1))
+
+
+def test_powers_of_ten_near_one_are_plain_numbers():
+    made = axis_ticks(number_axis("momentum", 0.01, 10.0, is_log=True))
+    assert made.labels == ("0.01", "0.1", "1", "10")
+
+
+def test_a_few_bad_scores_leave_room_for_the_good_ones():
+    scores = [0.98 + place / 1000 for place in range(10)] + [0.97, 0.93, 0.90, 0.80, 0.75]
+    scale = without_outliers(scores, maximize=True)
+    assert 0.92 < scale.low < 0.97 and scale.high < 1
+    assert sum(map(scale.contains, scores)) >= 0.75 * len(scores)
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=4, max_size=40), st.booleans())
+def test_three_quarters_of_the_scores_are_on_the_scale(scores, maximize):
+    scale = without_outliers(scores, maximize=maximize)
+    assert sum(map(scale.contains, scores)) >= 0.75 * len(scores)
 
 
 def test_a_short_logarithmic_axis_has_round_values():

@@ -13,6 +13,7 @@ _LARGEST = 1e307  # differences and sums of such values stay finite
 _LONGEST_LABEL = 7
 # Tukey's fence (Exploratory Data Analysis, 1977): further out, a value is an outlier.
 _FENCE = 1.5
+_NEAR_FENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,17 @@ def padded(values: Iterable[float]) -> Scale:
 def without_outliers(scores: Iterable[float], *, maximize: bool) -> Scale:
     """A scale over the scores that are worth telling apart: the best one, and no outlier on the worse side.
 
-    The fence lies 1.5 times the distance of the best score and the third quartile beyond that quartile.
+    The fence lies beyond the third quartile by 1.5 times its distance from the best score, or beyond the median by 3
+    times its distance, whichever is nearer: a few bad trials leave room for the good ones. Three quarters of the scores
+    are always on the scale.
     """
     sign = -1.0 if maximize else 1.0
     losses = sorted(sign * min(_LARGEST, max(-_LARGEST, score)) for score in scores if math.isfinite(score))
     if len(losses) > 3:
         third = losses[math.ceil(0.75 * len(losses)) - 1]
-        fence = third + _FENCE * min(third - losses[0], _LARGEST)
+        median = losses[(len(losses) - 1) // 2]
+        near = median + _NEAR_FENCE * min(median - losses[0], _LARGEST / 10)
+        fence = max(third, min(near, third + _FENCE * min(third - losses[0], _LARGEST)))
         losses = [loss for loss in losses if loss <= fence]
     return padded(sign * loss for loss in losses)
 
@@ -89,6 +94,8 @@ def ticks(scale: Scale, n: int = 5) -> Ticks:
     Where labels would need many digits, they are differences from the first tick.
     """
     values = _round_values(scale.low, scale.high, n)
+    if len(values) < 3 and len(finer := _round_values(scale.low, scale.high, 2 * n)) <= n + 1:
+        values = finer
     labels = _labels(values)
     if max(map(len, labels), default=0) > _LONGEST_LABEL and len(values) > 1:
         base = values[0]
@@ -109,15 +116,17 @@ def axis_ticks(axis: Axis, n: int = 4) -> Ticks:
         values = sorted({float(round(value)) for value in values if axis.low <= round(value) <= axis.high})
     if len(values) < 2:
         values = [axis.low, axis.high]
-    labels = map(_power_label if axis.is_log else number, values)
+    labels = _power_labels(values) if axis.is_log else map(number, values)
     return Ticks(tuple(position_on(axis, value) for value in values), tuple(labels))
 
 
-def _power_label(value: float) -> str:
-    """Powers of ten in one form: ``1e-4``, ``1e-3``, ``0.01``."""
-    exponent = round(math.log10(value)) if value > 0 else 0
-    is_power = math.isclose(value, 10.0**exponent)
-    return f"1e{exponent}" if is_power and not -3 < exponent < 4 else number(value)
+def _power_labels(values: Sequence[float]) -> Iterable[str]:
+    """Powers of ten in one form, ``1e-4``, ``1e-2``, ``1``, if one of them is long; other values as numbers."""
+    exponents = [round(math.log10(value)) if value > 0 else 0 for value in values]
+    are_powers = all(math.isclose(value, 10.0**at) for value, at in zip(values, exponents, strict=True))
+    if not are_powers or (min(exponents) > -3 and max(exponents) < 4):
+        return map(number, values)
+    return ("1" if at == 0 else f"1e{at}" for at in exponents)
 
 
 def position_on(axis: Axis, value: float) -> float:

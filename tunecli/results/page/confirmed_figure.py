@@ -17,12 +17,16 @@ _ROW = 34  # pixels
 
 
 def confirmed_section(values: PageValues) -> Markup:
-    """The forest plot of the last confirmation, and the number to quote; without one, how to get one."""
+    """The forest plot of the last confirmation, and the number to quote; without one, how to get one.
+
+    Empty: the study has nothing to confirm, or the advice says already that it should be confirmed.
+    """
     report = values.report
     confirmed = report.confirmed
     if confirmed is None:
-        if report.objective.further_objectives:
-            return tag("p", "tunecli confirms studies with one goal.", class_="dim")
+        is_said = any(finding.command.startswith("tunecli confirm") for finding in report.findings)
+        if report.objective.further_objectives or values.best is None or is_said:
+            return Markup("")
         return tag(
             "p",
             "The search trained each trial once, and chose the best by that one score. ",

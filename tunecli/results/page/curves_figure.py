@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from tunecli.results.page.axes import Scale, number, padded, ticks, without_outliers
 from tunecli.results.page.markup import Markup, details, join, tag
@@ -33,11 +34,11 @@ _SMALL = 130
 
 
 def curves_section(values: PageValues) -> Markup:
-    """All curves in one figure, the best in front; the losses of the best trials on demand."""
+    """All curves in one figure, the best in front; the losses of the best trials on demand; empty: no curve."""
     report = values.report
     numbers = _order(values)
     if not any(_points(report.curves[one].epochs, report.curves[one].scores) for one in numbers):
-        return tag("p", "No trial has reported a score by epoch.", class_="dim")
+        return Markup("")
     return join([_figure(values, numbers[:MAX_CURVES]), _losses(values, numbers)])
 
 
@@ -83,14 +84,16 @@ def _figure(values: PageValues, numbers: list[int]) -> Markup:
                     title=title,
                 )
             )
-    entries = [
-        ("curve bold", "bar", f"one of the {len(bold)} best"),
-        ("curve", "bar", "other trial"),
-        ("kept", "", "epoch whose values count"),
-    ]
-    if values.leaders & set(bold):
-        entries.insert(0, ("curve best", "bar", values.leaders_text))
+    others = set(numbers) - values.leaders
+    entries = [("curve best", "bar", values.leaders_text)] if values.leaders & set(numbers) else []
+    if others & set(bold):
+        entries.append(("curve bold", "bar", f"one of the {len(bold)} best"))
+    if others - set(bold):
+        entries.append(("curve", "bar", "other trial"))
+    entries.append(("kept", "", "epoch whose values count"))
     frame = Frame("curves", "Learning curves", _describe(values, numbers, bold), height=_HEIGHT, bottom=40)
+    if len(values.leaders) > 1:
+        frame = replace(frame, kind="many-best")
     return figure(
         frame,
         rows_grid(ticks(scale), _HEIGHT),
@@ -106,13 +109,13 @@ def _figure(values: PageValues, numbers: list[int]) -> Markup:
 def _note(values: PageValues, numbers: list[int], n_points: int) -> Markup:
     n_all = len(values.ended)
     parts = []
-    if len(numbers) < n_all:
+    if len(numbers) < min(n_all, len(values.scores)):
         parts.append(f"The figure draws {len(numbers):,} of {n_all:,} trials.")
     if any(len(values.report.curves[one].epochs) > MOST_POINTS for one in numbers):
         parts.append(
             f"Of more than {MOST_POINTS} epochs, it draws the least and the greatest score of each part."
         )
-    return tag("p", " ".join(parts), class_="dim") if parts else Markup("")
+    return tag("p", " ".join(parts), class_="small") if parts else Markup("")
 
 
 def _describe(values: PageValues, numbers: list[int], bold: list[int]) -> str:

@@ -19,10 +19,10 @@ _LEAST_FAILED = 2  # fewer show no place
 
 
 def failures_section(values: PageValues) -> Markup:
-    """The failures by kind, their causes, and the parts of the space where most of them are."""
+    """The failures by kind, their causes, and the parts of the space where most of them are; empty: no trial failed."""
     failed = [row.trial for row in values.ended if row.trial.state is State.FAILED]
     if not failed:
-        return tag("p", "No trial has failed.", class_="dim")
+        return Markup("")
     kinds = Counter(
         str(trial.outcome.failure.kind) if trial.outcome and trial.outcome.failure else "unknown"
         for trial in failed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from tunecli.objective import Constraint, Objective
 from tunecli.results.page.axes import Scale, number, ticks, without_outliers
@@ -21,7 +20,7 @@ from tunecli.results.page.svg import (
     percent,
     rows_grid,
 )
-from tunecli.results.page.values import PageValues, left_out
+from tunecli.results.page.values import PageValues, left_out, metrics_of
 from tunecli.results.ranking import Ranked
 from tunecli.text import counted
 from tunecli.trial import State
@@ -62,15 +61,9 @@ def _statement(values: PageValues) -> Markup:
     if front is not None and front.n_feasible is not None:
         bounds = " and ".join(map(str, objective.constraints))
         sentences.append(f"{front.n_feasible:,} of {counted(front.n_ranked, 'trial')} satisfy {bounds}.")
+    if objective.further_objectives:
+        sentences.append("Each value comes from one training: tunecli confirms studies with one goal.")
     return tag("p", " ".join(sentences), class_="dim")
-
-
-def _metrics(row: Ranked, objective: Objective) -> Mapping[str, float]:
-    outcome = row.trial.outcome
-    if outcome is None:
-        return {}
-    score = {} if outcome.score is None else {objective.metric: outcome.score}
-    return {**outcome.metrics, **score}
 
 
 def _figure(values: PageValues, pair: Pair, place: int) -> Markup:
@@ -78,12 +71,13 @@ def _figure(values: PageValues, pair: Pair, place: int) -> Markup:
     across_name, up_name = pair
     across, up = (_scale(values, name) for name in pair)
     shown = [row for row in values.drawn if row.trial.state.shown is not State.FAILED]
-    marks, front = [], []
+    marks, front, n_out = [], [], 0
     for row in reversed(shown):
-        metrics = _metrics(row, objective)
+        metrics = metrics_of(row, objective)
         x, y = metrics.get(across_name, math.nan), metrics.get(up_name, math.nan)
         if not (math.isfinite(x) and math.isfinite(y)):
             continue
+        n_out += not (across.contains(x) and up.contains(y))
         marks.append(_mark(values, row, (x, y), (across, up)))
         if row.front == 1:
             front.append((x, y))
@@ -98,6 +92,10 @@ def _figure(values: PageValues, pair: Pair, place: int) -> Markup:
             ("infeasible", "square", "violates a constraint"),
             ("bound", "tick", "bound of a constraint"),
         ]
+    if n_out:
+        entries.append(
+            ("out", "down", f"{n_out:,} {'trial lies' if n_out == 1 else 'trials lie'} beyond the axes")
+        )
     note = left_out(values, len(values.drawn))
     frame = Frame(
         f"front-{place}",
@@ -115,8 +113,8 @@ def _figure(values: PageValues, pair: Pair, place: int) -> Markup:
         *(_bound(constraint, pair, (across, up)) for constraint in objective.constraints),
         *marks,
         axis_name(f"{across_name}{_direction(objective, across_name)}", _HEIGHT, y=36),
-        caption=f"{up_name}{_direction(objective, up_name)} against {across_name}.",
-        below=join([legend(entries), tag("p", note, class_="dim") if note else ""]),
+        caption=f"{up_name}{_direction(objective, up_name)} over {across_name}.",
+        below=join([legend(entries), tag("p", note, class_="small") if note else ""]),
     )
 
 
@@ -129,7 +127,7 @@ def _direction(objective: Objective, metric: str) -> str:
 
 def _scale(values: PageValues, name: str) -> Scale:
     objective = values.report.objective
-    numbers = [value for row in values.ended if (value := _metrics(row, objective).get(name)) is not None]
+    numbers = [value for row in values.ended if (value := metrics_of(row, objective).get(name)) is not None]
     maximize = next((goal.maximize for goal in objective.goals if goal.metric == name), None)
     for constraint in objective.constraints:
         if constraint.metric == name:
@@ -137,8 +135,18 @@ def _scale(values: PageValues, name: str) -> Scale:
     scale = without_outliers(numbers, maximize=bool(maximize))
     bounds = [one.bound for one in objective.constraints if one.metric == name and math.isfinite(one.bound)]
     span = scale.high - scale.low
-    near = [bound for bound in bounds if scale.low - span <= bound <= scale.high + span]
-    return Scale(min([scale.low, *near]), max([scale.high, *near]))
+    kept = [bound for bound in bounds if scale.low - span <= bound <= scale.high + span]
+    kept += [
+        value
+        for row in values.ended
+        if row.trial.number in values.leaders
+        and math.isfinite(value := metrics_of(row, objective).get(name, math.nan))
+    ]
+    room = 0.04 * span
+    return Scale(
+        min([scale.low, *(value - room for value in kept)]),
+        max([scale.high, *(value + room for value in kept)]),
+    )
 
 
 def _mark(values: PageValues, row: Ranked, point: tuple[float, float], scales: tuple[Scale, Scale]) -> Markup:
@@ -219,7 +227,7 @@ def _table(values: PageValues) -> Markup:
     cells = [
         (
             str(row.trial.number),
-            *(number(_metrics(row, objective).get(name, math.nan)) for name in objective.metrics),
+            *(number(metrics_of(row, objective).get(name, math.nan)) for name in objective.metrics),
         )
         for row in rows[:_MOST_ROWS]
     ]

@@ -16,8 +16,8 @@ _ROW = 36  # pixels
 def importance_section(values: PageValues) -> Markup:
     """Bars where the model is reliable, faded bars where it is provisional, else the reason for their absence."""
     effects = values.report.effects
-    if not values.report.axes:
-        return tag("p", "No parameter varies.", class_="dim")
+    if not values.report.axes or not values.scores:
+        return Markup("")
     if effects.reliability is Reliability.UNKNOWN or not effects.parameters:
         return join(
             [tag("p", tag("strong", "What matters is not known."), " ", _missing(values), class_="notice")]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
+from tunecli.results.page.advice_section import advice
 from tunecli.results.page.confirmed_figure import confirmed_section
 from tunecli.results.page.curves_figure import curves_section
 from tunecli.results.page.data import data_block
@@ -23,22 +24,24 @@ from tunecli.results.page.parameter_cards import cards_section
 from tunecli.results.page.progress import progress_section
 from tunecli.results.page.provenance import provenance_section
 from tunecli.results.page.script import page_script
-from tunecli.results.page.summary import advice, four_numbers, head
+from tunecli.results.page.summary import four_numbers, head
 from tunecli.results.page.trials import trials_section
-from tunecli.results.page.values import PageValues
+from tunecli.results.page.values import PageValues, with_short_conditions
 from tunecli.results.report import Report
 
 _SECTIONS: tuple[tuple[str, str, Callable[[PageValues], Markup]], ...] = (
     ("advice", "What to do next", advice),
     ("confirmation", "Is the best the best?", confirmed_section),
+    ("goals", "Goals and constraints", front_section),
     ("search", "How the search went", progress_section),
     ("what-matters", "What matters", importance_section),
     ("parameters", "Each parameter", cards_section),
     ("learning", "Learning curves", curves_section),
     ("failures", "Failures", failures_section),
-    ("goals", "Goals and constraints", front_section),
 )
-_LAST = (("trials", "All trials"), ("provenance", "How it was computed"))
+_FIRST = ("advice", "failures")
+"""The first sections of a study without a score: its failures are all that it shows."""
+_LAST = [("trials", "All trials"), ("provenance", "Methods")]
 
 
 def page_of(report: Report, *, refresh_s: int | None = None) -> str:
@@ -51,8 +54,9 @@ def page_of(report: Report, *, refresh_s: int | None = None) -> str:
     Returns:
         HTML that can be encoded as UTF-8.
     """
-    values = PageValues(report)
-    written = [(name, title, section(values)) for name, title, section in _SECTIONS]
+    values = PageValues(with_short_conditions(report))
+    sections = _SECTIONS if values.scores else sorted(_SECTIONS, key=lambda one: one[0] not in _FIRST)
+    written = [(name, title, section(values)) for name, title, section in sections]
     shown = [(name, title, content) for name, title, content in written if content]
     main = [
         head(values),

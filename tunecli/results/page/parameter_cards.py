@@ -31,6 +31,7 @@ MOST_OPTIONS = 12
 """Options that have a row; the others share one."""
 _HEIGHT = 132
 _FLOOR = 14
+_FEW_GAPS = 8  # between whole numbers: each is wider than a mark
 _OPTION_ROWS = (36.0, 66.0)  # the least and the greatest height of a row
 
 
@@ -63,16 +64,22 @@ def _introduction(values: PageValues) -> Markup:
         if n_drawn >= len(values.ended)
         else f" Each card draws {n_drawn:,} of {len(values.ended):,} trials."
     )
+    objective = values.report.objective
+    score = ""
+    if values.scores:
+        way = "up" if objective.maximize else "down"
+        side = "right" if objective.maximize else "left"
+        score = f" The best {objective.metric} is {way}; on the cards of choices it is on the {side}."
     profile = ""
     if values.has_profiles:
         profile = " The line is the best score that the model expects at a value when all other parameters are free."
         if not values.is_reliable:
             profile += " It is provisional."
-    return tag("p", f"{order}{profile}{drawn}", class_="dim")
+    return tag("p", f"{order}{score}{profile}{drawn}", class_="dim wide-text")
 
 
 def _entries(values: PageValues) -> list[tuple[str, str, str]]:
-    entries = [("complete", "", "trial")]
+    entries = [("complete", "", "trial")] if values.scores else []
     if values.leaders:
         entries.append(("best", "diamond", values.leaders_text))
     if values.infeasible:
@@ -93,11 +100,11 @@ def _card(values: PageValues, place: int) -> Markup:
         _options(values, place, effect) if axis.kind is AxisKind.OPTIONS else _numbers(values, place, effect)
     )
     heading = tag("h3", escape(axis.label, 60), title=axis.name)
-    notes = (_share(values, effect), _activity(values, place))
+    notes = [note for note in (_share(values, effect), _activity(values, place)) if note]
     return tag(
         "article",
         heading,
-        *(tag("p", note, class_="small") for note in notes if note),
+        tag("p", " · ".join(notes), class_="small") if notes else "",
         drawing,
         class_="card",
     )
@@ -117,7 +124,7 @@ def _activity(values: PageValues, place: int) -> str:
     if n_active == n:
         return ""
     condition = values.report.axes[place].condition
-    return (f"if {condition}: " if condition else "in ") + f"{n_active:,} of {counted(n, 'trial')}"
+    return f"in {n_active:,} of {counted(n, 'trial')}" + (f", if {condition}" if condition else "")
 
 
 def _describe(values: PageValues, place: int, effect: ParameterEffect | None) -> str:
@@ -150,28 +157,49 @@ def _frame(values: PageValues, place: int, effect: ParameterEffect | None, heigh
 
 def _numbers(values: PageValues, place: int, effect: ParameterEffect | None) -> Markup:
     axis = values.report.axes[place]
-    height = _HEIGHT - _FLOOR
+    height = (_HEIGHT if values.scores else 2 * _FLOOR) - _FLOOR
     marks = [
-        trial_mark(values, trial, min(1.0, max(0.0, position)), height, _HEIGHT - 5, titled=False)
+        trial_mark(values, trial, _beside(axis, trial, position), height, height + _FLOOR - 5, titled=False)
         for trial, position in _placed(values, place)
     ]
-    profile = [point for point in effect.profile if math.isfinite(point.score)] if effect is not None else []
+    profile = _known_profile(effect)
     drawn = lines(height, *_profile_paths(profile, values.scale, height)) if profile else ""
     return figure(
-        _frame(values, place, effect, _HEIGHT),
-        rows_grid(ticks(values.scale, 4), height),
-        columns_grid(axis_ticks(axis), _HEIGHT, lines=False),
-        base_line(_HEIGHT),
-        _default(axis),
+        _frame(values, place, effect, height + _FLOOR),
+        rows_grid(ticks(values.scale, 4), height) if values.scores else "",
+        columns_grid(axis_ticks(axis), height + _FLOOR, lines=False),
+        base_line(height + _FLOOR),
+        _default(axis, height + _FLOOR),
         drawn,
         *marks,
     )
 
 
-def _default(axis: Axis) -> Markup:
+def _beside(axis: Axis, trial: Trial, position: float) -> float:
+    """The place of a mark: its position, or beside it where the marks of few whole numbers would cover each other."""
+    position = min(1.0, max(0.0, position))
+    n_gaps = axis.high - axis.low
+    if axis.kind is not AxisKind.WHOLE or axis.is_log or not 1 <= n_gaps <= _FEW_GAPS:
+        return position
+    return position + min(0.12, 0.4 / n_gaps) * (spread_of(trial.number) - position)
+
+
+def spread_of(number: int) -> float:
+    """A number from 0 to 1: the golden ratio spreads consecutive trial numbers evenly, without a generator."""
+    return number * 0.618034 % 1
+
+
+def _default(axis: Axis, y: float) -> Markup:
     if not isinstance(axis.default, int | float) or isinstance(axis.default, bool):
         return Markup("")
-    return mark(None, position_on(axis, float(axis.default)), _HEIGHT + 4, "default", shape="up")
+    return mark(None, position_on(axis, float(axis.default)), y + 4, "default", shape="up")
+
+
+def _known_profile(effect: ParameterEffect | None) -> list[ProfilePoint]:
+    """The points of a profile with a finite score; none of a parameter that too few trials have."""
+    if effect is None or not effect.is_known:
+        return []
+    return [point for point in effect.profile if math.isfinite(point.score)]
 
 
 def _profile_paths(profile: list[ProfilePoint], scale: Scale, height: float) -> list[Markup]:
@@ -233,7 +261,7 @@ def _options(values: PageValues, place: int, effect: ParameterEffect | None) -> 
     row_height = min(_OPTION_ROWS[1], max(_OPTION_ROWS[0], _HEIGHT / max(1, len(rows))))
     height = round(row_height * len(rows))
     row_of = {index: at for at, row in enumerate(rows) for index in row.indices}
-    profile = {round(point.position): point for point in effect.profile} if effect is not None else {}
+    profile = {round(point.position): point for point in _known_profile(effect)}
     parts: list[str] = []
     counts = [0] * len(rows)
     for position in values.positions_at(place):
@@ -242,7 +270,7 @@ def _options(values: PageValues, place: int, effect: ParameterEffect | None) -> 
     for at, (row, n) in enumerate(zip(rows, counts, strict=True)):
         parts.append(_option_label(axis, row, n, at * row_height))
         point = profile.get(next(iter(row.indices))) if len(row.indices) == 1 else None
-        if point is not None and math.isfinite(point.score):
+        if point is not None:
             parts.append(_option_profile(point, values.scale, _middle(at, row_height)))
     marks = [
         _option_mark(values, trial, _middle(row_of[round(position)], row_height), row_height)
@@ -251,7 +279,7 @@ def _options(values: PageValues, place: int, effect: ParameterEffect | None) -> 
     ]
     return figure(
         _frame(values, place, effect, height),
-        columns_grid(ticks(values.scale, 4), height),
+        columns_grid(ticks(values.scale, 3), height) if values.scores else "",
         *parts,
         *marks,
     )
@@ -295,12 +323,11 @@ def _option_profile(point: ProfilePoint, scale: Scale, y: float) -> Markup:
 
 def _option_mark(values: PageValues, trial: Trial, y: float, row_height: float) -> Markup:
     score = score_of(trial)
-    # The golden ratio spreads consecutive trial numbers evenly, without a generator.
-    jitter = (row_height - 25) / 2 * (2 * (trial.number * 0.618034 % 1) - 1)
+    jitter = (row_height - 25) / 2 * (2 * spread_of(trial.number) - 1)
     if score is None:
-        return mark(
-            trial.number, 0.0 if values.report.objective.maximize else 1.0, y, "failed", shape="cross"
-        )
+        worst = 0.0 if values.report.objective.maximize else 1.0
+        x = worst if values.scores else 0.05 + 0.9 * spread_of(trial.number)
+        return mark(trial.number, x, y + jitter, "failed", shape="cross")
     x = values.scale.at(score)
     if trial.number in values.leaders:
         return mark(trial.number, x, y, "best", shape="diamond")

@@ -25,24 +25,29 @@ from tunecli.results.page.values import PageValues, describe, left_out, score_of
 from tunecli.trial import State, Trial
 
 _HEIGHT = 260
+_TOP = 22  # pixels above the plot, for the name of the line where the model begins
 _FLOOR = 18  # pixels below the scores, for trials without one
 
 
 def progress_section(values: PageValues) -> Markup:
-    """The figure of all scores by trial number."""
-    if not values.ended:
-        return tag("p", "No trial has ended.", class_="dim")
+    """The figure of all scores by trial number; empty: no trial has a score."""
+    if not values.scores:
+        return Markup("")
     report = values.report
     last = max(row.trial.number for row in values.ended)
     across = Scale(-0.5, max(1.5, last + 0.5))
     plot_height = _HEIGHT - _FLOOR
     records = list(best_so_far(values))
+    better = "higher" if report.objective.maximize else "lower"
     frame = Frame(
-        "progress", "Score by trial number", _description(values, records), height=_HEIGHT, bottom=40
+        "progress",
+        "Score by trial number",
+        _description(values, records),
+        height=_HEIGHT,
+        bottom=40,
+        top=_TOP,
     )
-    note = " ".join(
-        filter(None, [left_out(values, len(values.drawn)), _outlier_note(values), _expected(values)])
-    )
+    note = " ".join(filter(None, [left_out(values, len(values.drawn)), _expected(values)]))
     return figure(
         frame,
         rows_grid(ticks(values.scale), plot_height),
@@ -55,9 +60,9 @@ def progress_section(values: PageValues) -> Markup:
             for row in values.drawn
         ),
         axis_name("trial number", _HEIGHT, y=36),
-        caption=f"{report.objective.metric} of each trial.",
+        caption=f"{report.objective.metric} of each trial, {better} is better.",
         below=join(
-            [legend(_entries(values, has_line=bool(records))), tag("p", note, class_="dim") if note else ""]
+            [legend(_entries(values, has_line=bool(records))), tag("p", note, class_="small") if note else ""]
         ),
     )
 
@@ -140,8 +145,9 @@ def _entries(values: PageValues, *, has_line: bool) -> list[tuple[str, str, str]
         entries.append(("best", "diamond", values.leaders_text))
     if has_line:
         entries.append(("best-so-far", "step", "best so far"))
-    if values.n_outliers:
-        entries.append(("out", "down", "beyond the axis"))
+    if n := values.n_outliers:
+        shape = "down" if values.report.objective.maximize else "up"
+        entries.append(("out", shape, f"{n:,} {'score lies' if n == 1 else 'scores lie'} beyond the axis"))
     return entries
 
 
@@ -151,17 +157,14 @@ def _initial(values: PageValues, across: Scale) -> Markup:
     if not 0 < n <= last:
         return Markup("")
     x = percent(across.at(n - 0.5))
-    parts = [tag("line", class_="initial", x1=x, x2=x, y1=0, y2=_HEIGHT)]
-    if across.at(n - 0.5) < 0.7:
-        parts.append(tag("text", "model-based from here", x=x, dx=5, y=_HEIGHT - _FLOOR - 6, class_="start"))
-    return join(parts)
-
-
-def _outlier_note(values: PageValues) -> str:
-    n = values.n_outliers
-    if not n:
-        return ""
-    return f"{n:,} {'score lies' if n == 1 else 'scores lie'} beyond the axis, on its edge."
+    is_left = across.at(n - 0.5) < 0.6
+    side = {"dx": 5 if is_left else -5, "class_": "start" if is_left else "end"}
+    return join(
+        [
+            tag("line", class_="initial", x1=x, x2=x, y1=-_TOP + 4, y2=_HEIGHT),
+            tag("text", "model-based from here", x=x, y=-10, **side),
+        ]
+    )
 
 
 def _expected(values: PageValues) -> str:

@@ -17,7 +17,8 @@ Shares are total Sobol shares of a Gaussian process of the scores. They are reli
 85 % of the variance of trials that its fit left out (leave-one-out R²), if its kernels and a random forest agree on \
 the ranking, and if there are three trials for each parameter.
 Figures draw outliers on the edge of the plot. The edge lies beyond the third quartile of the scores, by 1.5 times its \
-distance from the best score.
+distance from the best score, or beyond the median by 3 times its distance, if that is nearer. At least three quarters \
+of the scores are on the plot.
 """
 
 

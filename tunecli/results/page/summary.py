@@ -1,24 +1,23 @@
-"""The head of the page: the study, four numbers, and the advice."""
+"""The head of the page: the study and its four numbers."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
+from tunecli.effects import Reliability
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.page.axes import number
 from tunecli.results.page.choice import run_argument
-from tunecli.results.page.markup import Markup, escape_lines, join, tag
-from tunecli.results.page.values import PageValues
-from tunecli.results.report import Finding, Report, Severity
+from tunecli.results.page.markup import Markup, join, tag
+from tunecli.results.page.values import PageValues, metrics_of
+from tunecli.results.report import Report
 from tunecli.text import counted, duration
 from tunecli.trial import State
 
 _MOST_NAMED = 12
-_WORDS = {
-    Severity.MISLEADING: "Misleading",
-    Severity.PROBLEM: "Problem",
-    Severity.CHANCE: "Chance",
-    Severity.NOTE: "Note",
-}
+_MISSING = "is-missing"
 
 
 def head(values: PageValues) -> Markup:
@@ -50,6 +49,8 @@ def trials_text(report: Report) -> str:
     """The number of trials in each state."""
     counts = {state: n for state, n in report.facts.counts.items() if n}
     total = sum(counts.values())
+    if len(counts) == 1 and total > 1:
+        return f"{counted(total, 'trial')}, all {next(iter(counts)).shown}"
     states = ", ".join(f"{n:,} {state.shown}" for state, n in counts.items())
     return f"{counted(total, 'trial')}: {states}" if states else "no trial has begun"
 
@@ -67,32 +68,77 @@ def _phase(report: Report) -> str:
 
 
 def four_numbers(values: PageValues) -> Markup:
-    """The best single run, the confirmed score, how many trials cannot be distinguished, and the effect of a seed."""
+    """The best single run, the confirmed score, how many trials cannot be distinguished, and the effect of a seed.
+
+    Of several goals: the size of the front, the best value of each, and how many trials satisfy the constraints.
+    """
     report = values.report
     if values.best is None:
         return tag("p", nothing_text(report), class_="notice")
+    if report.objective.further_objectives:
+        facts = _front_facts(values)
+    else:
+        facts = [_best_fact(values), *_confirmed_facts(report)]
+    return tag("dl", *map(_fact, facts), class_="facts")
+
+
+@dataclass(frozen=True, slots=True)
+class _Fact:
+    """One of the four numbers: ``kind`` is a further class, and a note that is a command is shown as one."""
+
+    name: str
+    value: str
+    note: str
+    kind: str = ""
+
+
+def _fact(fact: _Fact) -> Markup:
+    note = tag("code", fact.note) if fact.note.startswith("tunecli ") else fact.note
+    return tag(
+        "div",
+        tag("dt", fact.name),
+        tag("dd", fact.value, class_="value"),
+        tag("dd", note),
+        class_=f"fact {fact.kind}".strip(),
+    )
+
+
+def _best_fact(values: PageValues) -> _Fact:
+    report = values.report
     best = report.best
     score = best.outcome.score if best is not None and best.outcome is not None else None
-    n_ranked = len(report.leading)
-    chosen = f"the highest of {n_ranked:,}" if report.objective.maximize else f"the lowest of {n_ranked:,}"
-    if report.objective.further_objectives:
-        first = (
+    extreme = "highest" if report.objective.maximize else "lowest"
+    note = f"trial {values.best}, chosen as the {extreme} of {len(report.leading):,}"
+    return _Fact("Best single run", "" if score is None else number(score), note)
+
+
+def _front_facts(values: PageValues) -> list[_Fact]:
+    """The size of the front, the best value of each goal on it, and the feasible trials; at most four facts."""
+    report = values.report
+    objective, front = report.objective, report.front
+    facts = [
+        _Fact(
             "On the Pareto front",
-            f"{len(report.front.front) if report.front else 0:,}",
-            f"of {n_ranked:,} ranked trials",
+            f"{len(front.front) if front else 0:,}",
+            f"of {len(report.leading):,} ranked trials",
         )
-    else:
-        shown = "" if score is None else number(score)
-        first = ("Best single run", shown, f"trial {values.best}, chosen as {chosen}")
-    facts = [first, *_confirmed_facts(report)]
-    return tag(
-        "dl",
-        *(
-            tag("div", tag("dt", name), tag("dd", value, class_="value"), tag("dd", note), class_="fact")
-            for name, value, note in facts
-        ),
-        class_="facts",
-    )
+    ]
+    last = []
+    if front is not None and front.n_feasible is not None:
+        bounds = " and ".join(map(str, objective.constraints))
+        last = [_Fact("Satisfy the constraints", f"{front.n_feasible:,} of {front.n_ranked:,}", bounds)]
+    for goal in objective.goals:
+        found = [
+            (goal.sign * value, value, row.trial.number)
+            for row in report.ranked
+            if row.trial.number in values.leaders
+            and (value := metrics_of(row, objective).get(goal.metric)) is not None
+            and math.isfinite(value)
+        ]
+        if found:
+            _, value, trial = min(found)
+            facts.append(_Fact(f"Best {goal.metric}", number(value), f"trial {trial}, on the front"))
+    return [*facts[: 4 - len(last)], *last]
 
 
 def nothing_text(report: Report) -> str:
@@ -107,63 +153,59 @@ def nothing_text(report: Report) -> str:
     return "No trial has ended."
 
 
-def _confirmed_facts(report: Report) -> list[tuple[str, str, str]]:
+def _confirmed_facts(report: Report) -> list[_Fact]:
     confirmed = report.confirmed
-    if report.objective.further_objectives:
-        return [("Confirmed", "not available", "tunecli confirms studies with one goal")]
     if confirmed is None:
         return [
-            ("Confirmed score", "not yet", f"tunecli confirm {run_argument(report.facts.path)}"),
-            ("Cannot be distinguished", "unknown", "fresh runs of the best trials show it"),
+            _Fact("Confirmed score", "not yet", f"tunecli confirm {run_argument(report.facts.path)}", _MISSING),
+            _Fact("Cannot be distinguished", "unknown", "fresh runs of the best trials show it", _MISSING),
             _seed_fact(report),
         ]
     return [_quote_fact(confirmed), _set_fact(confirmed), _seed_fact(report)]
 
 
-def _quote_fact(confirmed: Confirmed) -> tuple[str, str, str]:
+def _quote_fact(confirmed: Confirmed) -> _Fact:
     quote = confirmed.quote
     name = "Confirmed score"
     if confirmed.n_missing and (quote is None or quote.score is None):
-        return (
-            name,
-            "not complete",
-            f"{counted(confirmed.n_missing, 'training')} missing: run tunecli confirm again",
-        )
+        note = f"{counted(confirmed.n_missing, 'training')} missing: run tunecli confirm again"
+        return _Fact(name, "not complete", note, _MISSING)
     if quote is None:
-        return name, "none", "every fresh run failed"
+        return _Fact(name, "none", "every fresh run failed", _MISSING)
     if quote.score is None:
         reason = (
             "the training ignores its seed" if confirmed.is_seed_ignored else "too few fresh runs succeeded"
         )
-        return name, "unknown", f"trial {quote.number}: {reason}"
+        return _Fact(name, "unknown", f"trial {quote.number}: {reason}", _MISSING)
     n_runs = len(quote.scores) - quote.n_failed
-    return name, str(quote.score), f"trial {quote.number}, {n_runs} runs that chose nothing, 95 %"
+    note = f"trial {quote.number}; 95 % from {n_runs} runs that chose nothing"
+    return _Fact(name, str(quote.score), note, "is-quoted")
 
 
-def _set_fact(confirmed: Confirmed) -> tuple[str, str, str]:
-    name = "Cannot be distinguished"
+def _set_fact(confirmed: Confirmed) -> _Fact:
     if not confirmed.is_set_known:
         reason = "the training ignores its seed" if confirmed.is_seed_ignored else "trainings are missing"
-        return name, "unknown", reason
+        return _Fact("Cannot be distinguished", "unknown", reason, _MISSING)
     in_set = confirmed.in_set
     named = ", ".join(str(candidate.number) for candidate in in_set[:_MOST_NAMED])
     more = f" and {len(in_set) - _MOST_NAMED} more" if len(in_set) > _MOST_NAMED else ""
     noun = "trial" if len(in_set) == 1 else "trials"
-    return (
-        name,
-        f"{len(in_set)} of {len(confirmed.candidates)}",
-        f"{noun} {named}{more}, 95 %",
-    )
+    value = f"{len(in_set)} of {len(confirmed.candidates)}"
+    return _Fact("Cannot be distinguished", value, f"at 95 %: {noun} {named}{more}")
 
 
-def _seed_fact(report: Report) -> tuple[str, str, str]:
+def _seed_fact(report: Report) -> _Fact:
     name = "A seed alone moves the score by"
-    confirmed, facts = report.confirmed, report.facts
+    confirmed, facts, effects = report.confirmed, report.facts, report.effects
     if confirmed is not None and confirmed.is_seed_ignored:
-        return name, "unknown", "the training ignores its seed"
+        return _Fact(name, "unknown", "the training ignores its seed", _MISSING)
     deviation = None if confirmed is None else confirmed.seed_deviation
     if deviation is None:
-        return name, "unknown", "fresh runs of the best trials show it"
+        if effects.reliability is not Reliability.UNKNOWN and effects.noise:
+            return _Fact(
+                name, f"≈ {number(effects.noise, 2)}", "standard deviation, by the model of the scores"
+            )
+        return _Fact(name, "unknown", "fresh runs of the best trials show it", _MISSING)
     note = "standard deviation"
     quote = None if confirmed is None else confirmed.quote
     n_valid = facts.n_valid or (None if quote is None else quote.n_valid)
@@ -171,31 +213,4 @@ def _seed_fact(report: Report) -> tuple[str, str, str]:
         n_valid and report.step and abs(report.step * n_valid - round(report.step * n_valid)) < 0.01
     ):  # it counts examples
         note += f"; {deviation * n_valid:.1f} of {n_valid:,} examples"
-    return name, number(deviation, 2), note
-
-
-def advice(values: PageValues) -> Markup:
-    """The findings, each with its evidence and a command."""
-    report = values.report
-    if not report.findings:
-        return tag("p", "No rule found a problem or a chance.", class_="dim")
-    items = [_item(finding) for finding in report.findings]
-    more = ""
-    if report.n_silenced:
-        more = tag("p", f"{counted(report.n_silenced, 'further finding')} not shown.", class_="dim")
-    return join([tag("ol", *items, class_="findings"), more])
-
-
-def _item(finding: Finding) -> Markup:
-    named = finding.trials[:_MOST_NAMED]
-    chips = [tag("span", str(trial), class_="t chip", data_t=str(trial)) for trial in named]
-    if len(finding.trials) > _MOST_NAMED:
-        chips.append(Markup(f"and {len(finding.trials) - _MOST_NAMED} more"))
-    return tag(
-        "li",
-        tag("p", tag("span", _WORDS[finding.severity], class_="severity"), " ", tag("strong", finding.claim)),
-        tag("p", finding.evidence) if finding.evidence else "",
-        tag("p", "Trials ", join(chips, " "), class_="dim") if chips else "",
-        tag("pre", tag("code", escape_lines(finding.command, 40))) if finding.command else "",
-        class_=f"finding of-{finding.severity}",
-    )
+    return _Fact(name, number(deviation, 2), note)

@@ -13,6 +13,7 @@ from tunecli.results.page.axes import Ticks
 from tunecli.results.page.markup import Markup, decimals, join, tag
 
 BOX = 1000
+_SHORT_LABEL = 5
 _SHAPES = {
     "diamond": "M0-6L6 0 0 6-6 0z",
     "cross": "M-3.5-3.5 3.5 3.5M-3.5 3.5 3.5-3.5",
@@ -89,11 +90,14 @@ def columns_grid(ticks: Ticks, height: int, *, lines: bool = True) -> Markup:
         x = percent(position)
         if lines:
             parts.append(tag("line", class_="grid", x1=x, x2=x, y1=0, y2=height))
-        parts.append(tag("text", label, x=x, y=height + 16, class_=_anchor(position)))
+        parts.append(tag("text", label, x=x, y=height + 16, class_=_anchor(position, label)))
     return join(parts)
 
 
-def _anchor(position: float) -> str:
+def _anchor(position: float, label: str) -> str:
+    """Short labels have room beside the plot, so they lie below their tick also at its ends."""
+    if len(label) <= _SHORT_LABEL:
+        return "middle"
     return "start" if position < 0.03 else "end" if position > 0.97 else "middle"
 
 

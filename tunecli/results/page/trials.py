@@ -11,7 +11,7 @@ from html import escape
 from tunecli.results.columns import short_names
 from tunecli.results.page.choice import name_text, path_of, shown_axes, spread
 from tunecli.results.page.data import MAX_AXES, MAX_LINES, trials_in_data
-from tunecli.results.report import Report
+from tunecli.results.report import AxisKind, Report
 from tunecli.results.table import Table, display_cells, results_table
 from tunecli.text import counted
 
@@ -60,9 +60,11 @@ def _controls(report: Report) -> str:
 
 def _example(report: Report) -> str:
     """A filter that names an option and a number of this study."""
-    options = [axis.options[0] for axis in report.axes if axis.options and " " not in axis.options[0]]
-    numbers = [axis for axis in report.axes if not axis.options]
-    words = options[:1] + [f"{path_of(axis).rpartition('.')[2]}<{axis.high:.3g}" for axis in numbers[:1]]
+    options = [text for axis in report.axes for text in axis.options[:1] if text.isidentifier()]
+    numbers = [axis for axis in report.axes if axis.kind is AxisKind.NUMBER and not axis.is_log]
+    words = options[:1] + [
+        f"{path_of(axis).rpartition('.')[2]}<{(axis.low + axis.high) / 2:.2g}" for axis in numbers[:1]
+    ]
     return name_text(" ".join(words) or "complete")
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tunecli.effects import ParameterEffect, Reliability
+from tunecli.objective import Objective
 from tunecli.results.page.axes import Scale, number, without_outliers
 from tunecli.results.page.choice import spread
 from tunecli.results.ranking import Ranked
@@ -60,8 +62,16 @@ class PageValues:
 
     @cached_property
     def scale(self) -> Scale:
-        """The scale of the scores in all figures."""
-        return without_outliers(self.scores, maximize=self.report.objective.maximize)
+        """The scale of the scores in all figures; it holds the whole front of several goals."""
+        scale = without_outliers(self.scores, maximize=self.report.objective.maximize)
+        if not self.report.objective.further_objectives:
+            return scale
+        best = [
+            score
+            for row in self.ended
+            if row.trial.number in self.leaders and (score := score_of(row.trial)) is not None
+        ]
+        return Scale(min([scale.low, *best]), max([scale.high, *best]))
 
     @cached_property
     def best(self) -> int | None:
@@ -150,12 +160,32 @@ class PageValues:
         return frozenset(row.trial.number for row in self.report.ranked if row.is_feasible is False)
 
 
+def with_short_conditions(report: Report) -> Report:
+    """The report with conditions that name a parameter by its label: ``optimizer = sgd``, without its path."""
+    labels = {f"{axis.name} ": f"{axis.label} " for axis in report.axes}
+    axes = []
+    for axis in report.axes:
+        known = next((name for name in labels if axis.condition.startswith(name)), None)
+        short = axis.condition if known is None else labels[known] + axis.condition[len(known) :]
+        axes.append(replace(axis, condition=short))
+    return replace(report, axes=tuple(axes))
+
+
 def score_of(trial: Trial) -> float | None:
     """The finite score of a trial that did not fail; None: it has none."""
     if trial.state.shown not in (State.COMPLETE, State.PRUNED) or trial.outcome is None:
         return None
     score = trial.outcome.score
     return score if score is not None and math.isfinite(score) else None
+
+
+def metrics_of(row: Ranked, objective: Objective) -> Mapping[str, float]:
+    """The metrics of a trial's outcome, its score under the name of the first goal; empty: it has none."""
+    outcome = row.trial.outcome
+    if outcome is None:
+        return {}
+    score = {} if outcome.score is None else {objective.metric: outcome.score}
+    return {**outcome.metrics, **score}
 
 
 def title_of(axis: Axis) -> str:

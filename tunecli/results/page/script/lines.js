@@ -54,7 +54,7 @@ function drawAxis(pen, axis, k) {
   if (axis.isText) {
     const step = Math.ceil(axis.options.length / 12);
     axis.options.forEach((option, j) => { if (j % step === 0) write(option, yOf(slotOf(axis, j, 0.809)) + 4, color("--ink"), side); });
-  } else {
+  } else if (axis !== scoreAxis || D.ranked) {
     write(realText(axis.high), TOP - 4, color("--dim"));
     write(realText(axis.low), BASE + 13, color("--dim"));
   }

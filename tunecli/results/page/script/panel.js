@@ -21,12 +21,20 @@ function curveFigure(title, epochs, some) {
     ...series.map(([, values], k) => svg("path", { class: `line-${k}`, d: path(values) }))));
 }
 function commandOf([label, before, after], t) {
-  const code = h("code", {}, `${before}${t}${after}`), button = h("button", { type: "button", "aria-label": `Copy: ${label}` }, "Copy");
+  const code = h("code", {}, `${before}${t}${after}`);
+  return h("div", { className: "command" }, h("p", {}, label), h("pre", {}, code), copier(code, label));
+}
+function copier(code, label) { // a button that copies a command
+  const button = h("button", { type: "button", "aria-label": `Copy: ${label}` }, "Copy");
   button.addEventListener("click", async () => {
     getSelection().selectAllChildren(code); // a viewer that forbids the rest lets the reader press Ctrl+C
     try { await navigator.clipboard.writeText(code.textContent); button.textContent = "Copied"; } catch { button.textContent = "Press Ctrl+C"; }
   });
-  return h("div", { className: "command" }, h("p", {}, label), h("pre", {}, code), button);
+  return button;
+}
+for (const box of document.querySelectorAll("#advice .then")) {
+  const code = box.querySelector("code");
+  box.append(copier(code, code.textContent));
 }
 function openPanel(t, isQuiet = false) {
   const i = at.get(t), close = h("button", { type: "button", className: "close", "aria-label": "Close the panel" }, "×");
