@@ -136,12 +136,10 @@ def _scale(values: PageValues, name: str) -> Scale:
     bounds = [one.bound for one in objective.constraints if one.metric == name and math.isfinite(one.bound)]
     span = scale.high - scale.low
     kept = [bound for bound in bounds if scale.low - span <= bound <= scale.high + span]
-    kept += [
-        value
-        for row in values.ended
-        if row.trial.number in values.leaders
-        and math.isfinite(value := metrics_of(row, objective).get(name, math.nan))
-    ]
+    leading = (
+        metrics_of(row, objective).get(name) for row in values.ended if row.trial.number in values.leaders
+    )
+    kept += [value for value in leading if value is not None and math.isfinite(value)]
     room = 0.04 * span
     return Scale(
         min([scale.low, *(value - room for value in kept)]),

@@ -157,7 +157,9 @@ def _confirmed_facts(report: Report) -> list[_Fact]:
     confirmed = report.confirmed
     if confirmed is None:
         return [
-            _Fact("Confirmed score", "not yet", f"tunecli confirm {run_argument(report.facts.path)}", _MISSING),
+            _Fact(
+                "Confirmed score", "not yet", f"tunecli confirm {run_argument(report.facts.path)}", _MISSING
+            ),
             _Fact("Cannot be distinguished", "unknown", "fresh runs of the best trials show it", _MISSING),
             _seed_fact(report),
         ]

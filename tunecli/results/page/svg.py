@@ -13,7 +13,7 @@ from tunecli.results.page.axes import Ticks
 from tunecli.results.page.markup import Markup, decimals, join, tag
 
 BOX = 1000
-_SHORT_LABEL = 5
+_SHORT_LABEL = 4
 _SHAPES = {
     "diamond": "M0-6L6 0 0 6-6 0z",
     "cross": "M-3.5-3.5 3.5 3.5M-3.5 3.5 3.5-3.5",

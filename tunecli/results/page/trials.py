@@ -5,6 +5,7 @@ The table is complete without a script, up to `MAX_ROWS` trials. The controls ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -61,9 +62,14 @@ def _controls(report: Report) -> str:
 def _example(report: Report) -> str:
     """A filter that names an option and a number of this study."""
     options = [text for axis in report.axes for text in axis.options[:1] if text.isidentifier()]
-    numbers = [axis for axis in report.axes if axis.kind is AxisKind.NUMBER and not axis.is_log]
+    numbers = [axis for axis in report.axes if axis.kind is AxisKind.NUMBER]
+    numbers.sort(key=lambda axis: axis.is_log)
+    middles = [
+        math.sqrt(axis.low * axis.high) if axis.is_log else (axis.low + axis.high) / 2 for axis in numbers[:1]
+    ]
     words = options[:1] + [
-        f"{path_of(axis).rpartition('.')[2]}<{(axis.low + axis.high) / 2:.2g}" for axis in numbers[:1]
+        f"{path_of(axis).rpartition('.')[2]}<{middle:.1g}"
+        for axis, middle in zip(numbers, middles, strict=False)
     ]
     return name_text(" ".join(words) or "complete")
 
