@@ -74,7 +74,7 @@ def without_outliers(scores: Iterable[float], *, maximize: bool) -> Scale:
     """A scale over the scores that are worth telling apart: the best one, and no outlier on the worse side.
 
     The fence lies beyond the third quartile by 1.5 times its distance from the best score, or beyond the median by 3
-    times its distance, whichever is nearer: a few bad trials leave room for the good ones. Three quarters of the scores
+    times its distance, if that is nearer: a few bad trials leave room for the good ones. Three quarters of the scores
     are always on the scale.
     """
     sign = -1.0 if maximize else 1.0
