@@ -248,7 +248,7 @@ def _searches(group: Sequence[_Study], at: int) -> Markup:
     )
     entries = [("complete", "", "trial"), ("best-so-far", "step", "best so far")]
     if any(not scale.contains(score) for study in drawn for score in study.values.scores):
-        entries.append(("out", "down", "beyond the axis"))
+        entries.append(("out", "down" if objective.maximize else "up", "beyond the axis"))
     note = f"{objective.metric} by trial number; all figures have the same axes."
     return join([tag("p", note, class_="dim"), legend(entries), tag("div", *cards, class_="cards"), more])
 

@@ -47,7 +47,7 @@ function openPanel(t, isQuiet = false) {
     pairs(failure[i] ? [...told, ["failure", D.failures[failure[i] - 1]]] : told), h("h3", {}, "Parameters"),
     pairs(axes.filter((axis) => axis.x[i] !== INACTIVE).map((axis) => [axis.name, valueText(axis, i)])),
     curve && h("h3", {}, "Training"), curve && curveFigure(score.name, epochs, [[score.name, curve.score]]),
-    curve && curveFigure("loss", epochs, [["training", curve.train], ["validation", curve.valid]]),
+    curve && curveFigure("loss", epochs, [["validation", curve.valid], ["training", curve.train]]),
     h("h3", {}, "Commands"), ...D.commands.map((command) => commandOf(command, t)));
   panel.hidden = false;
   panel.scrollTop = 0;
