@@ -327,7 +327,7 @@ def test_missing_trainings_are_counted_and_no_candidate_is_judged():
     assert "9 trainings" in found.text and "not judged yet" in found.text
     rows = {one.children[0].text: one.children[1].text for one in found.all("tr")}
     assert rows["1"] == rows["0 (first)"] == "—"
-    assert "fresh runs are missing" in read(page_of(report)).text
+    assert "trainings are missing" in read(page_of(report)).text
 
 
 def test_the_effect_of_a_seed_is_a_number_of_validation_examples():
