@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+from pydantic import ValidationError
+
 from tunecli.config.concrete_trial import points_to_check, resolve_trial
+from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySpec
 from tunecli.errors import DataError
@@ -76,7 +79,13 @@ def measured_sizes(spec: StudySpec) -> PartSizes:
     """The sizes of the parts of a study's data; the data are read, and the user's code is not run."""
     sizes: dict[str, PartSizes] = {}
     for point in islice(points_to_check(spec.space), _MAX_POINTS):
-        trial = resolve_trial(spec.space, point)
+        try:
+            trial = resolve_trial(spec.space, point)
+        except (
+            DanglingReferenceError,
+            ValidationError,
+        ):  # such a trial fails as data, and has none (failure-is-data)
+            continue
         if not isinstance(trial, TrialConfig):
             return PartSizes()
         key = trial.data.model_dump_json(exclude={"augment", "balance", "normalize"})
