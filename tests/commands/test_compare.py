@@ -3,12 +3,14 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.support.recorded import STUDY, recorded_study
 from tests.verbs import called
-from tunecli.commands.compare import compare, compare_view
+from tunecli.commands.compare import _ranges, compare, compare_view
+from tunecli.config.load import parse_study
 from tunecli.errors import UsageError
 
 
@@ -104,3 +106,20 @@ def test_a_comparison_that_cannot_be_made_is_refused(two, run, words):
 def test_a_comparison_needs_two_studies(two):
     with pytest.raises(UsageError, match="needs two studies"):
         compare(two[:1])
+
+
+def test_a_value_of_one_option_is_no_fixed_value_of_the_study():
+    text = """\
+study: branches
+objective: {metric: val_accuracy}
+trial:
+  data: {source: iris}
+  model: {name: mlp, hidden: [8]}
+  loss: cross_entropy
+  optimizer: {choice: [{name: sgd, lr: 0.1}, {name: adamw, lr: {loguniform: [1e-4, 1e-1]}}]}
+  training: {epochs: 2}
+search: {sampler: random, trials: 4}
+"""
+    ranges = _ranges(parse_study(text.encode(), "branches.yaml", (), Path()).space)
+    assert ranges["optimizer"] == "choice sgd, adamw"
+    assert ranges["loss"] == "cross_entropy" and "optimizer.name" not in ranges

@@ -136,7 +136,11 @@ def _ranges(space: Space) -> dict[str, str]:
         tree = concrete(space, point_with(space, {}))
     except (KeyError, DanglingReferenceError):
         return ranges
-    fixed = {path: value for path, value in _leaves(tree, "") if path not in taken}
+    # Below a choice among sub-trees, the values of the first trial hold for its own option only.
+    below = tuple(f"{name}." for name in taken)
+    fixed = {
+        path: text for path, text in _leaves(tree, "") if path not in taken and not path.startswith(below)
+    }
     return ranges | {path: value for path, value in fixed.items() if path not in ranges}
 
 
