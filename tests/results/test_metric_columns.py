@@ -44,6 +44,12 @@ def test_a_selected_metric_without_a_column_gets_one_at_the_end():
     assert with_metrics(TABLE, TRIALS, []) is TABLE
 
 
+def test_a_metric_with_the_name_of_a_column_is_selected_by_its_prefix():
+    table = with_metrics(TABLE, TRIALS, ["metric.epochs", "metric.nothing"])
+    assert table.columns == (*TABLE.columns, "metric.epochs")
+    assert [row[-1] for row in table.rows] == [7.0, None, None]
+
+
 def test_metrics_follow_the_objective_and_never_replace_a_column():
     table = with_metric_columns(TABLE, TRIALS, metric_names(TRIALS), LOSS)
     added = ("metric.a.lr", "metric.epochs", "eval/acc", "f1")

@@ -21,6 +21,7 @@ ALL = "all"
 """The word that means every metric."""
 
 _KEY = "metrics"
+_PREFIX = "metric."
 _LISTED = 12
 
 
@@ -73,7 +74,7 @@ def with_metric_columns(
         objective: the objective of the table.
     """
     added = [name for name in dict.fromkeys(names) if name not in objective.metrics]
-    columns = [f"metric.{name}" if name in table.columns else name for name in added]
+    columns = [f"{_PREFIX}{name}" if name in table.columns else name for name in added]
     return _widened(table, trials, dict(zip(columns, added, strict=True)), table.n_leading, len(added))
 
 
@@ -86,8 +87,12 @@ def with_metrics(table: Table, trials: Iterable[Trial], wanted: Iterable[str]) -
     known = set(metric_names(trials))
     if matching(LEARNING_RATE, table.columns):
         known.discard(LEARNING_RATE)
-    added = [name for name in dict.fromkeys(wanted) if name in known and name not in table.columns]
-    return _widened(table, trials, dict(zip(added, added, strict=True)), len(table.columns), 0)
+    added = {}
+    for name in dict.fromkeys(wanted):
+        metric = name.removeprefix(_PREFIX) if name not in known else name
+        if metric in known and name not in table.columns:
+            added[name] = metric
+    return _widened(table, trials, added, len(table.columns), 0)
 
 
 def _widened(
