@@ -128,7 +128,9 @@ def next_config_view(written: NextConfig) -> View:
     messages = (
         f"wrote {written.path}: study {written.name}, {changes}; a comment gives the reason of each",
         *written.left_out,
-        f"`{new}` starts it. `{fork}` starts it with {carried} of {written.n_ended}.",
+        f"`{new}` starts it. `{fork}` starts it with {carried} of {written.n_ended}."
+        if written.n_carried
+        else f"`{new}` starts it. None of the {written.n_ended} ended trials fits it.",
     )
     data = {
         "out": str(written.path),

@@ -236,7 +236,7 @@ def _confirmed(report: Report) -> tuple[Chapter, ...]:
     how = f"tunecli confirm {quote(report.facts.path)} --json"
     fit = Fit(columns, (0, 2, 3, 4, 6, 1, 5, 7), (), how)
     kind = "splits" if confirmed.is_split else "seeds"
-    title = f"Is the best the best? {confirmed.n_repeats} trainings of each with fresh {kind}, mean and 95 % interval"
+    title = f"Is the best the best? {confirmed.n_repeats} trainings of each, fresh {kind}, 95 % intervals"
     return (Chapter(title, section=Section("", columns, rows, fit)),)
 
 
