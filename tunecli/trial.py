@@ -167,7 +167,7 @@ class Stage(StrEnum):
     """The purpose of a fresh run."""
 
     RACE = "race"  # it compares the candidates
-    QUOTE = "quote"  # it gives the score to quote, and chose nothing
+    QUOTE = "quote"  # it gives the confirmed score, and takes no part in the choice
 
 
 @dataclass(frozen=True, slots=True)

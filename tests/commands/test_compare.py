@@ -78,7 +78,7 @@ def test_the_verb_prints_text_csv_and_json(two, run):
     assert code == 0
     assert out.startswith("loss, lower is better\nrank  study")
     assert "Where the files differ\nparameter    written                wider" in out
-    assert err.startswith("note: ranked by the best single run")
+    assert err.startswith("note: the studies are ranked by their best scores")
     _, out, _ = run("compare", "one/run", "other/run", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["best"] for row in rows] == ["0.25", "0.125"]

@@ -102,7 +102,7 @@ def test_the_text_names_the_best_trial_and_the_command_that_confirms_it(small):
     assert text.startswith("small\nfinished, 6 of 6 trials · val_accuracy, higher is better")
     assert f"(trial {found.best.number}, the best of 6)" in text
     assert f"not yet: tunecli confirm {folder}" in text
-    assert "What matters\nnot known" in text
+    assert "Which parameters matter\nnot known" in text
 
 
 def test_the_verb_prints_text_or_one_json_document(small, capsys, monkeypatch):
@@ -110,7 +110,7 @@ def test_the_verb_prints_text_or_one_json_document(small, capsys, monkeypatch):
     code, out, err = called("report", folder, capture=capsys, monkeypatch=monkeypatch)
     assert (code, err) == (0, "")
     assert out.endswith(f"page  {folder / 'report.html'}\n")
-    assert "best single run" in out
+    assert "best score" in out
     code, out, err = called("report", folder, "--json", capture=capsys, monkeypatch=monkeypatch)
     document = json.loads(out)
     assert (code, document["schema_version"], document["kind"]) == (0, 1, "report")
@@ -155,8 +155,8 @@ def test_the_text_judges_no_candidate_while_fresh_runs_are_missing():
     begun = [replace(one, scores=one.scores[:2]) for one in CONFIRMED.candidates]
     missing = replace(CONFIRMED, candidates=tuple(begun), quote=None, n_missing=2)
     text = text_of(report_of(trials, objective=ACCURACY, confirmed=missing))
-    assert "to be confirmed  2 trainings missing" in text
-    assert "may be the best" not in text
+    assert "confirmation  not complete, 2 fresh runs to do" in text
+    assert "cannot be distinguished" not in text
 
 
 def test_the_text_quotes_the_confirmed_score_with_its_interval_and_its_runs():
@@ -164,12 +164,12 @@ def test_the_text_quotes_the_confirmed_score_with_its_interval_and_its_runs():
         [make_trial(0, 0.972), make_trial(4, 0.986)], objective=ACCURACY, confirmed=CONFIRMED, n_valid=359
     )
     text = text_of(found)
-    assert "confirmed  0.9820 ± 0.0040 (trial 4, 3 runs that chose nothing, 95 %)" in text
+    assert "confirmed score  0.9820 ± 0.0040 (trial 4, 3 fresh runs after the choice, 95 %)" in text
     assert "one more training  0.965 to 0.994 (95 %)" in text
-    assert "on new data  0.965 to 0.99: 359 validation examples know no more" in text
+    assert "on new data  0.965 to 0.99 (95 %, from 359 validation examples)" in text
     assert "test_accuracy  0.970 ± 0.010 (the test data)" in text
-    assert "may be the best  only trial 4" in text
-    assert "a seed moves it by  0.0045 (standard deviation, 1.6 of 359 examples)" in text
+    assert "the best  trial 4 is better than the others (95 %)" in text
+    assert "noise of the score  0.0045 (standard deviation over seeds, 1.6 of 359 examples)" in text
     [chapter] = [chapter for chapter in chapters_of(found) if chapter.section]
     assert chapter.section.rows[0] == ("4", "0.986", "0.979", "0.975", "0.983", "3", "yes", "1.7")
     assert chapter.section.rows[1][0] == "0 (first)"
@@ -190,7 +190,7 @@ def test_bars_show_the_shares_of_known_parameters_and_unknown_ones_are_no_zeros(
     found = report_of(trials, axes, effects=effects(Reliability.RELIABLE, 0.1, 0.6, None))
     text = text_of(found)
     assert (
-        "What matters (share of the score's variance: the model explains 90 % of scores that it has not seen)"
+        "Which parameters matter (share of the score's variance: the model explains 90 % of the variance of scores that it has not seen)"
         in text
     )
     assert text.index(f"p1  {'█' * 12:20}   60 %") < text.index(f"p0  {'█' * 2:20}   10 %")
@@ -199,12 +199,12 @@ def test_bars_show_the_shares_of_known_parameters_and_unknown_ones_are_no_zeros(
     assert "provisional, the order may be wrong" in text_of(provisional)
     unknown = Effects(Reliability.UNKNOWN, reason="the model explains too little", n_missing=28)
     assert (
-        "What matters\nnot known: the model explains too little; about 28 more trials can show it"
+        "Which parameters matter\nnot known: the model explains too little; about 28 more trials can show it"
         in text_of(report_of(trials, axes, effects=unknown))
     )
     advised = report_of(trials, axes, effects=unknown)
     text = text_of(replace(advised, findings=findings(advised)[0]))
-    assert "What matters\nnot known: the model explains too little\n" in text + "\n"
+    assert "Which parameters matter\nnot known: the model explains too little\n" in text + "\n"
     assert text.count("complete trials. From then on") == 1, (
         "the advice alone says how many trials are missing"
     )
@@ -222,8 +222,10 @@ def test_a_confirmation_with_missing_trainings_shows_no_set_and_the_command_that
     unfinished = replace(CONFIRMED, n_repeats=9, n_missing=7, options=" --top 2", quote=None)
     found = report_of([make_trial(0, 0.972), make_trial(4, 0.986)], objective=ACCURACY, confirmed=unfinished)
     text = text_of(found)
-    assert f"to be confirmed  7 trainings missing: tunecli confirm {found.facts.path} --top 2" in text
-    assert "may be the best" not in text
+    assert (
+        f"confirmation  not complete, 7 fresh runs to do: tunecli confirm {found.facts.path} --top 2" in text
+    )
+    assert "cannot be distinguished" not in text
     [chapter] = [chapter for chapter in chapters_of(found) if chapter.section]
     assert {row[6] for row in chapter.section.rows} == {"—"}
 

@@ -44,7 +44,7 @@ def test_the_page_is_written_into_the_run_folder_and_its_place_is_named(tmp_path
     code, out, err = run("report", "run")
     assert (code, err) == (0, "")
     assert out.endswith("page  run/report.html\n")
-    assert "best single run  0.125 (trial 4, the best of 4)" in out
+    assert "best score       0.125 (trial 4, the best of 4)" in out
     page = folder.report_path.read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "bad shape" in page
@@ -108,7 +108,7 @@ def test_a_read_only_folder_gets_the_text_and_a_hint_to_use_o(open_path, read_on
         code, out, err = run("report", folder.path)
         again = run("report", folder.path, "-o", "-")
     assert code == 0
-    assert "best single run" in out
+    assert "best score" in out
     assert "note: no page was written: cannot write" in err
     assert "-o FILE" in err
     assert again[0] == 0
@@ -139,7 +139,7 @@ def test_a_full_disk_ends_with_6_and_keeps_the_old_page(tmp_path):
     command = [sys.executable, "-c", LIMITED, "report", str(folder.path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 6, done.stderr
-    assert "best single run" in done.stdout
+    assert "best score" in done.stdout
     assert folder.report_path.read_text() == "the old page"
     assert not [path for path in folder.path.iterdir() if path.suffix == ".tmp"]
 
@@ -209,7 +209,7 @@ def test_waiting_and_running_trials_alone_say_that_none_has_ended(tmp_path, run)
 
 def test_one_trial_has_its_score_and_its_curve_and_no_importance(tmp_path, run):
     page, out, found = page_and_report(recorded_study(tmp_path, [0.5]), run)
-    assert "best single run  0.5 (trial 0, the only one)" in out
+    assert "best score       0.5 (trial 0, the only one)" in out
     assert found.effects.reliability is Reliability.UNKNOWN
     assert found.curves[0].scores == (0.5, 0.5, 0.5)
     assert "0.5" in page
@@ -239,7 +239,7 @@ def test_scores_of_any_size_have_a_page_and_only_finite_ones_have_a_rank(tmp_pat
     assert {row.trial.number for row in found.ranked if row.rank is None} == {0, 1, 2}
     assert found.best.number == 4
     assert found.step == pytest.approx(1e-12)
-    assert "best single run  -1e+300" in out
+    assert "best score       -1e+300" in out
 
 
 def test_many_scores_of_any_size_have_a_model_or_none_but_never_an_error(tmp_path, run):
@@ -456,7 +456,7 @@ def test_a_confirmed_study_shows_the_quote_in_the_report_and_the_comparison(stud
     assert quoted is not None
     assert quoted.score is not None
     assert (found.facts.n_valid, found.step) == (30, pytest.approx(1 / 30))
-    assert f"(trial {quoted.number}, 3 runs that chose nothing, 95 %)" in text_of(found)
+    assert f"(trial {quoted.number}, 3 fresh runs after the choice, 95 %)" in text_of(found)
     shutil.copytree("run", "copy")
     compared = compare([RunFolder(Path("run")), RunFolder(Path("copy"))])
     assert compared.ranked_by == "confirmed"

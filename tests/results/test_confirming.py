@@ -149,7 +149,7 @@ def test_a_quote_of_which_every_run_failed_is_none():
 
 def test_a_single_far_score_is_named():
     quote = quoted((0.978, 0.981, 0.984, 0.90, 0.98))
-    assert quote.note.startswith("1 of 5 runs ended far below")
+    assert quote.note.startswith("1 of 5 fresh runs ended far below the others")
     assert quoted((0.978, 0.981, 0.984, 0.975, 0.98)).note == ""
 
 

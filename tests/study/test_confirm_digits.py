@@ -43,7 +43,7 @@ def test_the_best_search_score_of_digits_is_optimistic_and_the_quoted_range_hold
     folder = RunFolder(tmp_path / "digits")
     confirmation = confirm(folder, Request(n_top=3, n_repeats=5))
     value, lines = confirmation.value, dict(confirm_view(confirmation).lines)
-    assert "optimistic" in lines
+    assert "optimistic" in lines["best score"]
     assert len(value.in_set) > 1 and "cannot be distinguished" in lines["set"]
     assert value.quote is not None and isinstance(value.quote.one_more, Interval)
     best = max(candidate.search_score or 0.0 for candidate in value.candidates)

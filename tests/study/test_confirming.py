@@ -226,14 +226,14 @@ def test_a_single_trial_is_quoted_without_a_set(swept):
     assert len(runs_of(folder)) == 3
     quoted = confirmation.value.quote
     assert quoted is not None and quoted.number == 0 and len(quoted.scores) == 3
-    assert "set" not in shown(confirmation) and "trial 0" in shown(confirmation)
+    assert "set" not in shown(confirmation) and "trial 0" in shown(confirmation)["confirmed score"]
 
 
 def test_the_cost_is_known_before_anything_is_trained(swept):
     folder = swept()
     confirmation = confirm(folder, CONFIRM, is_dry=True)
     assert confirmation.cost.n_runs == 12 and confirmation.cost.seconds > 0
-    assert "12 trainings" in shown(confirmation)["to do"]
+    assert "12 fresh runs" in shown(confirmation)["to do"]
     assert runs_of(folder) == [] and not folder.confirmed_path.exists()
 
 
@@ -343,7 +343,7 @@ class TestOwnFunctions:
         assert confirmation.value.is_seed_ignored and confirmation.value.quote is None
         assert len(runs_of(folder)) == 9
         lines = shown(confirmation)
-        assert "does not use its seed" in lines["seed"]
+        assert "ignores its seed" in lines["seed"]
         assert not any("±" in text for text in lines.values())
         json.dumps(confirm_view(confirmation).data, allow_nan=False)
 

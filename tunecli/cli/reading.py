@@ -94,7 +94,8 @@ def report(
 ) -> None:
     """Show advice with commands, how sure the best score is, which parameters matter, and the failures.
 
-    The same with figures goes to RUN/report.html, a page for a browser. Several studies are compared.
+    The command also writes a page with figures for a browser, RUN/report.html. With several studies it compares
+    them.
     """
     from tunecli.commands.compare import compare, compare_view, require_several
     from tunecli.commands.next_config import next_config, next_config_view
@@ -162,7 +163,7 @@ def curve(
 ) -> None:
     """Draw a metric of a trial, epoch by epoch. A pipe gets a table.
 
-    Without `--trial` it is the best trial, or the first one that has begun.
+    Without `--trial` it draws the best trial, or the first one that has begun.
     """
     from tunecli.commands.curve import curve, curve_view, require_form
     from tunecli.console import Console

@@ -47,7 +47,7 @@ def export(
 ) -> None:
     """Write the best trial, or trial N, as a complete YAML file that `tunecli train` runs.
 
-    `--optuna FILE` writes all trials instead, as a storage of Optuna.
+    `--optuna FILE` writes all trials instead, into an Optuna storage.
     """
     from tunecli.commands.export import export_view
     from tunecli.commands.export_optuna import export_optuna, require_alone
@@ -119,10 +119,10 @@ def confirm(
     is_dry: Cost = False,
     is_json: Json = False,
 ) -> None:
-    """Train the best trials again with fresh seeds, to find those that do not differ and a score to quote.
+    """Train the best trials again with fresh seeds. Show which cannot be distinguished, and a confirmed score.
 
-    The first trial is trained too. The score to quote comes from runs that chose nothing. The same command goes on
-    after an interruption, and a larger `--repeats` adds runs.
+    The study's first trial is trained too. The confirmed score comes from further runs, which take no part in the
+    choice of the best trial. After an interruption, the same command continues. A larger `--repeats` adds runs.
     """
     from tunecli.commands.confirm import confirm, require_confirmed
     from tunecli.commands.confirm_view import confirm_view

@@ -1,4 +1,4 @@
-"""`tunecli compare`: several studies side by side: best and confirmed score, budget, and where their spaces differ."""
+"""`tunecli compare`: several studies side by side: best and confirmed score, budget, and where their files differ."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _leaves(tree: Any, path: str) -> Sequence[tuple[str, str]]:
 
 
 def _order(studies: Sequence[Compared]) -> tuple[str, list[str]]:
-    """By which score the studies are ranked, and why by none or by a score that is too good."""
+    """By which score the studies are ranked, and why they are not ranked or ranked by an optimistic score."""
     goals = {(one.objective.metric, one.objective.maximize) for one in studies}
     if any(one.objective.further_objectives for one in studies):
         return "", ["the studies are not ranked: one of them has several goals"]
@@ -162,7 +162,7 @@ def _order(studies: Sequence[Compared]) -> tuple[str, list[str]]:
     if all(one.confirmed is not None for one in studies):
         return "confirmed", []
     return "best", [
-        "ranked by the best single run, which is too good the more trials there are; `tunecli confirm` helps"
+        "the studies are ranked by their best scores, which are optimistic; `tunecli confirm` gives confirmed scores"
     ]
 
 
@@ -184,7 +184,7 @@ def _further_notes(studies: Sequence[Compared]) -> list[str]:
     if changed := differing_files(one.facts for one in studies):
         notes.append(f"a file differs between the studies: {', '.join(changed[:3])}")
     if any(one.facts.phase == "running" for one in studies):
-        notes.append("a study still runs, so its scores are those so far")
+        notes.append("a study is still running, so its scores can change")
     return notes
 
 

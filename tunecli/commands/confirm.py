@@ -1,6 +1,6 @@
-"""`tunecli confirm`: train the best trials again with fresh seeds, and say the score that can be quoted.
+"""`tunecli confirm`: train the best trials again with fresh seeds, and show the confirmed score.
 
-A complete confirmation is only shown: that needs no lock, and works in a read-only folder.
+For a complete confirmation the verb only reads: it needs no lock, and works in a read-only folder.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from tunecli.trial import FreshRun, Outcome, Stage, Trial
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of the missing runs, by the record of the search.
+    """The cost of the missing fresh runs, estimated from the record of the search.
 
     Attributes:
-        n_runs: the number of trainings.
+        n_runs: the number of missing fresh runs.
         seconds: wall time; 0: unknown.
     """
 
@@ -160,7 +160,7 @@ def require_one_goal(objective: Objective) -> None:
     if objective.further_objectives:
         raise UsageError(
             f"--confirm compares trials by one goal, and this study has {len(objective.goals)}",
-            hint="leave it out; afterwards, `tunecli confirm RUN --trial N` confirms a trial by the first goal",
+            hint="leave it out; after the sweep, `tunecli confirm RUN --trial N` confirms a trial by the first goal",
         )
 
 
@@ -175,7 +175,7 @@ def require_confirmed(confirmation: Confirmation) -> None:
     if scores and not value.n_missing and not any(map(math.isfinite, scores)):
         raise NoTrialSucceeded(
             f"all {counted(len(scores), 'fresh run')} failed",
-            hint=f"{confirmation.path}/confirmed.csv holds the cause of each",
+            hint=f"{confirmation.path}/confirmed.csv has the cause of each failure",
         )
 
 
@@ -244,9 +244,9 @@ def _opening_line(confirmation: Confirmation) -> str:
 
 
 def cost_text(cost: Cost) -> str:
-    """``20 trainings, about 1m15s``."""
+    """``20 fresh runs, about 1m15s``."""
     about = f", about {duration(cost.seconds)}" if cost.seconds >= 1 else ""
-    return f"{counted(cost.n_runs, 'training')}{about}"
+    return f"{counted(cost.n_runs, 'fresh run')}{about}"
 
 
 def _run_line(metric: str, recorded: Recorded, run: FreshRun) -> str:

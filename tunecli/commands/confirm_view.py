@@ -1,4 +1,4 @@
-"""A confirmation as text and as JSON: the candidates, the set that holds the best, and the score to quote."""
+"""A confirmation as text and as JSON: the candidates, the set that holds the best one, and the confirmed score."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _row(candidate: Candidate, value: Confirmed) -> tuple[str, ...]:
 
 
 def _cost_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
-    lines = [("to do", cost_text(confirmation.cost)), ("runs it", confirmation.command)]
+    lines = [("to do", cost_text(confirmation.cost)), ("command", confirmation.command)]
     if confirmation.n_ended:
         lines.insert(0, ("done", counted(confirmation.n_ended, "fresh run")))
     return lines
@@ -83,8 +83,10 @@ def _set_lines(value: Confirmed) -> list[tuple[str, str]]:
     first = next((candidate for candidate in value.candidates if candidate.is_first), None)
     if first is not None:
         is_quoted = value.quote is not None and value.quote.number == first.number
-        not_beaten = "it is the confirmed trial" if is_quoted else "not beaten"
-        lines.append(("first trial", not_beaten if first.is_in_set else "beaten"))
+        in_set = "the confirmed trial" if is_quoted else "in the set: no trial is shown to be better"
+        lines.append(
+            ("first trial", in_set if first.is_in_set else "not in the set: another trial is better")
+        )
     known = [candidate for candidate in value.in_set if candidate.seconds]
     if len(known) > 1:
         cheapest = min(known, key=lambda candidate: (candidate.seconds, candidate.number))
@@ -93,30 +95,30 @@ def _set_lines(value: Confirmed) -> list[tuple[str, str]]:
 
 
 def _quote_lines(value: Confirmed) -> list[tuple[str, str]]:
-    """The number to quote, and how far the best search score is from its fresh runs."""
+    """The confirmed score, and how far the best search score is from its fresh runs."""
     found, lines = value.quote, []
     if found is not None:
-        lines.append((f"trial {found.number}", _quoted(found)))
+        lines.append(("confirmed score", _quoted(found)))
         if found.validation is not None and found.n_valid:
-            lines.append(("validation", _validation(found)))
+            lines.append(("on new data", _validation(found)))
         if found.note:
             lines.append(("caution", sanitize(found.note)))
     if value.is_seed_ignored:
-        why = "your training does not use its seed: nothing can be said of its noise"
+        why = "your training ignores its seed, so the noise of the score is unknown"
         lines.append(("seed", why))
     return lines
 
 
 def _quoted(found: Quote) -> str:
     known = [score for score in found.scores if math.isfinite(score)]
-    runs = f"of {counted(len(known), 'run')} that chose nothing"
+    runs = f"trial {found.number}, mean of {counted(len(known), 'fresh run')} after the choice"
     if found.score is None:
         mean = math.fsum(known) / len(known) if known else None
-        return f"{_number(mean)}, {runs}"
-    text = f"{found.score}, {runs}"
+        return f"{_number(mean)} ({runs})"
+    text = f"{found.score} ({runs})"
     if found.one_more is not None:
         more = found.one_more
-        text += f"; one more training {_number(more.low)} to {_number(more.high)}"
+        text += f"; one more training: {_number(more.low)} to {_number(more.high)}"
     return text
 
 
@@ -124,23 +126,23 @@ def _validation(found: Quote) -> str:
     assert found.validation is not None
     low, high = _number(found.validation.low), _number(found.validation.high)
     examples = counted(found.n_valid or 0, "validation example")
-    return f"{examples} know this score to {low} to {high} (95 %), however often it is trained"
+    return f"{low} to {high} (95 %, from {examples})"
 
 
 def _noise_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
-    """How far a seed alone moves the score, and whether the best search score is optimistic."""
+    """The noise of the score, and whether the best search score is optimistic."""
     value, lines = confirmation.value, []
     if value.seed_deviation is not None:
-        text = f"alone moves the score by {value.seed_deviation:.2g}"
+        text = f"{value.seed_deviation:.2g} (standard deviation over seeds"
         n_valid = value.quote.n_valid if value.quote is not None else None
         if n_valid and value.quote is not None and value.quote.validation is not None:
-            text += f" ({value.seed_deviation * n_valid:.2g} of {counted(n_valid, 'validation example')})"
-        lines.append(("a seed", text))
+            text += f"; {value.seed_deviation * n_valid:.2g} of {counted(n_valid, 'validation example')}"
+        lines.append(("noise of the score", f"{text})"))
     if (best := optimistic(value, is_maximized=confirmation.objective.maximize)) is not None:
         assert best.fresh is not None
         mean = _number(best.fresh.mean)
-        text = f"{_number(best.search_score)} of trial {best.number}: its fresh runs have the mean {mean}"
-        lines.append(("optimistic", text))
+        text = f"{_number(best.search_score)} (trial {best.number}) is optimistic: its fresh runs have a mean of {mean}"
+        lines.append(("best score", text))
     return lines
 
 
@@ -165,7 +167,7 @@ def _test_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
     if found.tested:
         lines.append(("test part", f"opened {counted(found.n_openings, 'time')}"))
     elif confirmation.has_closed_test:
-        text = f"opened {counted(found.n_openings, 'time')} before, and not now; --test opens it again"
+        text = f"not opened now, but {counted(found.n_openings, 'time')} before; --test opens it again"
         lines.append(("test part", text))
     return lines
 

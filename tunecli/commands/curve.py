@@ -60,7 +60,7 @@ def require_form(form: str, *, is_json: bool) -> str:
 
 
 def curve(folder: RunFolder, number: int | None = None, metrics: str | None = None) -> CurveOfTrial:
-    """The course of a trial.
+    """The metrics of a trial at each of its epochs.
 
     Args:
         folder: the run folder.

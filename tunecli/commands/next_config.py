@@ -69,9 +69,9 @@ def next_config(folder: RunFolder, found: Report, path: Path) -> NextConfig:
     require_destination(path)
     changes = next_changes(found, every_finding(found))
     if not changes:
-        hint = f"let one trial end: tunecli resume {as_argument(folder.path)}"
+        hint = f"complete a trial first: tunecli resume {as_argument(folder.path)}"
         raise NoTrialSucceeded(
-            f"no trial of {folder.path} is complete, so nothing shows how to go on", hint=hint
+            f"no trial of {folder.path} is complete, so the next study has nothing to start from", hint=hint
         )
     with open_to_read(folder) as study:
         spec, trials = study.spec, {trial.number: trial for trial in study.log.trials()}
@@ -103,7 +103,7 @@ def _require_place(path: Path, base_path: Path, require: Callable[[Path], None])
     """Refuse a folder in which the file's relative names find nothing.
 
     Raises:
-        UsageError: the file is valid in its old folder only.
+        UsageError: the file is valid only in its old folder.
         ConfigError: it is not valid there either.
     """
     try:
@@ -112,7 +112,7 @@ def _require_place(path: Path, base_path: Path, require: Callable[[Path], None])
         require(base_path)
         hint = f"--next {as_argument(base_path / path.name)}"
         message = (
-            f"the relative file names of the study start from {base_path}, so the next file belongs there"
+            f"file names in the study are relative to {base_path}, so the next file must be in that folder"
         )
         raise UsageError(message, hint=hint) from None
 
@@ -126,9 +126,9 @@ def next_config_view(written: NextConfig) -> View:
     carried = counted(written.n_carried, "ended trial")
     changes = counted(len(written.changes), "change")
     messages = (
-        f"wrote {written.path}: study {written.name}, {changes}; a comment gives the reason of each",
+        f"wrote {written.path}: study {written.name}, {changes}; a comment gives the reason for each",
         *written.left_out,
-        f"`{new}` starts it. `{fork}` starts it with {carried} of {written.n_ended}."
+        f"`{new}` starts it. `{fork}` starts it and reuses {carried} of {written.n_ended}."
         if written.n_carried
         else f"`{new}` starts it. None of the {written.n_ended} ended trials fits it.",
     )

@@ -56,7 +56,7 @@ def next_text(
 ) -> NextText:
     """Write the changes into a study's file.
 
-    A change that the file cannot take is left out: it is tried with less wide ends first, where it has such.
+    A change that the file cannot take is left out. A wider range with ends that the key excludes gets ends just inside.
 
     Args:
         text: of the study's file.
@@ -116,8 +116,8 @@ def _subject(change: Change) -> str:
 def _agreed(editor: RangeEditor, changes: Sequence[Change]) -> list[Change]:
     """The changes on which all parameters of one range agree: the items of a list have one range together.
 
-    One item is enough to widen it. To narrow it, to fix it or to drop an option, all items must have the change; the
-    widest ends and all options that one of them keeps are taken.
+    One item is enough to widen the range. All items must agree to narrow it, to fix it or to drop an option. The result
+    has the widest ends, and every option that one of the items keeps.
     """
     keys = {name: key for key, name in distinct_names(editor.space).items()}
     n_of = Counter(editor.place_of.values())
@@ -194,7 +194,7 @@ class _Writer:
         key = self._key(change)
         values = values_by_key(self.editor.space, self.trials[change.trial or 0].parameters)
         if key not in values:
-            raise UneditableError("the trial does not have it")
+            raise UneditableError(f"trial {change.trial} does not have this parameter")
         return [self._told(change, key, self.editor.value(key, values[key]))]
 
     def _training_longer(self, change: Change) -> list[Edit]:
@@ -204,7 +204,7 @@ class _Writer:
             or not isinstance(node.value, int)
             or isinstance(node.value, bool)
         ):
-            raise UneditableError("the file has no number there")
+            raise UneditableError("the file has no number of epochs to change")
         if self._is_overridden("training", "epochs"):
             raise UneditableError("it was set on the command line")
         return [self._replaced(node, str(round(change.factor * node.value)), change.reason)]

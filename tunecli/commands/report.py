@@ -29,7 +29,7 @@ from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.trial import Trial
 
 MIN_MODELLED = 20
-"""With fewer trials with a score no model is fitted: it would say nothing reliable, and loading it takes a second."""
+"""Trials with a score. With fewer, no model is fitted: it would not be reliable, and loading it takes a second."""
 _MAX_MODELLED = 200  # of more trials, the model is fitted to as many
 MAX_SIZE_AT_END = 2_400
 """Trials of the model times parameters: a larger one takes more than about 2 s, for which the end of a sweep does not

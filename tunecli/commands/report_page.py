@@ -29,7 +29,7 @@ class Written:
 
     Attributes:
         place: the file; empty: the page was not written.
-        note: why not, and what to do; empty: it was.
+        note: why it was not written, and what to do; empty: it was written.
         error: the error to end with, because the page was asked for; None: the note is enough.
     """
 
@@ -112,7 +112,7 @@ def write_page(
     Args:
         found: the reports.
         folder: the run folder.
-        out: the file; None: ``report.html`` in the run folder, and a folder that cannot be written is no error.
+        out: the file; None: ``report.html`` in the run folder, and a read-only run folder is no error.
         refresh_s: seconds after which the page reloads itself; None: it does not.
     """
     page = _page(found, refresh_s)
@@ -191,7 +191,7 @@ class Watcher:
                     return reading.report
                 if not is_said:
                     self.say(
-                        f"writing {place} every {self.interval_s} s until the study ends; Ctrl-C ends this"
+                        f"writing {place} every {self.interval_s} s until the study ends; Ctrl-C ends only this command"
                     )
                     is_said = True
                 time.sleep(max(self.interval_s, _READ_WAIT * (time.monotonic() - began_s)))

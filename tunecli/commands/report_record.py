@@ -154,8 +154,8 @@ def _course(epochs: Iterable[EpochEnded], metric: str) -> tuple[float, ...]:
 def least_step(trials: Iterable[Trial], objective: Objective, facts: StudyFacts) -> float | None:
     """The least difference between two scores, in the metric's unit; None: fewer than two different scores.
 
-    A share of the validation examples moves in steps of one example. Of any other metric it is the smallest gap between
-    two scores on record.
+    A metric that counts validation examples changes in steps of one example. For any other metric it is the smallest
+    gap between two scores on record.
     """
     if objective.metric in FRACTIONS and facts.n_valid:
         return 1 / (facts.n_valid * facts.n_repeats)

@@ -64,7 +64,7 @@ def _advice(report: Report) -> Chapter:
         paragraphs.append(f"{place}. {finding.claim} {finding.evidence}".rstrip())
         paragraphs += [f"   {line}" for line in finding.command.split("\n") if line]
     if report.n_silenced:
-        paragraphs.append(f"{counted(report.n_silenced, 'further finding')} of less weight: --json")
+        paragraphs.append(f"`--json` shows {counted(report.n_silenced, 'further finding')} of less weight")
     return Chapter("What to do next", tuple(paragraphs))
 
 
@@ -78,13 +78,13 @@ def _numbers(report: Report) -> Chapter:
             if n_scored > 1
             else f"trial {best.number}, the only one"
         )
-        lines.append(("best single run", f"{shown_number(best.outcome.score)} ({chosen})"))
+        lines.append(("best score", f"{shown_number(best.outcome.score)} ({chosen})"))
     lines += front_lines(report.front)
     confirmed = report.confirmed
     if confirmed is None:
         if n_scored and not report.objective.further_objectives:
             how = f"tunecli confirm {quote(report.facts.path)}"
-            lines.append(("confirmed", f"not yet: {how}"))
+            lines.append(("confirmed score", f"not yet: {how}"))
     else:
         lines += _confirmed_lines(confirmed, report)
     return Chapter("In numbers", lines=tuple(lines))
@@ -95,32 +95,39 @@ def _confirmed_lines(confirmed: Confirmed, report: Report) -> list[tuple[str, st
     quoted = confirmed.quote
     if quoted is not None and quoted.score is not None:
         n_runs = sum(not math.isnan(score) for score in quoted.scores)
-        text = f"{quoted.score} (trial {quoted.number}, {n_runs} runs that chose nothing, 95 %)"
-        lines.append(("confirmed", text))
+        text = f"{quoted.score} (trial {quoted.number}, {n_runs} fresh runs after the choice, 95 %)"
+        lines.append(("confirmed score", text))
         if quoted.one_more is not None:
             lines.append(("one more training", f"{_range(quoted.one_more)} (95 %)"))
         if quoted.validation is not None and quoted.n_valid is not None:
             lines.append(
                 (
                     "on new data",
-                    f"{_range(quoted.validation)}: {counted(quoted.n_valid, 'validation example')} know no more",
+                    f"{_range(quoted.validation)} (95 %, from {counted(quoted.n_valid, 'validation example')})",
                 )
             )
         lines += [(name, f"{value} (the test data)") for name, value in quoted.tested.items()]
     if confirmed.n_missing:
         how = f"tunecli confirm {quote(report.facts.path)}{confirmed.options}"
-        lines.append(("to be confirmed", f"{counted(confirmed.n_missing, 'training')} missing: {how}"))
+        lines.append(
+            ("confirmation", f"not complete, {counted(confirmed.n_missing, 'fresh run')} to do: {how}")
+        )
     if confirmed.is_seed_ignored:
-        lines.append(("seeds", "the training does not use its seed: nothing can be said of its noise"))
+        lines.append(("seed", "your training ignores its seed, so the noise of the score is unknown"))
     elif len(confirmed.candidates) > 1 and confirmed.is_set_known:
         numbers = [candidate.number for candidate in confirmed.in_set]
         shown = f"{len(numbers)} of {counted(len(confirmed.candidates), 'trial')}: {_listed(numbers)}"
-        lines.append(("may be the best", shown if len(numbers) != 1 else f"only trial {numbers[0]}"))
+        is_alone = len(numbers) == 1
+        lines.append(
+            ("the best", f"trial {numbers[0]} is better than the others (95 %)")
+            if is_alone
+            else ("cannot be distinguished", shown)
+        )
     if confirmed.seed_deviation is not None:
-        text = f"{shown_number(confirmed.seed_deviation, 2)} (standard deviation"
+        text = f"{shown_number(confirmed.seed_deviation, 2)} (standard deviation over seeds"
         if report.objective.metric == "val_accuracy" and report.facts.n_valid:
             text += f", {confirmed.seed_deviation * report.facts.n_valid:.1f} of {report.facts.n_valid:,} examples"
-        lines.append(("a seed moves it by", f"{text})"))
+        lines.append(("noise of the score", f"{text})"))
     return lines
 
 
@@ -149,7 +156,7 @@ def _progress(report: Report) -> Chapter:
     if (
         gain := report.effects.expected_improvement
     ) is not None and report.effects.reliability is not Reliability.UNKNOWN:
-        lines.append(("next trial", f"an improvement of {shown_number(gain, 2)} is expected"))
+        lines.append(("next trial", f"the model expects an improvement of {shown_number(gain, 2)}"))
     return Chapter("How the search went", lines=tuple(lines))
 
 
@@ -184,7 +191,7 @@ def _importance(report: Report) -> tuple[Chapter, ...]:
     if effects.reliability is Reliability.UNKNOWN:
         n_missing = report.n_missing_unsaid
         more = f"; about {counted(n_missing, 'more trial')} can show it" if n_missing else ""
-        return (Chapter("What matters", (f"not known: {_why_unknown(effects)}{more}",)),)
+        return (Chapter("Which parameters matter", (f"not known: {_why_unknown(effects)}{more}",)),)
     known = sorted((one for one in effects.parameters if one.is_known), key=lambda one: -one.share.mean)
     labels = {axis.name: axis.label for axis in report.axes}
     lines = [(labels.get(one.name, one.name), _bar_text(one)) for one in known[:_MOST_BARS]]
@@ -194,20 +201,20 @@ def _importance(report: Report) -> tuple[Chapter, ...]:
     if unknown:
         shown = ", ".join(unknown[:_MOST_BARS]) + ", …" * (len(unknown) > _MOST_BARS)
         lines.append(("unknown", f"{shown}: too few trials have {'it' if len(unknown) == 1 else 'them'}"))
-    return (Chapter(f"What matters{_how_sure(effects)}", lines=tuple(lines)),)
+    return (Chapter(f"Which parameters matter{_how_sure(effects)}", lines=tuple(lines)),)
 
 
 def _why_unknown(effects: Effects) -> str:
     if effects.reason or effects.r2 is None:
         return effects.reason or "there is no model"
-    return f"the model explains only {100 * max(effects.r2, 0):.0f} % of scores that it has not seen"
+    return f"the model explains only {100 * max(effects.r2, 0):.0f} % of the variance of scores that it has not seen"
 
 
 def _how_sure(effects: Effects) -> str:
     share = (
         ""
         if effects.r2 is None
-        else f": the model explains {100 * max(effects.r2, 0):.0f} % of scores that it has not seen"
+        else f": the model explains {100 * max(effects.r2, 0):.0f} % of the variance of scores that it has not seen"
     )
     if effects.reliability is Reliability.PROVISIONAL:
         return f" (provisional, the order may be wrong{share})"
@@ -236,7 +243,9 @@ def _confirmed(report: Report) -> tuple[Chapter, ...]:
     how = f"tunecli confirm {quote(report.facts.path)} --json"
     fit = Fit(columns, (0, 2, 3, 4, 6, 1, 5, 7), (), how)
     kind = "splits" if confirmed.is_split else "seeds"
-    title = f"Is the best the best? {confirmed.n_repeats} trainings of each, fresh {kind}, 95 % intervals"
+    title = (
+        f"Is the best trial really the best? {confirmed.n_repeats} runs of each, fresh {kind}, 95 % intervals"
+    )
     return (Chapter(title, section=Section("", columns, rows, fit)),)
 
 

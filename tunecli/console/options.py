@@ -117,7 +117,7 @@ OneTrial = Annotated[
 ]
 CurveTrial = Annotated[
     int | None,
-    typer.Option("--trial", metavar="N", parser=whole_number(0), help="Draw the curve of trial N."),
+    typer.Option("--trial", metavar="N", parser=whole_number(0), help="Draw trial N [default: the best]."),
 ]
 LogTrial = Annotated[
     int | None,
@@ -189,7 +189,7 @@ WatchStatus = Annotated[
         "--watch",
         metavar="[SECONDS]",
         parser=whole_number(1),
-        help="Follow the study until it ends, every SECONDS (30): a live table; in a pipe, or with --json, a line at "
+        help="Show a live table until the study ends; read it every SECONDS (30). A pipe and --json get a line at "
         "each change.",
     ),
 ]
@@ -227,7 +227,7 @@ Repeats = Annotated[
         "--repeats",
         metavar="R",
         parser=whole_number(0),
-        help="Trainings of each candidate, at least 3 [default: 5].",
+        help="Fresh runs of each trial, at least 3 [default: 5].",
     ),
 ]
 CandidateTrials = Annotated[
@@ -236,18 +236,16 @@ CandidateTrials = Annotated[
         "--trial", metavar="N", parser=whole_number(0), help="Confirm trial N; may be given several times."
     ),
 ]
-Splits = Annotated[bool, typer.Option("--splits", help="Give each repeat a split of the data of its own.")]
+Splits = Annotated[bool, typer.Option("--splits", help="Split the data anew for each repeat.")]
 OpenTest = Annotated[
-    bool, typer.Option("--test", help="Measure on `data.test` although an earlier confirmation did.")
+    bool, typer.Option("--test", help="Measure on `data.test` even if an earlier confirmation did.")
 ]
 ConfirmedTrial = Annotated[
-    bool, typer.Option("--confirmed", help="Use the trial that `confirm` quotes, not the best score.")
+    bool, typer.Option("--confirmed", help="Use the confirmed trial, not the one with the best score.")
 ]
-ConfirmedRun = Annotated[
-    bool, typer.Option("--confirmed", help="Verify a fresh run of the trial that `confirm` quotes.")
-]
+ConfirmedRun = Annotated[bool, typer.Option("--confirmed", help="Verify a fresh run of the confirmed trial.")]
 Confirm = Annotated[
-    bool, typer.Option("--confirm", help="Afterwards, train the best trials again with fresh seeds.")
+    bool, typer.Option("--confirm", help="After the sweep, train the best trials again with fresh seeds.")
 ]
 Cost = Annotated[bool, typer.Option("--dry-run", help="Show the cost; train nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Return at once, without waiting for the end.")]

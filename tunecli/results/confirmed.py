@@ -1,7 +1,7 @@
-"""A confirmation as values: the candidates' fresh scores, the set that holds the best, and the number to quote.
+"""A confirmation as values: the candidates' fresh scores, the set that holds the best, and the confirmed score.
 
-The scores come from trainings that the search did not use; those of the quote chose nothing at all (quoted numbers did
-not choose). Intervals are at 95 %, in the metric's own unit.
+The scores come from fresh runs, which the search did not use. The runs of the confirmed score took no part in the
+choice of its trial. Intervals are at 95 %, in the metric's own unit.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The number to quote: the score of one trial, from runs that chose nothing.
+    """The confirmed score: that of one trial, from fresh runs that took no part in its choice.
 
     Attributes:
         number: the trial's number.
@@ -132,7 +132,7 @@ class Confirmed:
 
     @property
     def in_set(self) -> tuple[Candidate, ...]:
-        """The candidates that cannot be told apart from the best."""
+        """The candidates that cannot be distinguished from the best one."""
         return tuple(candidate for candidate in self.candidates if candidate.is_in_set)
 
     @property

@@ -1,6 +1,6 @@
 """Changes for the next study: wider and narrower ranges, fixed values, dropped options, and its first trial.
 
-Pure rules on a `Report`. `tunecli.config.next_file` writes the changes into the user's file.
+Pure rules on a `Report`. `tunecli.commands.next_text` writes the changes into the user's file.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MIN_R2 = 0.85
 MIN_SHARE = 0.05
 """Of the variance: a parameter with less keeps its range, since nothing shows where it is good."""
 MARGIN = 0.1
-"""Of the range: a narrower range keeps so much more on each side than the model asks for."""
+"""Of the range: a narrower range keeps this much more on each side than the good region."""
 N_DEVIATIONS = 2.0
 MIN_OPTION_TRIALS = 8
 """Complete trials of an option before it may be dropped."""
@@ -140,7 +140,7 @@ def _begin_reason(report: Report, start: Trial) -> str:
         return f"Trial {start.number} was confirmed{mean}, so the next study begins with it."
     if report.best is not None and report.best.number == start.number:
         return f"Trial {start.number} has the best score,{shown}, so the next study begins with it."
-    return f"The model expects the best score of trial {start.number}, so the next study begins with it."
+    return f"The model predicts the best score for trial {start.number}, so the next study begins with it."
 
 
 def _widened(report: Report, axis: Axis, finding: Finding) -> Iterator[Change]:
@@ -215,7 +215,9 @@ def _narrowed(report: Report, axis: Axis, effect: ParameterEffect, start: Trial)
     )
     if ends[0] < ends[1] and ends != (axis.low, axis.high):
         r2 = shown_number(report.effects.r2 or 0.0, 2)
-        reason = f"Elsewhere the model expects no score as good, by more than two deviations (R² {r2})."
+        reason = (
+            f"Outside of this range the model expects worse scores, by more than two deviations (R² {r2})."
+        )
         yield Change(Act.NARROW, reason, axis.name, *ends)
 
 

@@ -66,7 +66,8 @@ def spread_note(
     is_low = n_below >= n_above
     n = n_below if is_low else n_above
     side = "below" if is_low else "above"
-    return f"{n} of {len(known)} runs ended far {side}; the mean's interval assumes this is the usual spread"
+    what = f"{n} of {len(known)} fresh runs ended far {side} the others"
+    return f"{what}; the interval of the mean treats that as the usual spread"
 
 
 def _robust_deviation(groups: Sequence[Sequence[float]]) -> float:

@@ -37,7 +37,7 @@ from tunecli.trial import FreshRun, Trial
 
 @contextmanager
 def open_to_confirm(folder: RunFolder) -> Iterator[Study]:
-    """Open a study to add fresh runs, and lock it. Its file counts as it is on record, not as it was edited since.
+    """Open a study to add fresh runs, and lock it. It reads the recorded file, not later edits of it.
 
     Yields:
         The study.

@@ -64,7 +64,10 @@ def improving(amount, r2=0.9, **changes):
 
 def test_an_expected_improvement_above_the_noise_is_named():
     [finding] = more_would_pay(improving(0.02))
-    assert "The model expects 0.02 from the next trial. The noise of one score is 0.01" in finding.evidence
+    assert (
+        "The model expects the next trial to improve the best score by 0.02. The noise of one score is 0.01"
+        in finding.evidence
+    )
     assert finding.command == "tunecli resume runs/demo --trials 30"
 
 

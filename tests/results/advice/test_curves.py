@@ -56,7 +56,7 @@ def jumping(t):
 def test_trials_that_still_improve_are_undertrained():
     [finding] = undertrained(study(still_falling))
     assert (finding.rule, finding.severity) == ("undertrained", Severity.CHANCE)
-    assert "In 5 of the 5 best trials" in finding.evidence
+    assert "5 of the 5 best trials improve" in finding.evidence
     assert finding.command == "training: {epochs: 30}"
     assert finding.trials == (0, 1, 2, 3, 4)
 

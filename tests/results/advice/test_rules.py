@@ -136,4 +136,4 @@ def test_a_failing_region_among_ten_thousand_trials_of_hundreds_of_parameters_is
     positions = {number: (*(0.5,) * 299, number % 10 / 10) for number in range(10_000)}
     finding = every_finding(replace(report, axes=axes, positions=positions))[0]
     assert (finding.rule, finding.parameter) == ("failing-region", "p299")
-    assert "There 1,000 of 1,000 trials failed, and elsewhere 0 of 9,000" in finding.evidence
+    assert "1,000 of 1,000 trials failed there, and 0 of 9,000 elsewhere" in finding.evidence

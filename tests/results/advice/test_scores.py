@@ -40,7 +40,7 @@ def test_best_trials_within_the_noise_of_the_model_are_named():
     [finding] = inside_the_noise(report)
     assert finding.severity is Severity.MISLEADING
     assert (
-        "They differ by 0.004. The noise of one score is 0.0021 (from the model of the scores)"
+        "Their scores differ by 0.004. The noise of one score is 0.0021 (from the model of the scores)"
         in finding.evidence
     )
     assert finding.command == "tunecli confirm runs/demo"
@@ -91,7 +91,7 @@ def test_a_confirmation_with_several_in_its_set_names_the_cheapest():
         candidates=tuple(replace(each, seconds=1.0 + each.number) for each in confirmed.candidates),
     )
     [finding] = inside_the_noise(make_report(NEAR, confirmed=confirmed, step=1.0))
-    assert finding.claim == "Trials 4 and 2 may each be the best one."
+    assert finding.claim == "Trials 4 and 2 cannot be distinguished."
     assert "Trial 2 trains fastest" in finding.evidence
     assert finding.command == "tunecli export runs/demo --trial 2 -o best.yaml"
     alone = make_confirmed(fresh, in_set=(4,))
@@ -108,7 +108,7 @@ def test_a_best_score_beyond_its_fresh_interval_is_optimistic(objective, sign):
 
     [finding] = optimistic_best(report(0.5))
     assert finding.claim == f"The best score of the search, {sign * 0.5}, is optimistic."
-    assert f"5 new trainings of trial 0 with fresh seeds give {sign * 0.54}" in finding.evidence
+    assert f"The mean of 5 fresh runs of trial 0 is {sign * 0.54}" in finding.evidence
     assert finding.command == "tunecli export runs/demo --confirmed -o confirmed.yaml"
     assert not optimistic_best(report(0.53))
     assert not optimistic_best(report(0.58)), "worse than its fresh scores"
@@ -144,7 +144,7 @@ def test_few_steps_between_the_best_and_the_median_are_coarse():
     scores = [0.90, 0.90, 0.88, 0.86, 0.86, 0.84]
     [finding] = coarse_scores(make_report(scores, objective=ACCURACY, step=0.02))
     assert (
-        "the best trial and the median are 2 steps apart. 2 trials share the best score." in finding.evidence
+        "the best and the median score are 2 steps apart. 2 trials share the best score." in finding.evidence
     )
     assert not coarse_scores(make_report(scores, objective=ACCURACY, step=0.008))
     assert not coarse_scores(make_report(scores[:4], objective=ACCURACY, step=0.02))
@@ -162,10 +162,10 @@ def test_coarse_scores_name_a_loss_where_there_is_one():
 def test_few_validation_examples_have_the_interval_of_a_fraction():
     report = make_report([0.9, 0.8], objective=ACCURACY, n_valid=100, step=0.01)
     [finding] = few_validation_examples(report)
-    assert "A fraction of 0.9 of them says 0.826 to 0.945 of new examples" in finding.evidence  # Wilson 1927
+    assert "A score of 0.9 on them means 0.826 to 0.945 on new examples" in finding.evidence  # Wilson 1927
     assert finding.command == "data: {validation: {folds: 5}}"
     other_metric = few_validation_examples(make_report([0.9, 0.8], n_valid=100, step=0.1))
-    assert "fraction" not in other_metric[0].evidence
+    assert "new examples" not in other_metric[0].evidence
 
 
 @pytest.mark.parametrize("facts", [{"n_valid": None}, {"n_valid": 500}, {"n_valid": 100, "is_folded": True}])

@@ -324,10 +324,10 @@ def test_missing_trainings_are_counted_and_no_candidate_is_judged():
     confirmed = replace(whole, candidates=tuple(begun), quote=None, n_missing=9)
     report = make_report([0.5, 0.4], confirmed=confirmed)
     found = section(report, "confirmation")
-    assert "9 trainings" in found.text and "not judged yet" in found.text
+    assert "9 fresh runs" in found.text and "not judged yet" in found.text
     rows = {one.children[0].text: one.children[1].text for one in found.all("tr")}
     assert rows["1"] == rows["0 (first)"] == "—"
-    assert "trainings are missing" in read(page_of(report)).text
+    assert "fresh runs are missing" in read(page_of(report)).text
 
 
 def test_the_effect_of_a_seed_is_a_number_of_validation_examples():
@@ -336,5 +336,5 @@ def test_the_effect_of_a_seed_is_a_number_of_validation_examples():
     report = make_report([0.5, 0.4], confirmed=replace(confirmed, quote=quote), step=0.005)
     text = read(page_of(report)).text
     assert "2.0 of 200 examples" in text
-    assert "2 runs that chose nothing" in text
+    assert "2 fresh runs after the choice" in text
     assert "of 200 examples" not in read(page_of(replace(report, step=0.0031))).text

@@ -90,9 +90,9 @@ def test_the_sections_have_the_order_of_the_questions(tree):
     assert titles == [
         "In short",
         "What to do next",
-        "Is the best the best?",
+        "Is the best trial really the best?",
         "How the search went",
-        "What matters",
+        "Which parameters matter",
         "Each parameter",
         "Learning curves",
         "Failures",

@@ -30,7 +30,7 @@ class Noise:
 
     Attributes:
         deviation: in the metric's unit, above 0.
-        source: where the figure comes from, as a clause without a subject.
+        source: the origin of the figure, such as ``from fresh runs``.
     """
 
     deviation: float
@@ -58,14 +58,14 @@ def n_ended(report: Report) -> int:
 
 
 def noise_of(report: Report) -> Noise | None:
-    """The noise of one score by the best source that the report has; None: none of them knows it.
+    """The noise of one score by the best source that the report has; None: no source is on record.
 
-    Fresh trainings know it best, then the repeats of each trial. Else it is the largest of three lower bounds: the
+    Fresh runs measure it best, then the repeats of each trial. Else it is the largest of three lower bounds: the
     model's noise, the noise from epoch to epoch of the best curves, and the least step of the score.
     """
     confirmed = report.confirmed
     if confirmed is not None and confirmed.seed_deviation:
-        return Noise(confirmed.seed_deviation, "from trainings with fresh seeds")
+        return Noise(confirmed.seed_deviation, "from fresh runs")
     metric, n_repeats = f"{report.objective.metric}_std", report.facts.n_repeats
     if n_repeats > 1 and not report.facts.is_folded:
         deviations = [

@@ -10,9 +10,9 @@ from tunecli.text import counted, sanitize, shown_number
 from tunecli.trial import State
 
 MIN_TRIALS, MIN_TRIALS_PER_PARAMETER = 4, 2
-"""Complete trials before the rest of a search is more than chance: four, and two for each parameter."""
+"""Complete trials that a search needs to learn from them: four, and two for each parameter."""
 MIN_IMPROVEMENT = 1.0
-"""The expected improvement of the next trial, in deviations of the noise. Less is no better score."""
+"""The expected improvement of the next trial, in deviations of the noise. Less may be chance."""
 _MORE = 1.5  # times as many trials
 
 
@@ -74,8 +74,8 @@ def more_would_pay(report: Report) -> list[Finding]:
             "more-would-pay",
             Severity.CHANCE,
             "More trials are expected to find a better score.",
-            f"The model expects {shown_number(improvement, 2)} from the next trial. The noise of one score is"
-            f" {shown_number(noise.deviation, 2)} ({noise.source}).",
+            f"The model expects the next trial to improve the best score by {shown_number(improvement, 2)}. The noise"
+            f" of one score is {shown_number(noise.deviation, 2)} ({noise.source}).",
             command(report, "resume", f"--trials {total}"),
             weight=ratio,
         )
@@ -91,7 +91,7 @@ def mixed_devices_or_versions(report: Report) -> list[Finding]:
         Finding(
             "mixed-devices-or-versions",
             Severity.NOTE,
-            "The trials ran under different conditions, so their scores can differ by that alone.",
+            "The trials ran under different conditions, which alone can change a score.",
             " ".join(f"{capitalised(sanitize(note))}." for note in report.facts.mixtures),
             command(report, "verify") if best is not None else "",
             weight=len(report.facts.mixtures),

@@ -1,7 +1,7 @@
 """Advice from the training curves of the best trials: undertrained, overfit, and unstable late in training.
 
-Each rule asks for the same shape in three of the five best trials, so that one odd curve says nothing. The figures are
-of `tests.benchmarks.advice`: 400 studies of five synthetic curves for each kind of curve, 12 to 200 epochs and step
+Each rule needs the same shape in three of the five best trials, so that one odd curve raises no alarm. The figures
+are of `tests.benchmarks.advice`: 400 studies of five synthetic curves for each kind of curve, 12 to 200 epochs and step
 noise of 0.001 to 0.03 of the curve's whole fall.
 """
 
@@ -65,8 +65,8 @@ def undertrained(report: Report) -> list[Finding]:
             "undertrained",
             Severity.CHANCE,
             "The best trials still improve when their training ends.",
-            f"In {of_best(len(falls), judged)} the last quarter of the training falls. Half a training more is expected"
-            f" to add {100 * share:.0f} % to the improvement so far.",
+            f"{of_best(len(falls), judged)} improve in the last quarter of the training. The expected gain of half as"
+            f" many epochs again is {100 * share:.0f} % of the improvement so far.",
             "" if report.facts.is_own_code else f"training: {{epochs: {n_epochs}}}",
             trials=tuple(falls),
             weight=share,
@@ -92,7 +92,11 @@ def overfit(report: Report) -> list[Finding]:
     kept = [each.curve.kept_epoch for each in judged if each.trial.number in rises]
     keeps_last = median(kept) > (turn + max(each.curve.epochs[-1] for each in judged)) / 2
     advice = _EARLY_STOP if keeps_last else f"training: {{epochs: {math.ceil(1.25 * turn)}}}"
-    cost = "Their scores come from later epochs." if keeps_last else "The epochs after that cost time only."
+    cost = (
+        "Their scores come from later epochs, which are worse."
+        if keeps_last
+        else "Later epochs only cost time."
+    )
     return [
         Finding(
             "overfit",
@@ -107,7 +111,7 @@ def overfit(report: Report) -> list[Finding]:
 
 
 def unstable(report: Report) -> list[Finding]:
-    """The validation values of the best trials jump late in training by as much as parts these trials."""
+    """The validation values of the best trials jump late in training, by as much as these trials differ."""
     judged = _judged(report)
     if len(judged) < MIN_AGREEING:
         return []
@@ -130,7 +134,7 @@ def unstable(report: Report) -> list[Finding]:
             "unstable",
             Severity.PROBLEM,
             "The training of the best trials is unstable in its last epochs.",
-            f"In {trials_text(late_of)} the score moves by {shown_number(late, 2)} from one late epoch to the next,"
+            f"In {trials_text(late_of)} the score changes by {shown_number(late, 2)} from one late epoch to the next,"
             f" more than {MIN_NOISE_RATIO:g} times as much as before. The best trials differ by"
             f" {shown_number(spread, 2)}.",
             "" if report.facts.is_own_code else "learning_rate: [{cosine: {to: 0.0}}]",
@@ -159,7 +163,7 @@ def _pooled(deviations: Iterable[float]) -> float:
 
 
 def _pooled_without_largest(deviations: Iterable[float]) -> float:
-    """The pooled deviation of all but the largest, so that one odd curve says nothing."""
+    """The pooled deviation of all but the largest, so that one odd curve raises no alarm."""
     return _pooled(sorted(deviations)[:-1])
 
 

@@ -24,7 +24,7 @@ MIN_FAILED = 3
 MAX_P = 0.05
 """Of the whole rule: each test gets this, divided by the number of tests (Bonferroni)."""
 N_IN_BLOCK = 20
-"""Trials that count as of the same time."""
+"""Consecutive trials that the test compares with each other."""
 MAX_BLOCKS = 50
 """Blocks with failures that are tested, spread over all of them: a long study with many parameters takes a second."""
 MIN_FAILED_SHARE_RATIO = 2.0
@@ -124,8 +124,8 @@ def failing_region(report: Report) -> list[Finding]:
             "failing-region",
             Severity.PROBLEM,
             f"Trials fail where {where}.",
-            f"There {region.n_failed:,} of {counted(region.n, 'trial')} failed, and elsewhere"
-            f" {region.n_failed_outside:,} of {region.n_outside:,} (p = {shown_number(region.p, 1)}).",
+            f"{region.n_failed:,} of {counted(region.n, 'trial')} failed there, and {region.n_failed_outside:,} of"
+            f" {region.n_outside:,} elsewhere (rank test, p = {shown_number(region.p, 1)}).",
             _condition(region),
             parameter=region.axis.name,
             trials=tuple(sorted(trial.number for trial in failed)),

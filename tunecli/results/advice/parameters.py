@@ -53,8 +53,9 @@ def no_effect(report: Report) -> list[Finding]:
             "no-effect",
             Severity.CHANCE,
             f"`{named(axis)}` has no effect on the score.",
-            f"Its share of the variance is {_percent(effect.share.mean)}, at most {_percent(effect.share.high)}, in"
-            f" {counted(effect.n_active, 'trial')}. A fixed value leaves more trials for the other parameters.",
+            f"Its share of the score's variance is {_percent(effect.share.mean)}, at most"
+            f" {_percent(effect.share.high)}, in {counted(effect.n_active, 'trial')}. A fixed value leaves more trials"
+            " for the other parameters.",
             command(report, "report", "--next next.yaml"),
             parameter=axis.name,
             weight=MAX_SHARE_OF_GOOD_MODEL - effect.share.high,
@@ -89,8 +90,7 @@ def starved_option(report: Report) -> list[Finding]:
                 "starved-option",
                 Severity.PROBLEM,
                 f"The study hardly tried `{named(axis)}` = {value_text(axis, option)}.",
-                f"{n_of[option] or 'None'} of {counted(n_having, 'trial')} had it, and none of them is complete: its"
-                " best score is unknown.",
+                _starved_text(n_of[option], n_having),
                 f"search: {{start: [{{{axis.name}: {option_in_yaml(axis, option)}}}]}}",
                 parameter=axis.name,
                 weight=n_having / len(axis.options),
@@ -152,6 +152,13 @@ def _is_dead(effect: ParameterEffect, n_trials: int, r2: float) -> bool:
         and effect.forest_share is not None
         and effect.forest_share < max_forest_share
     )
+
+
+def _starved_text(n: int, n_having: int) -> str:
+    if not n:
+        return f"None of {counted(n_having, 'trial')} has this option, so its best score is unknown."
+    have = "1 has this option and is" if n == 1 else f"{n} have this option and are"
+    return f"Of {counted(n_having, 'trial')}, {have} not complete, so its best score is unknown."
 
 
 def _percent(fraction: float) -> str:

@@ -69,7 +69,7 @@ SILENCES: Mapping[str, tuple[str, ...]] = {
     "failing-region": ("starved-option",),
     "seed-ignored": ("optimistic-best",),
 }
-"""By the name of a rule, the rules that say nothing more once it has found something.
+"""By the name of a rule, the rules whose findings are left out if it has found something.
 
 Without stable training, a rise of the validation loss is one of its jumps: 42 % of the unstable studies looked overfit.
 An option that fails is hardly tried for that reason, so only the failing region of the same parameter silences it.
@@ -91,7 +91,7 @@ def findings(report: Report) -> tuple[tuple[Finding, ...], int]:
     """The findings that a report shows, the worst first, at most `MAX_FINDINGS`.
 
     Returns:
-        The findings, and the number of further ones that no finding explains.
+        The findings, and the number of further ones, which it leaves out.
     """
     found = every_finding(report)
     return tuple(found[:MAX_FINDINGS]), max(0, len(found) - MAX_FINDINGS)

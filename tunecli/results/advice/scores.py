@@ -1,6 +1,6 @@
 """Advice on the scores themselves: an order that is noise, an optimistic best, coarse steps and few examples.
 
-A confirmation says these things best. Without one, the rules use the noise that the record shows (`noise_of`).
+A confirmation gives the best evidence. Without one, the rules use the noise that the record shows (`noise_of`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tunecli.text import counted, shown_number
 MAX_SPREAD = 2.0
 """Deviations of the noise. Five equal trials spread over 2.3 of them on average, and the five best over less."""
 MIN_STEPS = 5.0
-"""Steps of the score between the best trial and the median: fewer rank most trials by chance or as equal."""
+"""Steps between the best and the median score: with fewer, most trials are equal or differ by chance."""
 MIN_VALID = 500
-"""Validation examples: with fewer, an accuracy of 0.9 is known to no better than ± 0.026."""
+"""Validation examples: with fewer, the interval of an accuracy of 0.9 is wider than ± 0.026."""
 MIN_TRIALS_BEYOND_FIRST = 10
 """Trials after the first one before the rule compares them with it."""
 
@@ -37,7 +37,7 @@ def inside_the_noise(report: Report) -> list[Finding]:
     if report.objective.further_objectives:
         return []
     if confirmed is not None and confirmed.is_set_known:
-        return _not_told_apart(report, [each for each in confirmed.in_set if each.fresh is not None])
+        return _not_distinguished(report, [each for each in confirmed.in_set if each.fresh is not None])
     best, noise = best_trials(report), noise_of(report)
     if confirmed is not None or len(best) < N_BEST or noise is None:
         return []
@@ -48,9 +48,9 @@ def inside_the_noise(report: Report) -> list[Finding]:
         Finding(
             "inside-the-noise",
             Severity.MISLEADING,
-            f"The {len(best)} best trials differ by less than the noise of a score.",
-            f"They differ by {shown_number(spread, 2)}. The noise of one score is {shown_number(noise.deviation, 2)}"
-            f" ({noise.source}). Another seed may give another order.",
+            f"The {len(best)} best trials differ by no more than the noise of a score explains.",
+            f"Their scores differ by {shown_number(spread, 2)}. The noise of one score is"
+            f" {shown_number(noise.deviation, 2)} ({noise.source}). Another seed may give another order.",
             command(report, "confirm"),
             trials=tuple(trial.number for trial in best),
             weight=1 - spread / (MAX_SPREAD * noise.deviation),
@@ -59,7 +59,7 @@ def inside_the_noise(report: Report) -> list[Finding]:
 
 
 def optimistic_best(report: Report) -> list[Finding]:
-    """The best score of the search is better than fresh trainings of the same trial."""
+    """The best score of the search is better than the fresh runs of the same trial."""
     if report.confirmed is None or report.best is None or report.objective.further_objectives:
         return []
     of_best = [each for each in report.confirmed.candidates if each.number == report.best.number]
@@ -74,8 +74,8 @@ def optimistic_best(report: Report) -> list[Finding]:
             "optimistic-best",
             Severity.MISLEADING,
             f"The best score of the search, {shown_number(searched)}, is optimistic.",
-            f"{counted(_n_finite(of_best[0]), 'new training')} of trial {report.best.number} with fresh seeds give"
-            f" {shown_number(fresh.mean)}, from {shown_number(fresh.low)} to {shown_number(fresh.high)} at 95 %.",
+            f"The mean of {counted(_n_finite(of_best[0]), 'fresh run')} of trial {report.best.number} is"
+            f" {shown_number(fresh.mean)} ({shown_number(fresh.low)} to {shown_number(fresh.high)} at 95 %).",
             command(report, "export", "--confirmed -o confirmed.yaml")
             if is_quoted
             else command(report, "confirm", report.confirmed.options.strip()),
@@ -100,7 +100,7 @@ def not_better_than_first(report: Report) -> list[Finding]:
                 "not-better-than-first",
                 Severity.PROBLEM,
                 "No trial is shown to be better than the first one.",
-                f"The first trial, {first[0].number}, is in the set that holds the best at 95 %.",
+                f"The first trial, trial {first[0].number}, is in the set that holds the best trial (95 %).",
                 command(
                     report, "confirm", f"{confirmed.options} --repeats {2 * confirmed.n_repeats}".strip()
                 ),
@@ -126,7 +126,7 @@ def not_better_than_first(report: Report) -> list[Finding]:
 
 
 def coarse_scores(report: Report) -> list[Finding]:
-    """The score moves in steps that are large beside the differences between trials."""
+    """The score changes in steps that are large compared with the differences between trials."""
     scores = [score_of(trial) for trial in best_trials(report, len(report.ranked))]
     if len(scores) < N_BEST or not report.step or len(set(scores)) < 2:
         return []
@@ -142,8 +142,8 @@ def coarse_scores(report: Report) -> list[Finding]:
         Finding(
             "coarse-scores",
             Severity.NOTE,
-            "The score moves in coarse steps.",
-            f"Its least step is {shown_number(report.step, 2)}, and the best trial and the median are"
+            "The score changes in coarse steps.",
+            f"Its least step is {shown_number(report.step, 2)}, and the best and the median score are"
             f" {shown_number(n_steps, 2)} steps apart.{shared}",
             lines,
             weight=MIN_STEPS - n_steps,
@@ -152,7 +152,7 @@ def coarse_scores(report: Report) -> list[Finding]:
 
 
 def few_validation_examples(report: Report) -> list[Finding]:
-    """The validation part is so small that it knows no score well, however often a trial is trained."""
+    """The validation part is so small that its scores are inexact, however often a trial is trained."""
     facts, best = report.facts, report.best
     if facts.n_valid is None or facts.n_valid >= MIN_VALID or facts.is_folded or best is None:
         return []
@@ -161,8 +161,8 @@ def few_validation_examples(report: Report) -> list[Finding]:
     if report.step is not None and math.isclose(report.step * facts.n_valid, 1.0) and 0 <= score <= 1:
         low, high = wilson(score, facts.n_valid)
         evidence += (
-            f" A fraction of {shown_number(score)} of them says {shown_number(low, 3)} to {shown_number(high, 3)} of"
-            " new examples, for any training."
+            f" A score of {shown_number(score)} on them means {shown_number(low, 3)} to {shown_number(high, 3)} on new"
+            " examples (95 %). More trainings do not change that."
         )
     return [
         Finding(
@@ -187,7 +187,7 @@ def constant_score(report: Report) -> list[Finding]:
             Severity.MISLEADING,
             f"Every trial scored {shown_number(scores[0])}.",
             f"{counted(len(scores), 'complete trial')} differ in their parameters and not in"
-            " their score. The metric may not move, or the parameters may not reach the training.",
+            " their score. The metric may be constant, or the training may ignore the parameters.",
             weight=math.inf,
         )
     ]
@@ -201,15 +201,15 @@ def seed_ignored(report: Report) -> list[Finding]:
         Finding(
             "seed-ignored",
             Severity.MISLEADING if report.facts.is_own_code else Severity.NOTE,
-            "The training does not use its seed.",
-            f"All fresh trainings of {trials_text(each.number for each in report.confirmed.candidates)} gave equal"
-            " scores to the last bit, so nothing is known of the noise of a score.",
+            "The training ignores its seed.",
+            f"The fresh runs of {trials_text(each.number for each in report.confirmed.candidates)} do not vary: each"
+            " trial repeats one score to the last bit. So the noise of a score is unknown.",
             trials=tuple(each.number for each in report.confirmed.candidates),
         )
     ]
 
 
-def _not_told_apart(report: Report, in_set: list[Candidate]) -> list[Finding]:
+def _not_distinguished(report: Report, in_set: list[Candidate]) -> list[Finding]:
     if len(in_set) < 2:
         return []
     known = [each for each in in_set if each.seconds > 0]
@@ -221,8 +221,8 @@ def _not_told_apart(report: Report, in_set: list[Candidate]) -> list[Finding]:
         Finding(
             "inside-the-noise",
             Severity.NOTE,
-            f"{capitalised(trials_text(each.number for each in in_set))} may each be the best one.",
-            f"Trainings with fresh seeds do not separate them at 95 %.{time}",
+            f"{capitalised(trials_text(each.number for each in in_set))} cannot be distinguished.",
+            f"After the fresh runs each of them may be the best one (95 %).{time}",
             command(report, "export", f"--trial {cheapest.number} -o best.yaml"),
             trials=tuple(each.number for each in in_set),
             weight=len(in_set),

@@ -1,4 +1,4 @@
-"""Several studies on one page: best single and confirmed scores, budgets, and the searches side by side."""
+"""Several studies on one page: best and confirmed scores, budgets, and the searches side by side."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _groups(studies: Sequence[_Study]) -> list[list[_Study]]:
 
 
 def _cautions(studies: Sequence[_Study]) -> Markup:
-    """Reasons why scores of the studies may differ for other causes than their configurations."""
+    """Reasons, other than the configurations, why scores of the studies may differ."""
     facts = [study.report.facts for study in studies]
     sentences = []
     if len({goals_text(study.report.objective) for study in studies}) > 1:
@@ -124,7 +124,7 @@ def _cautions(studies: Sequence[_Study]) -> Markup:
         sentences.append("Some scores are means over folds, and others are not.")
     if any(study.report.confirmed is None for study in studies):
         sentences.append(
-            "A best single score is too good, the more so the more trials a study has. Compare confirmed scores."
+            "A best score is optimistic, and more so with more trials. Compare confirmed scores."
         )
     return join(tag("p", sentence, class_="notice") for sentence in sentences)
 
@@ -141,7 +141,7 @@ def _best(study: _Study) -> float | None:
 
 
 def _scores(group: Sequence[_Study], at: int) -> Markup:
-    """The best single and the confirmed score of each study on one axis."""
+    """The best and the confirmed score of each study on one axis."""
     objective = group[0].report.objective
     drawn = [study for study in group if _best(study) is not None or _confirmed(study) is not None][
         :MOST_STUDIES
@@ -152,7 +152,7 @@ def _scores(group: Sequence[_Study], at: int) -> Markup:
     values = [end for interval in intervals for end in (interval.low, interval.high)]
     scale = padded([*values, *(best for study in drawn if (best := _best(study)) is not None)])
     height = _ROW * len(drawn)
-    entries = [("chosen", "diamond", "best single run")]
+    entries = [("chosen", "diamond", "best score")]
     if intervals:
         entries += [("mean", "", "confirmed score"), ("interval", "bar", "its 95 % interval")]
     frame = Frame(
@@ -189,7 +189,7 @@ def _score_row(study: _Study, top: float, scale: Scale) -> Markup:
 
 def _sentence(study: _Study) -> str:
     best, interval = _best(study), _confirmed(study)
-    single = "no score" if best is None else f"best single run {number(best)}"
+    single = "no score" if best is None else f"best score {number(best)}"
     return f"{study.name}: {single}, {'not confirmed' if interval is None else f'confirmed {interval}'}."
 
 
@@ -198,8 +198,8 @@ def _budgets(studies: Sequence[_Study]) -> Markup:
         "study",
         "goal",
         "trials",
-        "best single",
-        "confirmed, 95 %",
+        "best score",
+        "confirmed score, 95 %",
         "time",
         "training time",
         "sampler",
@@ -227,7 +227,7 @@ def _budgets(studies: Sequence[_Study]) -> Markup:
 
 
 def _searches(group: Sequence[_Study], at: int) -> Markup:
-    """A small figure for each study, all with the same axes, so that heights and lengths can be compared."""
+    """A small figure for each study, all with the same axes, so that a reader can compare them."""
     objective = group[0].report.objective
     drawn = [study for study in group if study.values.scores][:MOST_STUDIES]
     if not drawn:

@@ -1,4 +1,4 @@
-"""Is the best the best? The candidates' fresh scores with their intervals, beside the scores that chose them."""
+"""Is the best trial really the best? The candidates' fresh scores with intervals, beside their search scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROW = 34  # pixels
 
 
 def confirmed_section(values: PageValues) -> Markup:
-    """The forest plot of the last confirmation, and the number to quote; without one, how to get one.
+    """The forest plot of the last confirmation, and the confirmed score; without a confirmation, how to get one.
 
     Empty: the study has nothing to confirm, or the advice says already that it should be confirmed.
     """
@@ -29,8 +29,8 @@ def confirmed_section(values: PageValues) -> Markup:
             return Markup("")
         return tag(
             "p",
-            "The search trained each trial once, and chose the best by that one score. ",
-            "Fresh runs of the best trials show how much of it was luck: ",
+            "The search chose the best trial by one score of each. ",
+            "Fresh runs of the best trials show how much of the best score was luck: ",
             tag("code", f"tunecli confirm {run_argument(report.facts.path)}"),
         )
     return join([_introduction(confirmed), _figure(values, confirmed), _quote(confirmed)])
@@ -45,10 +45,12 @@ def _introduction(confirmed: Confirmed) -> Markup:
     notes = []
     if confirmed.is_seed_ignored:
         notes.append(
-            "All runs of a candidate have the same score: the training ignores its seed, so its noise is unknown."
+            "All runs of a candidate have the same score: the training ignores its seed, so the noise is unknown."
         )
     if confirmed.n_missing:
-        notes.append(f"{confirmed.n_missing} trainings are still missing; the figure shows those that ended.")
+        notes.append(
+            f"{counted(confirmed.n_missing, 'fresh run')} to do. The figure shows the runs that have ended."
+        )
     return join([tag("p", text, class_="dim"), *(tag("p", note, class_="notice") for note in notes)])
 
 
@@ -81,9 +83,9 @@ def _figure(values: PageValues, confirmed: Confirmed) -> Markup:
         [
             ("mean", "", "mean of the fresh runs"),
             ("interval", "bar", "its 95 % interval"),
-            ("interval beaten", "dashed", "beaten: not among the best"),
-            ("fresh", "tick", "one fresh run, longer where several are equal"),
-            ("chosen", "diamond", "score of the search, which chose the trial"),
+            ("interval beaten", "dashed", "not in the set: another trial is better"),
+            ("fresh", "tick", "one fresh run; a longer tick is several equal runs"),
+            ("chosen", "diamond", "score in the search"),
         ]
     )
     return figure(
@@ -126,15 +128,17 @@ def _n_succeeded(one: Candidate) -> int:
 
 def _sentence(one: Candidate, confirmed: Confirmed) -> str:
     fresh = f"{one.fresh} fresh" if one.fresh is not None else "no mean of fresh runs"
-    search = "" if one.search_score is None else f", {number(one.search_score)} in the search"
-    place = ("in the set" if one.is_in_set else "beaten") if confirmed.is_set_known else "not judged yet"
+    search = "" if one.search_score is None else f", score in the search {number(one.search_score)}"
+    place = (
+        ("in the set" if one.is_in_set else "not in the set") if confirmed.is_set_known else "not judged yet"
+    )
     if confirmed.is_seed_ignored:
         place = "its runs are equal"
     return f"Trial {one.number}: {fresh}{search}; {place}."
 
 
 def _table(rows: list[Candidate], confirmed: Confirmed) -> Markup:
-    columns = ("trial", "in the set", "fresh mean, 95 %", "search", "fresh runs", "seconds a run")
+    columns = ("trial", "in the set", "fresh mean, 95 %", "search score", "fresh runs", "seconds per run")
     cells = [
         (
             f"{one.number}{' (first)' if one.is_first else ''}",
@@ -159,25 +163,27 @@ def _quote(confirmed: Confirmed) -> Markup:
     if quote.score is not None:
         lines.append(
             (
-                "Score to quote",
-                f"{quote.score} (95 %, {len(quote.scores) - quote.n_failed} runs that chose nothing)",
+                "Confirmed score",
+                f"{quote.score} ({len(quote.scores) - quote.n_failed} fresh runs after the choice, 95 %)",
             )
         )
     if quote.one_more is not None:
         lines.append(("One more training", _ends(quote.one_more)))
     if quote.validation is not None:
         n = f"{quote.n_valid:,} validation examples" if quote.n_valid else "the validation data"
-        lines.append((f"New data, as far as {n} can tell", _ends(quote.validation)))
+        lines.append(("On new data", f"{_ends(quote.validation)} (95 %, from {n})"))
     elif quote.validation_reason:
-        lines.append(("New data", f"unknown: {quote.validation_reason}"))
+        lines.append(("On new data", f"unknown: {quote.validation_reason}"))
     lines += [(f"Test {name}", str(interval)) for name, interval in quote.tested.items()]
     if quote.tested or quote.n_openings:
         lines.append(("Test data opened so far", counted(quote.n_openings, "time")))
     if quote.score is None:
-        lines.insert(0, ("Score to quote", "unknown"))
+        lines.insert(0, ("Confirmed score", "unknown"))
     items = [tag("div", tag("dt", name), tag("dd", text)) for name, text in lines]
     note = tag("p", quote.note, class_="notice") if quote.note else ""
-    return join([tag("h3", f"Trial {quote.number}, trained again"), tag("dl", *items, class_="pairs"), note])
+    return join(
+        [tag("h3", f"The confirmed trial: trial {quote.number}"), tag("dl", *items, class_="pairs"), note]
+    )
 
 
 def _ends(interval: Interval) -> str:

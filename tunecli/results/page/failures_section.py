@@ -15,7 +15,7 @@ from tunecli.trial import State
 _MOST_PARAMETERS = 6
 _MOST_LINES = 20
 _N_PARTS = 3
-_LEAST_FAILED = 2  # fewer show no place
+_LEAST_FAILED = 2  # fewer show no region
 
 
 def failures_section(values: PageValues) -> Markup:
@@ -33,7 +33,9 @@ def failures_section(values: PageValues) -> Markup:
     listed = tag("ul", *(tag("li", escape(line, 400)) for line in lines), class_="plain") if lines else ""
     n_more = len(values.report.failures) - len(lines)
     more = (
-        tag("p", f"{counted(n_more, 'further kind')} of failure not shown.", class_="dim") if n_more else ""
+        tag("p", f"The list leaves out {counted(n_more, 'further kind')} of failure.", class_="dim")
+        if n_more
+        else ""
     )
     positions = values.report.positions
     points = [positions[trial.number] for trial in failed if trial.number in positions]
@@ -63,7 +65,7 @@ def _where(values: PageValues, failed: list[tuple[float | None, ...]]) -> Markup
         name = title_of(values.report.axes[place])
         cells.append((name, label, _share(n_failed, n), _share(others_failed, others)))
     columns = ("parameter", "most failures at", "failed there", "failed elsewhere")
-    note = "The table compares parts of each range. With few failures the difference can be chance."
+    note = "The table compares parts of each range. With few failures, a difference can be due to chance."
     return join([tag("p", note, class_="dim"), table("Where trials fail", columns, cells, n_text_columns=2)])
 
 

@@ -230,7 +230,7 @@ def _table(values: PageValues) -> Markup:
         for row in rows[:_MOST_ROWS]
     ]
     more = (
-        tag("p", f"{len(rows) - _MOST_ROWS} further trials not shown.", class_="dim")
+        tag("p", f"The table leaves out {len(rows) - _MOST_ROWS} further trials.", class_="dim")
         if len(rows) > _MOST_ROWS
         else ""
     )

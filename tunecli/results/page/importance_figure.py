@@ -1,4 +1,4 @@
-"""What matters: each parameter's share of the variance of the score, as far as the model can be trusted."""
+"""Which parameters matter: each parameter's share of the variance of the score, as far as the model can be trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ def importance_section(values: PageValues) -> Markup:
         return Markup("")
     if effects.reliability is Reliability.UNKNOWN or not effects.parameters:
         return join(
-            [tag("p", tag("strong", "What matters is not known."), " ", _missing(values), class_="notice")]
+            [
+                tag(
+                    "p",
+                    tag("strong", "It is not known which parameters matter."),
+                    " ",
+                    _missing(values),
+                    class_="notice",
+                )
+            ]
         )
     places = [place for place in values.order if values.effect_of(place) is not None]
     shown = places[:MOST_CARDS]
@@ -46,8 +54,8 @@ def _missing(values: PageValues) -> str:
         sentences.append(f"There is no model: {effects.reason}.")
     elif effects.r2 is not None:
         sentences.append(
-            f"The model predicts {in_percent(max(0.0, effects.r2))} of the variance of trials that it has not seen; "
-            "below 50 % its shares mislead."
+            f"The model explains {in_percent(max(0.0, effects.r2))} of the variance of scores that it has not seen. "
+            "Below 50 % its shares are misleading."
         )
     if n_missing := values.report.n_missing_unsaid:
         sentences.append(f"{counted(n_missing, 'more trial')}, spread over the whole space, can show it.")
@@ -59,12 +67,12 @@ def _statement(values: PageValues) -> Markup:
     r2 = (
         ""
         if effects.r2 is None
-        else f"The model predicts {in_percent(max(0.0, effects.r2))} of the variance of trials that it has not seen."
+        else f"The model explains {in_percent(max(0.0, effects.r2))} of the variance of scores that it has not seen."
     )
     if values.is_reliable:
         return join([r2])
     why = (
-        "Below 85 % the shares can be wrong, so they have no order here."
+        "Below 85 % the shares can be wrong, so the figure does not rank the parameters."
         if effects.r2 is None or effects.r2 < RELIABLE_R2
         else "But its kernels or a random forest give another ranking, or the study has fewer than three trials for"
         " each parameter, so the shares have no order here."
@@ -89,7 +97,7 @@ def _figure(values: PageValues, places: list[int], *, is_faded: bool) -> Markup:
     entries = [
         ("share", "bar", "share over the whole space"),
         ("whisker", "bar", "its 90 % interval"),
-        ("better", "diamond", "share among the better half"),
+        ("better", "diamond", "share in the better half of the space"),
     ]
     if any((effect := values.effect_of(place)) and effect.forest_share is not None for place in places):
         entries.append(("forest-share", "square", "share by a random forest"))

@@ -1,7 +1,8 @@
 """The report of one study as one self-contained HTML page.
 
-The page is complete without a script, asks no server for anything, and says so by its content security policy. The same
-report gives the same bytes: no clock and no random number enters it. It shows the run folder as the user named it.
+The page is complete without a script. It sends no request to a server, and its content security policy forbids
+requests. The same report gives the same bytes: no clock and no random number enters it. It shows the run folder as
+the user named it.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from tunecli.results.report import Report
 
 _SECTIONS: tuple[tuple[str, str, Callable[[PageValues], Markup]], ...] = (
     ("advice", "What to do next", advice),
-    ("confirmation", "Is the best the best?", confirmed_section),
+    ("confirmation", "Is the best trial really the best?", confirmed_section),
     ("goals", "Goals and constraints", front_section),
     ("search", "How the search went", progress_section),
-    ("what-matters", "What matters", importance_section),
+    ("what-matters", "Which parameters matter", importance_section),
     ("parameters", "Each parameter", cards_section),
     ("learning", "Learning curves", curves_section),
     ("failures", "Failures", failures_section),

@@ -72,7 +72,10 @@ def _introduction(values: PageValues) -> Markup:
         score = f" The best {objective.metric} is {way}; on the cards of choices it is on the {side}."
     profile = ""
     if values.has_profiles:
-        profile = " The line is the best score that the model expects at a value when all other parameters are free."
+        profile = (
+            " The line shows the best score that the model expects at each value, over all values of the other"
+            " parameters."
+        )
         if not values.is_reliable:
             profile += " It is provisional."
     return tag("p", f"{order}{score}{profile}{drawn}", class_="dim wide-text")
@@ -87,7 +90,7 @@ def _entries(values: PageValues) -> list[tuple[str, str, str]]:
     if any(score_of(row.trial) is None for row in values.drawn_on_cards):
         entries.append(("failed", "cross", "failed, or without a score"))
     if values.has_profiles:
-        entries += [("profile", "bar", "best score expected"), ("band-key", "bar", "± 1 deviation")]
+        entries += [("profile", "bar", "best expected score"), ("band-key", "bar", "± 1 deviation")]
     if any(axis.default is not None for axis in values.report.axes):
         entries.append(("default", "up", "default of the file"))
     return entries

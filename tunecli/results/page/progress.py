@@ -22,6 +22,7 @@ from tunecli.results.page.svg import (
     rows_grid,
 )
 from tunecli.results.page.values import PageValues, describe, left_out, score_of
+from tunecli.text import counted
 from tunecli.trial import State, Trial
 
 _HEIGHT = 260
@@ -183,6 +184,6 @@ def _description(values: PageValues, records: list[tuple[int, float]]) -> str:
     first, start = records[0]
     return (
         f"{len(values.ended):,} trials have ended. The best score is {number(start)} after trial {first} and "
-        f"{number(score)} after trial {number_}. It improved {len(records) - 1} times. "
+        f"{number(score)} after trial {number_}. It improved {counted(len(records) - 1, 'time')}. "
         "The table of all trials has each score."
     )

@@ -6,13 +6,15 @@ from tunecli.effects import Reliability
 from tunecli.results.page.axes import number, percent
 from tunecli.results.page.markup import Markup, details, escape, escape_lines, join, table, tag
 from tunecli.results.page.values import PageValues
+from tunecli.text import counted
 
 _MOST_LINES = 400
 _MOST_ROWS = 200
 _METHODS = """
-Ranks follow the score of one training of each trial. The best of many such scores is too good, because luck helped it.
-A confirmation trains candidates again with seeds that the search did not use. Candidates that cannot be distinguished \
-form a set that holds the best one with at least 95 %. The score to quote comes from runs that made no choice.
+Trials are ranked by the score in the search. The best of many scores is optimistic, because luck is part of it.
+A confirmation trains candidates again with fresh seeds. Candidates that cannot be distinguished \
+form a set that holds the best one with at least 95 %. The confirmed score comes from further fresh runs, which take \
+no part in this choice.
 Shares are total Sobol shares of a Gaussian process of the scores. They are reliable if the process predicts at least \
 85 % of the variance of trials that its fit left out (leave-one-out R²), if its kernels and a random forest agree on \
 the ranking, and if there are three trials for each parameter.
@@ -49,7 +51,7 @@ def provenance_section(values: PageValues) -> Markup:
 def _table(caption: str, columns: tuple[str, str], items: object) -> Markup:
     rows = sorted(items)  # type: ignore[call-overload]
     more = (
-        tag("p", f"{len(rows) - _MOST_ROWS} further rows not shown.", class_="dim")
+        tag("p", f"The table leaves out {len(rows) - _MOST_ROWS} further rows.", class_="dim")
         if len(rows) > _MOST_ROWS
         else ""
     )
@@ -76,7 +78,7 @@ def _facts(values: PageValues) -> Markup:
     ]
     quote = report.confirmed.quote if report.confirmed is not None else None
     if facts.n_test is not None or (quote is not None and quote.n_openings):
-        pairs.append(("Test data read", f"{quote.n_openings if quote is not None else 0} times"))
+        pairs.append(("Test data opened", counted(quote.n_openings if quote is not None else 0, "time")))
     return tag(
         "dl",
         *(tag("div", tag("dt", name), tag("dd", escape(text, 400))) for name, text in pairs),

@@ -68,7 +68,7 @@ def _phase(report: Report) -> str:
 
 
 def four_numbers(values: PageValues) -> Markup:
-    """The best single run, the confirmed score, how many trials cannot be distinguished, and the effect of a seed.
+    """The best score, the confirmed score, how many trials cannot be distinguished, and the noise of the score.
 
     Of several goals: the size of the front, the best value of each, and how many trials satisfy the constraints.
     """
@@ -109,7 +109,7 @@ def _best_fact(values: PageValues) -> _Fact:
     score = best.outcome.score if best is not None and best.outcome is not None else None
     extreme = "highest" if report.objective.maximize else "lowest"
     note = f"trial {values.best}, chosen as the {extreme} of {len(report.leading):,}"
-    return _Fact("Best single run", "" if score is None else number(score), note)
+    return _Fact("Best score", "" if score is None else number(score), note)
 
 
 def _front_facts(values: PageValues) -> list[_Fact]:
@@ -161,16 +161,16 @@ def _confirmed_facts(report: Report) -> list[_Fact]:
                 "Confirmed score", "not yet", f"tunecli confirm {run_argument(report.facts.path)}", _MISSING
             ),
             _Fact("Cannot be distinguished", "unknown", "fresh runs of the best trials show it", _MISSING),
-            _seed_fact(report),
+            _noise_fact(report),
         ]
-    return [_quote_fact(confirmed), _set_fact(confirmed), _seed_fact(report)]
+    return [_quote_fact(confirmed), _set_fact(confirmed), _noise_fact(report)]
 
 
 def _quote_fact(confirmed: Confirmed) -> _Fact:
     quote = confirmed.quote
     name = "Confirmed score"
     if confirmed.n_missing and (quote is None or quote.score is None):
-        note = f"{counted(confirmed.n_missing, 'training')} missing: run tunecli confirm again"
+        note = f"{counted(confirmed.n_missing, 'fresh run')} to do: run tunecli confirm again"
         return _Fact(name, "not complete", note, _MISSING)
     if quote is None:
         return _Fact(name, "none", "every fresh run failed", _MISSING)
@@ -180,13 +180,13 @@ def _quote_fact(confirmed: Confirmed) -> _Fact:
         )
         return _Fact(name, "unknown", f"trial {quote.number}: {reason}", _MISSING)
     n_runs = len(quote.scores) - quote.n_failed
-    note = f"trial {quote.number}; 95 % from {n_runs} runs that chose nothing"
+    note = f"trial {quote.number}; 95 % from {n_runs} fresh runs after the choice"
     return _Fact(name, str(quote.score), note, "is-quoted")
 
 
 def _set_fact(confirmed: Confirmed) -> _Fact:
     if not confirmed.is_set_known:
-        reason = "the training ignores its seed" if confirmed.is_seed_ignored else "trainings are missing"
+        reason = "the training ignores its seed" if confirmed.is_seed_ignored else "fresh runs are missing"
         return _Fact("Cannot be distinguished", "unknown", reason, _MISSING)
     in_set = confirmed.in_set
     named = ", ".join(str(candidate.number) for candidate in in_set[:_MOST_NAMED])
@@ -196,8 +196,8 @@ def _set_fact(confirmed: Confirmed) -> _Fact:
     return _Fact("Cannot be distinguished", value, f"at 95 %: {noun} {named}{more}")
 
 
-def _seed_fact(report: Report) -> _Fact:
-    name = "A seed alone moves the score by"
+def _noise_fact(report: Report) -> _Fact:
+    name = "Noise of the score"
     confirmed, facts, effects = report.confirmed, report.facts, report.effects
     if confirmed is not None and confirmed.is_seed_ignored:
         return _Fact(name, "unknown", "the training ignores its seed", _MISSING)
@@ -208,7 +208,7 @@ def _seed_fact(report: Report) -> _Fact:
                 name, f"≈ {number(effects.noise, 2)}", "standard deviation, by the model of the scores"
             )
         return _Fact(name, "unknown", "fresh runs of the best trials show it", _MISSING)
-    note = "standard deviation"
+    note = "standard deviation over seeds"
     quote = None if confirmed is None else confirmed.quote
     n_valid = facts.n_valid or (None if quote is None else quote.n_valid)
     if (

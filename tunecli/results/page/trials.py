@@ -43,7 +43,7 @@ def _controls(report: Report) -> str:
         "A word matches a status or an option. <code>lr&gt;0.1</code> tests a parameter, the metric, "
         "<code>rank</code>, <code>trial</code>, <code>epochs</code> or <code>seconds</code>; also with "
         "<code>&lt;</code> <code>&lt;=</code> <code>&gt;=</code> <code>=</code> <code>!=</code>. "
-        "A trial passes if all tests hold; of several <code>=</code> on one name, one must hold."
+        "A trial passes if all tests hold. If several <code>=</code> tests have one name, one of them must hold."
     )
     return (
         '<div class="tools script" role="search" aria-label="Filter the trials" hidden>'
@@ -91,7 +91,7 @@ def _parallel(report: Report) -> str:
     return (
         '<p class="no-script dim">The parallel coordinates, the filter and sorting need a script, '
         "which this viewer does not run. The table below is complete without it.</p>"
-        '<figure id="parallel" class="script" hidden><figcaption class="dim">One line a trial. '
+        '<figure id="parallel" class="script" hidden><figcaption class="dim">Each line is a trial. '
         "Blue lines are the best third of the ranked trials, the thick line is the best. "
         "Drag along an axis to keep the trials that cross it there; click the axis to release it."
         f'{"".join(limits)}<span id="lines-note"></span></figcaption>'

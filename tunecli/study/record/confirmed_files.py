@@ -51,7 +51,7 @@ def _is_published(path: Path, text: str | None) -> bool:
 
 
 def _texts(study: Study, recorded: Recorded, trials: Sequence[Trial]) -> dict[Path, str | None]:
-    """The content of each file by its path; None: there is no trial to quote, so no confirmed.yaml."""
+    """The content of each file by its path; None: there is no confirmed trial, so no confirmed.yaml."""
     return {
         study.folder.confirmed_path: to_csv(runs_table(study, recorded)),
         study.folder.confirmed_best_path: confirmed_document(
@@ -109,10 +109,10 @@ def quoted_lines(metric: str, value: Confirmed) -> list[str]:
     quote = value.quote
     if quote is None:
         return []
-    n = counted(len(quote.scores), "run")
+    n = counted(len(quote.scores), "fresh run")
     lines = []
     if quote.score is not None:
-        lines.append(f"confirmed: {metric} {quote.score} (95 %), from {n} that chose nothing")
+        lines.append(f"confirmed: {metric} {quote.score} (95 %), from {n} after the choice")
     for name, interval in quote.tested.items():
         lines.append(f"test: {name} {interval} (95 %)")
     return [sanitize(line) for line in lines]

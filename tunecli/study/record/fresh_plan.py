@@ -1,8 +1,8 @@
 """Which fresh runs a confirmation needs next: a function of its record alone (record-is-the-state).
 
 First each candidate is trained again: the race. Then the candidate that the race puts first is trained further times:
-these runs chose nothing, and give the score to quote. A run's seed is made from its trial's seed and its repeat
-(seeds-by-name), and no two runs of a study share a repeat of a trial, so no score is used twice.
+these runs take no part in the choice, and give the confirmed score. A run's seed is made from its trial's seed and
+its repeat (seeds-by-name), and no two runs of a study share a repeat of a trial, so no score is used twice.
 """
 
 from __future__ import annotations
