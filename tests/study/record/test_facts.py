@@ -32,6 +32,8 @@ WHOLE: dict[str, Any] = {
     "ending": "",
     "start": [],
     "ordered_choices": False,
+    "part_sizes": {"train": 80, "valid": 20, "folded": False},
+    "confirmation": 0,
 }
 NEEDED = {"config", "base_path", "plan"}
 PATH = Path("study.db")

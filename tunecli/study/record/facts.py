@@ -47,6 +47,7 @@ class _Facts:
     ending: str = ""
     start: list[dict[str, Any]] = field(default_factory=list)
     ordered_choices: bool = False
+    part_sizes: dict[str, Any] = field(default_factory=dict)
     confirmation: int = 0
 
 
