@@ -22,7 +22,7 @@ PHASES = {
     "the look at the data": ("tunecli.study.record.facts", "data_hashes", False),
     "the folder": ("tunecli.store.folder", "RunFolder.create", False),
     "the copy of the file": ("tunecli.study.record.lifecycle", "write_atomically", True),
-    "the engine": ("tunecli.study.sweep", "_engine", True),
+    "the engine": ("tunecli.study.sweep", "engine_of", True),
     "the reading of the record": ("tunecli.study.sweep", "Coordinator", True),
     "the answer": ("tunecli.cli.running", "_show_ending", True),
 }
