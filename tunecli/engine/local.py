@@ -43,6 +43,7 @@ _KILL_WAIT_S = 10.0  # for the end of a process after SIGKILL
 _EXIT_WAIT_S = 5.0  # for a single-use worker to run its exit handlers and threads to their end
 _STOP_WAIT_S = 2.0  # for a trial past its time limit to stop by itself, before its worker is killed
 _LOAD_WAIT_S = 60.0  # for a template to load the user's modules, before each trial loads them by itself
+_QUIET_S = 0.05  # without an event, before a worker is forked ahead of its job
 _FINISH_WAIT_S = 10.0  # as `_STOP_WAIT_S`, if its result is kept: it writes weights, or has 5 s after SIGTERM
 _NEIGHBOUR_ENDED = "another trial of its fused group was ended"
 _MAX_DEVICE_LOSSES = 3  # how often in a row a device can be lost before it is set aside
@@ -113,7 +114,11 @@ class LocalEngine:
             return
         waited_for: dict[Any, LocalWorker] = {worker.process: worker for worker in busy}
         waited_for |= {worker.pipe: worker for worker in busy if worker.last is None}
-        ready = connection.wait(list(waited_for), timeout=wait_s)
+        is_forking = wait_s > _QUIET_S and not self._forks.has_spare and any(w.is_single_use for w in busy)
+        ready = connection.wait(list(waited_for), timeout=_QUIET_S if is_forking else wait_s)
+        if is_forking and not ready:  # the trials train, so a fork now delays none of them
+            self._forks.fork_ahead(next(worker.template for worker in busy if worker.is_single_use))
+            ready = connection.wait(list(waited_for), timeout=wait_s - _QUIET_S)
         # Each worker once, even if both its process and its pipe are ready.
         for worker in {id(waited_for[source]): waited_for[source] for source in ready}.values():
             yield from self._read_events(worker)

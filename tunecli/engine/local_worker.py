@@ -133,6 +133,11 @@ class Forks:
         worker.send(self._setup(worker.accelerator).packed())
         worker.send(pack_jobs([*worker.jobs.values()]))
 
+    @property
+    def has_spare(self) -> bool:
+        """Whether a single-use worker waits for its job."""
+        return bool(self._spares)
+
     def fork_ahead(self, template: Template | None) -> None:
         """Fork a single-use worker for a later job, from a template or from the server."""
         if not self._spares:
