@@ -66,6 +66,7 @@ class Chromium:
         self._buffer = b""
         self._last = 0
         self._session = ""
+        self._target = ""
         self._events: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self.requests: list[str] = []
@@ -84,9 +85,9 @@ class Chromium:
     ) -> None:
         """Opens a new page and waits until it has loaded."""
         if self._session:
-            self.send("Page.close")
             self._session = ""
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+            self.send("Target.closeTarget", targetId=self._target)  # a hidden page refuses Page.close
+        target = self._target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "Performance"):
             self.send(f"{domain}.enable")
