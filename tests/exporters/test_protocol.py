@@ -10,7 +10,7 @@ from tests.study.sweeps import Silent
 from tunecli.commands.check import check, load_checked
 from tunecli.commands.search import search
 from tunecli.errors import ConfigError, UsageError
-from tunecli.exporters.protocol import WithExports
+from tunecli.exporters.protocol import GuardedDisplay
 from tunecli.messages import Started
 from tunecli.registry import exporters
 
@@ -51,7 +51,7 @@ class Recorder:
 def test_an_exporter_that_raises_is_left_out_and_the_others_go_on() -> None:
     broken, whole, shown = Recorder(RuntimeError("no store")), Recorder(), Recorder()
     said: list[str] = []
-    both = WithExports(shown, {"broken": broken, "whole": whole}, said.append)
+    both = GuardedDisplay(shown, {"broken": broken, "whole": whole}, said.append)
     for number in range(2):
         both.happened(Started(number, 1, "cpu", 1))
     both.ended()
@@ -65,7 +65,7 @@ def test_an_exporter_that_raises_is_left_out_and_the_others_go_on() -> None:
 
 def test_a_closed_terminal_does_not_end_the_exporters() -> None:
     shown, whole = Recorder(BrokenPipeError()), Recorder()
-    both = WithExports(shown, {"whole": whole}, lambda _: None)
+    both = GuardedDisplay(shown, {"whole": whole}, lambda _: None)
     both.happened(Started(0, 1, "cpu", 1))
     both.happened(Started(1, 1, "cpu", 1))
     assert (len(shown.calls), len(whole.calls)) == (1, 2)

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from tunecli.config.secrets import names_in, redacted, resolved
-from tunecli.exporters.protocol import ExportedStudy, WithExports
+from tunecli.exporters.protocol import ExportedStudy, GuardedDisplay
 from tunecli.messages import Display, EpochEnded
 from tunecli.registry.exporters import EXPORTERS
 from tunecli.registry.implementations import implementation
@@ -47,7 +47,7 @@ def with_exports(display: Display, study: Study, say: Callable[[str], None]) -> 
             exporters[name] = make(exported, **resolved(settings))
         except Exception as error:  # another tool's library may raise any error
             told(f"note: `run.events: {name}` cannot be used: {type(error).__name__}: {error}")
-    with closing(WithExports(display, exporters, told)) as shown:
+    with closing(GuardedDisplay(display, exporters, told)) as shown:
         yield shown
 
 

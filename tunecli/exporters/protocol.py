@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tunecli.messages import Display, EpochEnded, Event, SweepInfo
@@ -35,16 +36,22 @@ class ExportedStudy:
     facts: Mapping[str, Any]
 
 
-class WithExports:
-    """A display, and exporters that get the same events. The first error of an exporter ends it, and is said once.
+class GuardedDisplay:
+    """A display and exporters that get the same events, and that cannot stop a sweep.
+
+    The display is not called any more once its terminal or pipe is closed. The first error of an exporter ends it, and
+    is said once.
 
     An exporter is a `Display`: it learns of an event after the event is recorded, so what it writes can be rebuilt.
     """
 
     def __init__(
-        self, display: Display, exporters: Mapping[str, Display], say: Callable[[str], None]
+        self,
+        display: Display,
+        exporters: Mapping[str, Display] = MappingProxyType({}),
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Combine a display and exporters.
+        """Guard a display, and exporters if there are any.
 
         Args:
             display: shows the sweep.

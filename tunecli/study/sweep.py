@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
 from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine
 from tunecli.errors import Interrupted
-from tunecli.messages import Display, Event, SweepInfo
+from tunecli.exporters.protocol import GuardedDisplay
+from tunecli.messages import Display, Event
 from tunecli.results.failures import failure_line
 from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table
@@ -30,7 +31,7 @@ from tunecli.study.runner.job_queue import JobQueue, engine_of
 from tunecli.study.runner.signals import noted_signals
 from tunecli.study.runner.stopping_rule import EndReason
 from tunecli.text import counted
-from tunecli.trial import FailedAttempt, State, Trial
+from tunecli.trial import State, Trial
 
 _STOP_WAIT_S = 10.0  # after a signal, for running trials to reach the end of an epoch
 
@@ -86,7 +87,7 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         DiskFull, StoreFailed: the disk refuses a write. The record is kept, too.
     """
     engine = engine or engine_of(study)
-    guarded_display = _GuardedDisplay(display)
+    guarded_display = GuardedDisplay(display)
     with noted_signals() as received, ExitStack() as cleanup:  # the callbacks run from the last to the first
         cleanup.callback(remove_leftovers, study.folder.path)  # temporary files of workers that were killed
         cleanup.callback(engine.close)  # needed if the coordinator cannot be made
@@ -160,29 +161,3 @@ def _interrupted(study: Study, coordinator: Coordinator, signal_number: int) -> 
         signal_number=signal_number,
         hint=f"tunecli resume {quote(str(study.folder.path))}",
     )
-
-
-class _GuardedDisplay:
-    """Calls a display until the first call fails, so that a closed terminal or pipe never stops the training."""
-
-    def __init__(self, display: Display) -> None:
-        self._display: Display | None = display
-
-    def began(self, heading: SweepInfo, trials: list[Trial]) -> None:
-        self._call(lambda display: display.began(heading, trials))
-
-    def suggested(self, trial: Trial) -> None:
-        self._call(lambda display: display.suggested(trial))
-
-    def happened(self, event: Event | FailedAttempt) -> None:
-        self._call(lambda display: display.happened(event))
-
-    def ended(self) -> None:
-        self._call(lambda display: display.ended())
-
-    def _call(self, call: Callable[[Display], None]) -> None:
-        if self._display is not None:
-            try:
-                call(self._display)
-            except (OSError, SystemExit):  # rich raises SystemExit if its pipe is broken
-                self._display = None
