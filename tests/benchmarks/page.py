@@ -14,7 +14,6 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.chromium import Chromium
@@ -78,8 +77,8 @@ def measured(browser: Chromium, action: str) -> tuple[float, float]:
 
 def middle(pairs: list[tuple[float, float]]) -> str:
     """The medians of both times as a text."""
-    take: Callable[[int], float] = lambda place: statistics.median(pair[place] for pair in pairs)  # noqa: E731
-    return f"{take(0):.0f} ms ({take(1):.0f} ms of a processor)"
+    taken, cost = (statistics.median(times) for times in zip(*pairs, strict=True))
+    return f"{taken:.0f} ms ({cost:.0f} ms of a processor)"
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from tests.verbs import called
 from tunecli.commands.report import report, report_view
 from tunecli.commands.report_data import plain
 from tunecli.commands.report_record import least_step
-from tunecli.commands.report_text import bar, chapters_of, sparkline
+from tunecli.commands.report_text import bar, chapters_of, loss_bars
 from tunecli.effects import Effects, ParameterEffect, Reliability, Share
 from tunecli.objective import Objective
 from tunecli.results.advice import findings
@@ -230,11 +230,11 @@ def test_a_confirmation_with_missing_trainings_shows_no_set_and_the_command_that
     assert {row[6] for row in chapter.section.rows} == {"—"}
 
 
-def test_a_sparkline_is_higher_for_a_lower_loss_and_finite_for_any_losses():
-    assert sparkline([3.0, 2.0, 1.0])[-1] == "█"
-    assert sparkline([1.0, 1.0]) == "██"
-    assert len(sparkline([1e300, -1e300, 0.0])) == 3
-    assert len(sparkline(list(map(float, range(1000))))) == 40
+def test_a_bar_is_higher_for_a_lower_loss_and_finite_for_any_losses():
+    assert loss_bars([3.0, 2.0, 1.0])[-1] == "█"
+    assert loss_bars([1.0, 1.0]) == "██"
+    assert len(loss_bars([1e300, -1e300, 0.0])) == 3
+    assert len(loss_bars(list(map(float, range(1000))))) == 40
 
 
 @pytest.mark.slow

@@ -24,7 +24,11 @@ NAMES = (
     *("val_f1_weighted", "val_f1_micro", "val_precision_weighted", "val_recall_of_virginica"),
     *("val_kappa_linear", "val_kappa_quadratic", "val_top_2", "val_pinball_0.9"),
 )
-OF_CLASSES = {name for name in NAMES if metric_of(name).facts.tasks == ("classification",)}  # type: ignore[union-attr]
+OF_CLASSES = {
+    name
+    for name in NAMES
+    if (metric := metric_of(name)) is not None and metric.facts.tasks == ("classification",)
+}
 OF_NUMBERS = {*NAMES} - OF_CLASSES
 ALL = replace(ACCURACY, also=NAMES)
 R2 = Objective("val_r2", True)

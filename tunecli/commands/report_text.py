@@ -9,6 +9,7 @@ from shlex import quote
 from tunecli.commands.outcome_summary import front_lines
 from tunecli.effects import Effects, ParameterEffect, Reliability
 from tunecli.results.confirmed import Candidate, Confirmed, Interval
+from tunecli.results.progress import BARS
 from tunecli.results.report import Report
 from tunecli.results.view import Chapter, Fit, Section
 from tunecli.text import counted, duration, shown_number
@@ -16,7 +17,6 @@ from tunecli.trial import State, Trial
 
 _BAR = 20
 _MOST_BARS = 12
-_SPARKS = "▁▂▃▄▅▆▇█"
 _MOST_SPARKS = 40
 _MOST_RECORDS = 5
 _LISTED = 12
@@ -152,7 +152,7 @@ def _progress(report: Report) -> Chapter:
             least = loss
             records.append(trial)
     texts = [f"{shown_number(_score(trial))} (trial {trial.number})" for trial in records[-_MOST_RECORDS:]]
-    lines = [("scores", sparkline(losses)), ("best so far", " → ".join(texts))]
+    lines = [("scores", loss_bars(losses)), ("best so far", " → ".join(texts))]
     if (
         gain := report.effects.expected_improvement
     ) is not None and report.effects.reliability is not Reliability.UNKNOWN:
@@ -165,7 +165,7 @@ def _score(trial: Trial) -> float:
     return math.nan if score is None else score
 
 
-def sparkline(losses: Sequence[float]) -> str:
+def loss_bars(losses: Sequence[float]) -> str:
     """A row of bars, the higher the better: the best of each group of neighbours, at most 40 groups.
 
     Losses above the 90 % quantile get the lowest bar.
@@ -176,12 +176,12 @@ def sparkline(losses: Sequence[float]) -> str:
     ordered = sorted(best)
     low, high = ordered[0], ordered[math.ceil(0.9 * (len(ordered) - 1))]
     if not high > low:
-        return _SPARKS[-1] * n
+        return BARS[-1] * n
     # Divided first: the difference of two huge losses is infinite.
     scale = max(abs(low), abs(high))
     span = high / scale - low / scale
     shares = [(min(loss, high) / scale - low / scale) / span for loss in best]
-    return "".join(_SPARKS[round((1 - share) * (len(_SPARKS) - 1))] for share in shares)
+    return "".join(BARS[round((1 - share) * (len(BARS) - 1))] for share in shares)
 
 
 def _importance(report: Report) -> tuple[Chapter, ...]:

@@ -17,7 +17,7 @@ from tunecli.trial import FailureKind, State, Trial
 
 N_RECENT = 10
 """The number of ended trials from which the recent rate is computed."""
-_BARS = "▁▂▃▄▅▆▇█"
+BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def sparkline(values: Sequence[float], n_columns: int) -> str:
     return "".join(
         " "
         if not math.isfinite(value)
-        else _BARS[3 if high == low else round(share(value, low, high) * (len(_BARS) - 1))]
+        else BARS[3 if high == low else round(share(value, low, high) * (len(BARS) - 1))]
         for value in values
     )
 

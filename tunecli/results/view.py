@@ -87,7 +87,7 @@ class Chart:
     Attributes:
         title: the name of the curve.
         xs: ascending, at least one.
-        ys: the value at each x; NaN where there is none.
+        ys: the value at each x; NaN: no value was reported at this x.
         x_label: what x is.
         mark: a line below the chart, such as the value of the kept epoch; may be empty.
     """

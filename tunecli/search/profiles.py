@@ -1,8 +1,8 @@
 """Isolation profiles: the best score that a model expects at each value of one parameter, with all others free.
 
-An average over the other parameters would mix in points that nobody would train. The best one answers what a person
-asks of a plot: where on this range is a good score possible? Values at which a trial would probably fail or violate a
-constraint have no point in the profile.
+A profile takes the best values of the other parameters. An average over them would include points with poor values. So
+a profile shows where in the range of the parameter a good score is possible. It has no point at a value at which a
+trial would probably fail or violate a constraint.
 
 For each branch of the space a pool of good points is searched once, with the most likely kernel alone. The points of a
 profile start from the pool, with the parameter moved to the value, and are improved by mutants and by the points of the

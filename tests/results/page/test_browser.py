@@ -1,4 +1,4 @@
-"""The page in a real browser: what its script does, what is left without it, and what texts of users can do to it."""
+"""The page in Chromium: the script filters and marks trials, every figure shows without it, and no name runs code."""
 
 from __future__ import annotations
 

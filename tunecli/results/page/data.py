@@ -34,7 +34,7 @@ from tunecli.trial import Scalar, State
 MAX_TRIALS = 10_000
 MAX_AXES = 60
 MAX_LINES = 24  # axes of the parallel coordinates
-MAX_COLUMN_CHARACTERS = 800_000  # base64 of all columns: half of what a page of 10,000 trials may have
+MAX_COLUMN_CHARACTERS = 800_000  # all columns in base64: about half of the 1.5 MB of a page
 _FEW_AXES, _CARD_CHARACTERS = 15, 2_500  # each further axis has a card: the columns leave room for it
 MAX_CURVE_CHARACTERS = 120_000
 MAX_POINTS = 100  # of one curve

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tunecli.effects import Reliability
 from tunecli.results.page.axes import number, percent
 from tunecli.results.page.markup import Markup, details, escape, escape_lines, join, table, tag
@@ -48,8 +50,8 @@ def provenance_section(values: PageValues) -> Markup:
     return join(parts)
 
 
-def _table(caption: str, columns: tuple[str, str], items: object) -> Markup:
-    rows = sorted(items)  # type: ignore[call-overload]
+def _table(caption: str, columns: tuple[str, str], items: Iterable[tuple[str, str]]) -> Markup:
+    rows = sorted(items)
     more = (
         tag("p", f"The table leaves out {len(rows) - _MOST_ROWS} further rows.", class_="dim")
         if len(rows) > _MOST_ROWS
