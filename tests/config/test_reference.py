@@ -9,7 +9,7 @@ from typing import get_args
 from tunecli.config.reference import key_rows, markdown_table
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.activations import AnyActivation
-from tunecli.config.schema.data import AnyAugmentation
+from tunecli.config.schema.augmentations import AnyAugmentation
 from tunecli.config.schema.initialisations import AnyInitialisation
 from tunecli.config.schema.learning_rate import AnyLink
 from tunecli.config.schema.losses import AnyLoss

@@ -16,7 +16,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from tunecli.config.schema.data import Data, Mixup
+from tunecli.config.schema.augmentations import Mixup
+from tunecli.config.schema.data import Data
 from tunecli.seeding import generator_for
 from tunecli.train.data.augmentation import augment
 from tunecli.train.data.loading import Fold

@@ -206,5 +206,5 @@ def test_truth_values_and_the_numbers_0_and_1_are_the_same_classes(
         np.savez(tmp_path / f"{name}.npz", x=np.ones((2, 1)), y=np.array(y))
     data = Data.model_validate({"source": "t.npz"})
     known = read_table(tmp_path / "t.npz", data)
-    table = read_table(tmp_path / "v.npz", data, "data.validation", known)
+    table = read_table(tmp_path / "v.npz", data, "data.validation", known.schema)
     assert table.y.tolist() == [0, 1]

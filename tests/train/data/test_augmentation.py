@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from tunecli.config.schema.data import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
+from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.augmentation import augment

@@ -165,10 +165,10 @@ def test_file_of_many_columns_is_read(tmp_path: Path) -> None:
     for name in ("t.csv", "v.csv"):
         (tmp_path / name).write_text(f"y,{names}\n0,{row}\n1,{row}\n")
     known = read_table(tmp_path / "t.csv", data)
-    assert read_table(tmp_path / "v.csv", data, "data.validation", known).x.shape == (2, n_columns)
+    assert read_table(tmp_path / "v.csv", data, "data.validation", known.schema).x.shape == (2, n_columns)
     (tmp_path / "v.csv").write_text("y,g0\n0,1\n1,1\n")
     with pytest.raises(DataError, match=f"^{n_columns - 1} columns of v.csv cannot be used"):
-        read_table(tmp_path / "v.csv", data, "data.validation", known)
+        read_table(tmp_path / "v.csv", data, "data.validation", known.schema)
 
 
 def test_missing_marks_and_the_reason_for_text_are_noted(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_any_file_gives_a_table_or_data_error(body: str, target: str, text: str 
             rows = np.arange(len(table.y))
             prepared = preparation.apply(preparation.fit(table, rows, data), table, rows)
             assert np.isfinite(prepared.x).all()
-            assert len(read_table(path, data, "data.validation", table).y) == len(table.y)
+            assert len(read_table(path, data, "data.validation", table.schema).y) == len(table.y)
         except DataError as error:
             assert error.message
             assert error.parameter

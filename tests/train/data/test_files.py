@@ -49,14 +49,14 @@ def test_an_npz_validation_file_must_have_the_same_shape(tmp_path: Path) -> None
     np.savez(tmp_path / "v.npz", x=np.ones((4, 2)), y=np.arange(4) % 2)
     known = read_table(tmp_path / "t.npz", knobs())
     with pytest.raises(DataError, match=r"shape \(2,\), but the training data \(3,\)"):
-        read_table(tmp_path / "v.npz", knobs(), "data.validation", known)
+        read_table(tmp_path / "v.npz", knobs(), "data.validation", known.schema)
 
 
 def test_numeric_category_of_a_validation_file_keeps_its_name(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("c,y\n10000000,0\nnorth,1\n")
     (tmp_path / "v.csv").write_text("c,y\n10000000,1\n,0\n")
     known = read_table(tmp_path / "t.csv", knobs(target="y"))
-    table = read_table(tmp_path / "v.csv", knobs(target="y"), "data.validation", known)
+    table = read_table(tmp_path / "v.csv", knobs(target="y"), "data.validation", known.schema)
     assert table.text[0].values.tolist() == ["10000000", None]
 
 
@@ -123,7 +123,7 @@ def test_validation_file_of_an_unsuitable_format_is_refused(
     np.savez(tmp_path / "images.npz", x=np.ones((2, 5, 6)), y=np.arange(2))
     known = read_table(tmp_path / train, knobs(target="y"))
     with pytest.raises(DataError, match=message):
-        read_table(tmp_path / valid, knobs(target="y"), "data.validation", known)
+        read_table(tmp_path / valid, knobs(target="y"), "data.validation", known.schema)
 
 
 def test_arrays_and_columns_with_the_same_numbers_agree(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_arrays_and_columns_with_the_same_numbers_agree(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=np.array([[1, 2], [3, 4]]), y=np.arange(2))
     for train, valid in (("t.csv", "t.npz"), ("t.npz", "t.csv")):
         known = read_table(tmp_path / train, knobs(target="y"))
-        table = read_table(tmp_path / valid, knobs(target="y"), "data.validation", known)
+        table = read_table(tmp_path / valid, knobs(target="y"), "data.validation", known.schema)
         np.testing.assert_array_equal(table.x, known.x)
 
 
@@ -157,7 +157,7 @@ def test_other_columns_than_the_text_may_hold_anything(tmp_path: Path) -> None:
     table = read_table(tmp_path / "t.csv", knobs(target="y", text="t"))
     assert [note.columns for note in table.data_notes] == [("t",), ("name", "b")]
     (tmp_path / "v.csv").write_text("y,t\n0,007\n")
-    other = read_table(tmp_path / "v.csv", knobs(target="y", text="t"), "data.validation", table)
+    other = read_table(tmp_path / "v.csv", knobs(target="y", text="t"), "data.validation", table.schema)
     assert other.prose is not None
     assert other.prose.values.tolist() == ["007"]
 

@@ -89,7 +89,7 @@ def test_rows_are_encoded_the_same_in_one_or_two_files(
         )
         for other in ("csv", "parquet"):
             write(folder / f"valid.{other}", {column: cells[n_train:] for column, cells in rows.items()})
-            alone = read_table(folder / f"valid.{other}", knobs(), "data.validation", known)
+            alone = read_table(folder / f"valid.{other}", knobs(), "data.validation", known.schema)
             found = preparation.fit(known, indices[:n_train], knobs())
             apart = preparation.apply(found, alone, indices[: len(alone.y)])
             np.testing.assert_array_equal(apart.x, together.x)
@@ -101,7 +101,7 @@ def tables_of(folder: Path, train: str, valid: str) -> tuple[Table, Table]:
     (folder / "t.csv").write_text(train, encoding="utf-8")
     (folder / "v.csv").write_text(valid, encoding="utf-8")
     known = read_table(folder / "t.csv", knobs())
-    return known, read_table(folder / "v.csv", knobs(), "data.validation", known)
+    return known, read_table(folder / "v.csv", knobs(), "data.validation", known.schema)
 
 
 @pytest.mark.parametrize("category", ["01", "1e5", "1.50", "007", "1_0", "-0", "+1", "1.", ".5"])
@@ -161,12 +161,12 @@ def test_a_parquet_columns_truth_values_may_come_from_another_format(tmp_path: P
     pq.write_table(pa.table({"flag": [True, False], "y": [True, False]}), tmp_path / "t.parquet")
     known = read_table(tmp_path / "t.parquet", knobs())
     (tmp_path / "v.csv").write_text("flag,y\nTRUE,false\n0,True\n,1\n")
-    table = read_table(tmp_path / "v.csv", knobs(), "data.validation", known)
+    table = read_table(tmp_path / "v.csv", knobs(), "data.validation", known.schema)
     np.testing.assert_array_equal(table.x[:, 0], [1.0, 0.0, np.nan])
     assert [known.class_names[label] for label in table.y] == ["False", "True", "True"]
     (tmp_path / "v.csv").write_text("flag,y\n2,false\n")
     with pytest.raises(DataError, match=r"holds `2` in line 2 of v\.csv, but true and false"):
-        read_table(tmp_path / "v.csv", knobs(), "data.validation", known)
+        read_table(tmp_path / "v.csv", knobs(), "data.validation", known.schema)
 
 
 def test_categories_of_only_one_file_are_noted(tmp_path: Path) -> None:

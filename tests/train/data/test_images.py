@@ -201,12 +201,12 @@ def test_other_files_and_hidden_ones_are_left_out_and_counted(photos: Path) -> N
 def test_validation_folder_uses_the_training_classes(photos: Path, tmp_path: Path) -> None:
     known = read(photos)
     save(tmp_path / "v", "dog/a.png", np.zeros((2, 2, 3)))
-    assert read_images(tmp_path / "v" / "photos", knob(), "data.validation", known).y.tolist() == [1]
+    assert read_images(tmp_path / "v" / "photos", knob(), "data.validation", known.schema).y.tolist() == [1]
     save(tmp_path / "v", "fox/a.png", np.zeros((2, 2, 3)))
     with pytest.raises(
         DataError, match="class `fox`, a sub-folder of photos, is not in the training data"
     ) as caught:
-        read_images(tmp_path / "v" / "photos", knob(), "data.validation", known)
+        read_images(tmp_path / "v" / "photos", knob(), "data.validation", known.schema)
     assert caught.value.parameter == "data.validation"
 
 

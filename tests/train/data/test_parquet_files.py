@@ -93,7 +93,7 @@ def test_index_that_is_a_training_input_is_read(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,id,y\n1,5,0\n2,6,1\n")
     known = read_table(tmp_path / "t.csv", knobs())
     pq.write_table(with_pandas(TABLE, ["id"]), tmp_path / "v.parquet")
-    table = read_table(tmp_path / "v.parquet", knobs(), "data.validation", known)
+    table = read_table(tmp_path / "v.parquet", knobs(), "data.validation", known.schema)
     assert table.x[:, 1].tolist() == [7.0, 9.0, 8.0]
 
 

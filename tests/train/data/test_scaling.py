@@ -16,7 +16,8 @@ from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
 from tunecli.train.data import preparation
 from tunecli.train.data.scaling import Normalization, center_and_scale, rounding
-from tunecli.train.data.table import Table, encode_target
+from tunecli.train.data.table import Table
+from tunecli.train.data.target import encode_target
 
 SCALED: list[Normalization] = ["standard", "minmax", "robust"]
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.config.schema.data import Data, Validation
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.validation import Validation
 from tunecli.errors import DataError
 from tunecli.train.data.splits import part_sizes, split, validated_classes
 from tunecli.train.data.table import Table

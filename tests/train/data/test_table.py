@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tunecli.errors import DataError
-from tunecli.train.data.table import Table, TextColumn, encode_target
+from tunecli.train.data.table import Table, TextColumn
+from tunecli.train.data.target import encode_target
 
 
 def place(row: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tunecli.config.schema.data import AnyAugmentation, Crop, Cutout, Flip, Mask, Noise
+from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Noise
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation_of
 

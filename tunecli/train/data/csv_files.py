@@ -18,7 +18,7 @@ from tunecli.errors import DataError, os_reason
 from tunecli.train.data.columns import Columns, Request, check_header
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import FieldColumn, read_fields
-from tunecli.train.data.table import INEXACT
+from tunecli.train.data.target import INEXACT
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _N_SAMPLE_LINES = 64

@@ -34,7 +34,8 @@ from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.parquet_files import read_parquet
 from tunecli.train.data.scaling import center_and_scale
-from tunecli.train.data.table import MAX_CATEGORIES, Table, TextColumn, encode_target
+from tunecli.train.data.table import MAX_CATEGORIES, Table, TableSchema, TextColumn, TextSchema
+from tunecli.train.data.target import encode_target
 
 READERS: dict[str, Callable[[Path, Request], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
 """By the ending of a file's name: (path, columns to read) → columns. `read_npz` reads NPZ files, which hold arrays."""
@@ -57,15 +58,17 @@ def read_file(source: FileSource, data: Data, base_path: Path) -> Table:
     return read_table(base_path / source.path, data)
 
 
-def read_table(path: Path, data: Data, parameter: str = "data.source", known: Table | None = None) -> Table:
+def read_table(
+    path: Path, data: Data, parameter: str = "data.source", known: TableSchema | None = None
+) -> Table:
     """Read a file.
 
     Args:
         path: the file.
         data: the data's configuration: target, task, and how inputs are read.
         parameter: the configuration key that errors about the file refer to.
-        known: for a validation or test file, the training table: the file must have its columns, kinds and classes.
-            Further columns of the file are left out.
+        known: for a validation or test file, the schema of the training table: the file must have its columns, kinds
+            and classes. Further columns of the file are left out.
 
     Raises:
         DataError: the file or its target is missing or unreadable, or disagrees with the configuration. The message
@@ -78,7 +81,7 @@ def read_table(path: Path, data: Data, parameter: str = "data.source", known: Ta
         raise DataError(f"{path.name} does not fit into memory", hint=hint, parameter=parameter) from error
 
 
-def _read(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
+def _read(path: Path, data: Data, parameter: str, known: TableSchema | None) -> Table:
     if path.suffix.lower() == ".npz":
         return _table_of_arrays(path, data, parameter, known)
     reader = READERS.get(path.suffix.lower())
@@ -108,7 +111,7 @@ def _read(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
     return _table_of_columns(features, target, columns, known)
 
 
-def _kinds_of(known: Table) -> dict[str, ColumnKind]:
+def _kinds_of(known: TableSchema) -> dict[str, ColumnKind]:
     """The kinds of the columns of a training table."""
     numbers = dict.fromkeys(known.feature_names, "number")
     texts = dict.fromkeys((column.name for column in known.text), "text")
@@ -116,7 +119,7 @@ def _kinds_of(known: Table) -> dict[str, ColumnKind]:
 
 
 def _column_problems(
-    features: Mapping[str, NDArray[Any]], data: Data, columns: Columns, known: Table | None
+    features: Mapping[str, NDArray[Any]], data: Data, columns: Columns, known: TableSchema | None
 ) -> Iterator[ColumnProblem]:
     """Missing columns, and text columns with too many values."""
     if data.text is not None:
@@ -143,7 +146,7 @@ def _column_problems(
 
 
 def _target(
-    columns: Columns, data: Data, parameter: str, known: Table | None, problems: Sequence[ColumnProblem]
+    columns: Columns, data: Data, parameter: str, known: TableSchema | None, problems: Sequence[ColumnProblem]
 ) -> _Target:
     """The target. If it or other columns cannot be used, one error names all of them."""
     assert data.target is not None
@@ -163,7 +166,7 @@ def _target(
     return target
 
 
-def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None) -> Table:
+def _table_of_arrays(path: Path, data: Data, parameter: str, known: TableSchema | None) -> Table:
     if data.text is not None:
         message = f"{path.name} holds arrays and has no columns"
         raise DataError(message, hint="remove `text`", parameter="data.text")
@@ -179,10 +182,8 @@ def _table_of_arrays(path: Path, data: Data, parameter: str, known: Table | None
     y_N, task, classes = encode_target(
         raw_N, data.task, lambda row: f"example {row} of {path.name}", known, key
     )
-    if known and known.x.shape[1:] != x.shape[1:]:
-        message = (
-            f"{path.name} has examples of shape {x.shape[1:]}, but the training data {known.x.shape[1:]}"
-        )
+    if known and known.shape != x.shape[1:]:
+        message = f"{path.name} has examples of shape {x.shape[1:]}, but the training data {known.shape}"
         raise DataError(message, parameter=parameter)
     names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
     return Table(x, y_N, task, classes, names, kinds=kinds)
@@ -219,7 +220,7 @@ def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str
 
 
 def _table_of_columns(
-    features: Mapping[str, NDArray[Any]], target: _Target, columns: Columns, known: Table | None
+    features: Mapping[str, NDArray[Any]], target: _Target, columns: Columns, known: TableSchema | None
 ) -> Table:
     y_N, task, classes = target
     if known is not None:
@@ -272,10 +273,10 @@ def near_constant(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator
             yield DataNote("near_constant", message, (names[column],))
 
 
-def unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iterator[DataNote]:
+def unmatched(column: TextColumn, trained: TextSchema, columns: Columns) -> Iterator[DataNote]:
     """Notes on categories of a validation or test file that the training file lacks, and the other way round."""
     counts = Counter(value for value in column.values.tolist() if value is not None)
-    known = trained.categories
+    known = set(trained.categories)
     unseen = [(value, n_rows) for value, n_rows in counts.items() if value not in known]
     if unseen:
         first = columns.place(column.values.tolist().index(unseen[0][0]))
@@ -288,7 +289,7 @@ def unmatched(column: TextColumn, trained: TextColumn, columns: Columns) -> Iter
             f"({shown}): its inputs are 0 there"
         )
         yield DataNote("unmatched", message, (column.name,), tuple(unseen), first)
-    absent = sorted(value for value in known if value not in counts)
+    absent = sorted(value for value in trained.categories if value not in counts)
     if absent:
         shown = ", ".join(f"`{value[:40]}`" for value in absent[:3]) + (", …" if len(absent) > 3 else "")
         message = f"no row of {columns.name} has these categories of column '{column.name}': {shown}"

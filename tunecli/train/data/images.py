@@ -25,7 +25,7 @@ from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
 from tunecli.text import counted
 from tunecli.train.data.notes import DataNote
-from tunecli.train.data.table import Table
+from tunecli.train.data.table import Table, TableSchema
 from tunecli.train.main_memory import require_memory
 
 FORMATS = {
@@ -77,7 +77,7 @@ def read_folder(source: Images, data: Data, base_path: Path) -> Table:
 
 
 def read_images(
-    folder: Path, knob: Images, parameter: str = "data.source", known: Table | None = None
+    folder: Path, knob: Images, parameter: str = "data.source", known: TableSchema | None = None
 ) -> Table:
     """Read a folder of images.
 
@@ -85,7 +85,7 @@ def read_images(
         folder: the folder; the names of its sub-folders, in alphabetical order, are the classes.
         knob: size and channels; images of another size are stretched bilinearly.
         parameter: the configuration key that errors name.
-        known: for a validation or test folder, the training table: the folder may only have its classes.
+        known: for a validation or test folder, the schema of the training table: the folder may only have its classes.
 
     Returns:
         A table with x (N, C, H, W) float32 in [0, 1].

@@ -20,7 +20,7 @@ from tunecli.config.schema.losses import Task
 from tunecli.train.data import preparation, splits
 from tunecli.train.data.sources import read_source, read_test, read_validation
 from tunecli.train.data.stamps import Stamp, stamps_of
-from tunecli.train.data.table import Inputs, Table
+from tunecli.train.data.table import Inputs, Table, TableSchema
 
 SHARE = 0.5
 """The part of a device's free memory that data may take; the rest is for weights, their states and activations."""
@@ -87,6 +87,8 @@ class Fold:
         placement: the device that trains on the data, and whether it holds them.
         class_names: one per class, in the order of the indices; empty for regression.
         x_test, y_test: the test part, like the validation part; None if it was not read or does not exist.
+        schema: everything about the table except its rows; None for data that came from no table.
+        preparation: how the rows were prepared, fitted to the training part; None for data that were not prepared.
     """
 
     x_train: Tensor
@@ -102,6 +104,8 @@ class Fold:
     class_names: tuple[str, ...] = ()
     x_test: Tensor | None = None
     y_test: Tensor | None = None
+    schema: TableSchema | None = None
+    preparation: preparation.Preparation | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -168,7 +172,7 @@ def _load(
     n_bytes = sum(_n_bytes(examples) for _, _, *all_examples in parts for examples in all_examples)
     free_bytes = free_bytes_of(device) if free_bytes is None else free_bytes
     placement = placed(device, n_bytes, n_epoch_bytes, free_bytes)
-    folds = []
+    folds, schema = [], table.schema
     for part, fitted, train, valid, tested in parts:
         n_tokens = fitted.alphabet.n_tokens if fitted.alphabet else table.n_tokens
         home = placement.home
@@ -186,6 +190,8 @@ def _load(
             class_names=table.class_names,
             x_test=None if tested is None else tested[0].to(home),
             y_test=None if tested is None else tested[1].to(device),
+            schema=schema,
+            preparation=fitted,
         )
         folds.append(fold)
     return tuple(folds)

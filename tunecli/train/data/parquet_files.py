@@ -20,7 +20,7 @@ from tunecli.train.data.columns import Columns, Request, check_header, quoted
 from tunecli.train.data.csv_files import add_misfit, rounded_note
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind, read_fields
-from tunecli.train.data.table import INEXACT, category_name
+from tunecli.train.data.target import INEXACT, category_name
 from tunecli.train.main_memory import require_memory
 
 _NAMELESS_INDEX = re.compile(r"__index_level_[0-9]+__")

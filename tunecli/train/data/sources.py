@@ -216,8 +216,8 @@ def _read_like(
     data, path = Data.model_validate_json(knobs), Path(base_path) / file
     try:
         if isinstance(data.source, Images):
-            return read_images(path, data.source, parameter, known)
-        return read_table(path, data, parameter, known)
+            return read_images(path, data.source, parameter, known.schema)
+        return read_table(path, data, parameter, known.schema)
     except DataError as error:
         return error
 

@@ -14,7 +14,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.config.schema.data import Data, Test, Validation
+from tunecli.config.schema.data import Data
+from tunecli.config.schema.validation import Test, Validation
 from tunecli.errors import DataError
 from tunecli.seeding import generator_for
 from tunecli.train.data.table import Table

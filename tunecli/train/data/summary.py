@@ -23,7 +23,8 @@ from tunecli.train.data.number_text import PLAIN, form_of
 from tunecli.train.data.oddities import oddities, target_oddities
 from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test, read_validation
 from tunecli.train.data.stamps import shown
-from tunecli.train.data.table import MAX_INTEGER_CLASSES, Inputs, Table
+from tunecli.train.data.table import Inputs, Table
+from tunecli.train.data.target import MAX_INTEGER_CLASSES
 from tunecli.train.workload import sizes_of_parts
 
 

@@ -18,7 +18,8 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.train.data.arrays import as_inputs, as_target, as_tokens
-from tunecli.train.data.table import Table, encode_target
+from tunecli.train.data.table import Table
+from tunecli.train.data.target import encode_target
 from tunecli.train.user_code.code import resolve, running
 
 _SEED = 0

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import tunecli.config.schema
 from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.schema.activations import ActivationKnob
-from tunecli.config.schema.data import Mixup
+from tunecli.config.schema.augmentations import Mixup
 from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.training import Swa
 from tunecli.config.schema.user_code import UserCode

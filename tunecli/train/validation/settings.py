@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from math import gcd
 from typing import get_args
 
-from tunecli.config.schema.data import AnyAugmentation, Crop, Cutout, Mixup
+from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Mixup
 from tunecli.config.schema.initialisations import DEFAULT
 from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss
 from tunecli.config.schema.models import AnyModel, Transformer

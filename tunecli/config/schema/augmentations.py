@@ -1,0 +1,103 @@
+"""The augmentations: changes to the training examples of each epoch."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field
+
+from tunecli.knob import Count, NamedKnob, Positive, link
+
+
+class AugmentationKnob(NamedKnob):
+    """Base of the augmentations.
+
+    Attributes:
+        implementation: a function of (knob, inputs (N, ...), generator on the CPU) that returns the new inputs; empty
+        if
+            it changes targets too, and the training loop applies it.
+        needs_images: whether inputs must be (N, C, H, W).
+    """
+
+    needs_images: ClassVar[bool] = False
+
+
+class Noise(AugmentationKnob):
+    """Add Gaussian noise to every input, after normalisation.
+
+    Attributes:
+        std: standard deviation of the noise.
+    """
+
+    implementation: ClassVar[str] = "tunecli.train.data.augmentation:noise"
+    name: Literal["noise"] = "noise"
+    std: Positive = 0.1
+
+
+class Flip(AugmentationKnob):
+    """Mirror images left to right.
+
+    Attributes:
+        p: probability.
+    """
+
+    implementation: ClassVar[str] = "tunecli.train.data.augmentation:flip"
+    needs_images: ClassVar[bool] = True
+    name: Literal["flip"] = "flip"
+    p: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+class Crop(AugmentationKnob):
+    """Shift images by a random number of pixels each way, padded with zeros (pad and crop).
+
+    Attributes:
+        pixels: largest shift, in pixels.
+    """
+
+    implementation: ClassVar[str] = "tunecli.train.data.augmentation:crop"
+    needs_images: ClassVar[bool] = True
+    name: Literal["crop"] = "crop"
+    pixels: Count = 1
+
+
+class Cutout(AugmentationKnob):
+    """Zero a square at a random place of each image (DeVries & Taylor 2017).
+
+    Attributes:
+        size: side of the square, in pixels.
+    """
+
+    implementation: ClassVar[str] = "tunecli.train.data.augmentation:cutout"
+    needs_images: ClassVar[bool] = True
+    name: Literal["cutout"] = "cutout"
+    size: Count = 2
+
+
+class Mask(AugmentationKnob):
+    """Set inputs to zero at random, after normalisation.
+
+    Attributes:
+        p: probability for each input.
+    """
+
+    implementation: ClassVar[str] = "tunecli.train.data.augmentation:mask"
+    name: Literal["mask"] = "mask"
+    p: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
+class Mixup(AugmentationKnob):
+    """Mix each example with another one of its batch, with a weight drawn from Beta(alpha, alpha) (Zhang et al. 2018).
+
+    Attributes:
+        alpha: parameter of the Beta distribution.
+    """
+
+    name: Literal["mixup"] = "mixup"
+    alpha: Positive = 0.2
+
+
+AnyAugmentation = Noise | Flip | Crop | Cutout | Mask | Mixup
+Augmentation = Annotated[
+    Annotated[AnyAugmentation, Field(discriminator="name", json_schema_extra={"x-chain": True})],
+    BeforeValidator(link),
+]
