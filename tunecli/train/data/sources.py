@@ -20,9 +20,9 @@ from tunecli.train.data import datasets
 from tunecli.train.data.datasets import read_torchvision, require_torchvision
 from tunecli.train.data.files import read_table
 from tunecli.train.data.images import read_images
-from tunecli.train.data.preparation import learn_alphabet
 from tunecli.train.data.stamps import Stamp, shown, source_stamps, stamps_beside
 from tunecli.train.data.table import InputKind, Inputs, Table
+from tunecli.train.data.texts import learn_alphabet
 from tunecli.train.data.user_data import read_user_data, table_of
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunecli.train.data.preparation import PADDING, UNKNOWN, Alphabet, encode, learn_alphabet
+from tunecli.train.data.texts import PADDING, UNKNOWN, Alphabet, encode, learn_alphabet
 
 texts_of_any_kind = st.lists(st.none() | st.text(max_size=12), min_size=1, max_size=8)
 
