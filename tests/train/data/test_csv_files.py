@@ -390,3 +390,12 @@ def test_content_that_is_not_text_is_refused(tmp_path: Path, content: bytes, exp
     path.write_bytes(content)
     with pytest.raises(DataError, match=expected):
         read_csv(path, SOURCE)
+
+
+def test_column_is_read_as_the_kind_that_the_user_sets(tmp_path: Path) -> None:
+    request = Request("data.source", types={"a": "text", "b": "number", "c": "truth"})
+    columns = columns_of(tmp_path, "a,b,c,d\n01,1,0,5\n2,x,1,6\n", request)
+    assert columns.values["a"].tolist() == ["01", "2"]
+    assert columns.values["c"].tolist() == [False, True]
+    (problem,) = columns.problems
+    assert "holds the text `x` in line 3 of t.csv, but numbers by its type" in problem.message

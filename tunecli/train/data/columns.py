@@ -34,17 +34,26 @@ class Request:
         text: the column that is read character by character: its fields are never numbers and never missing.
         kinds: the kinds of the training file's columns: only these columns are read, each as its kind. None for the
             training file itself: all its columns are read, and their values decide their kinds.
+        types: the kinds that the user sets, by column of the training file: these values decide nothing.
     """
 
     parameter: str
     target: str | None = None
     text: str | None = None
     kinds: Mapping[str, ColumnKind] | None = None
+    types: Mapping[str, ColumnKind] = field(default_factory=dict)
+
+    def kind_of(self, name: str) -> ColumnKind | None:
+        """The kind that a column is read as; None if its values decide."""
+        return self.types.get(name) if self.kinds is None else self.kinds.get(name)
 
     @property
     def named(self) -> frozenset[str]:
         """The columns that the user or the training file names."""
-        return frozenset(name for name in (self.target, self.text) if name) | frozenset(self.kinds or ())
+        return frozenset(name for name in (self.target, self.text) if name) | {
+            *(self.kinds or ()),
+            *self.types,
+        }
 
     def is_wanted(self, name: str) -> bool:
         """Whether a column is read. Readers drop all other columns."""

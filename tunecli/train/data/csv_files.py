@@ -256,9 +256,9 @@ def _add(columns: Columns, name: str, fields: Sequence[str], request: Request) -
         values[:] = [field.strip() for field in fields]
         columns.add(name, "text", values)
         return
-    typed = read_fields(fields, request.kinds.get(name) if request.kinds else None)
+    typed = read_fields(fields, request.kind_of(name))
     if typed.misfit_row is not None:
-        add_misfit(columns, name, fields[typed.misfit_row].strip(), typed)
+        add_misfit(columns, name, fields[typed.misfit_row].strip(), typed, request)
         return
     if typed.marks:
         columns.marks[name] = typed.marks
@@ -269,14 +269,15 @@ def _add(columns: Columns, name: str, fields: Sequence[str], request: Request) -
         columns.notes.extend(_notes_of(columns, name, fields, typed))
 
 
-def add_misfit(columns: Columns, name: str, text: str, typed: FieldColumn) -> None:
-    """Record that a column holds a text that cannot be read as the training column's kind."""
+def add_misfit(columns: Columns, name: str, text: str, typed: FieldColumn, request: Request) -> None:
+    """Record that a column holds a text that cannot be read as the training column's kind, or the user's."""
     row = typed.misfit_row or 0
+    by = "in the training data" if request.kinds is not None else "by its type"
     if typed.kind == "truth":
-        predicate = f"holds `{text[:40]}` in {columns.place(row)}, but true and false in the training data"
+        predicate = f"holds `{text[:40]}` in {columns.place(row)}, but true and false {by}"
         fix = "write true or false there, or leave the field empty"
     else:
-        predicate = f"holds the text `{text[:40]}` in {columns.place(row)}, but numbers in the training data"
+        predicate = f"holds the text `{text[:40]}` in {columns.place(row)}, but numbers {by}"
         fix = "write a number there, or leave the field empty if the value is missing"
     columns.add_problem(name, predicate, fix)
 

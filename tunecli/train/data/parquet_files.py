@@ -105,7 +105,7 @@ def _add(columns: Columns, name: str, column: Any, request: Request, pa: ModuleT
     if types.is_dictionary(kind):
         kind = kind.value_type
         column = column.cast(kind)
-    training_kind = (request.kinds or {}).get(name)
+    training_kind = request.kind_of(name)
     if name == request.text:
         columns.add(
             name, "text", _objects(["" if value is None else str(value) for value in column.to_pylist()])
@@ -119,7 +119,7 @@ def _add(columns: Columns, name: str, column: Any, request: Request, pa: ModuleT
     elif types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         _add_numbers(columns, name, column, kind, training_kind, pa)
     elif types.is_string(kind) or types.is_large_string(kind) or _is_string_view(kind, types):
-        _add_texts(columns, name, column.to_pylist(), training_kind)
+        _add_texts(columns, name, column.to_pylist(), training_kind, request)
     elif training_kind == "text" and types.is_temporal(kind):
         columns.add(
             name,
@@ -190,7 +190,11 @@ def _as_float64(column: Any, kind: Any, pa: ModuleType) -> NDArray[np.float64]:
 
 
 def _add_texts(
-    columns: Columns, name: str, texts: list[str | None], training_kind: ColumnKind | None
+    columns: Columns,
+    name: str,
+    texts: list[str | None],
+    training_kind: ColumnKind | None,
+    request: Request,
 ) -> None:
     if training_kind is None or training_kind == "text":
         columns.add(name, "text", _objects(texts))
@@ -198,7 +202,7 @@ def _add_texts(
     fields = ["" if value is None else value.strip() for value in texts]
     typed = read_fields(fields, training_kind)
     if typed.misfit_row is not None:
-        add_misfit(columns, name, fields[typed.misfit_row], typed)
+        add_misfit(columns, name, fields[typed.misfit_row], typed, request)
         return
     columns.add(name, training_kind, typed.values)
 
