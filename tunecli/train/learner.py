@@ -9,7 +9,6 @@ Axes: N examples, K classes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -25,19 +24,17 @@ from tunecli.train.chains import StepPosition
 from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.epoch_batches import Batch, Step, batch_slices, epoch_examples, epoch_steps
+from tunecli.train.evaluation import ROWS_PER_PASS, Evaluator
 from tunecli.train.initialisation import initialise
-from tunecli.train.losses import TargetScale, build_loss, predictor, user_object
-from tunecli.train.metrics import evaluate, finite
+from tunecli.train.losses import TargetScale, build_loss, user_object
 from tunecli.train.models import build, has_undeclared_batch_norm
-from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics, requested_values
+from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
 from tunecli.train.torch_state import autocast, kernels, scoped_seed
 from tunecli.train.updater import Updater
 from tunecli.train.user_code import code as user_code
 from tunecli.train.workload import parts_of, steps_of, takes_batch_statistics
-
-_VALIDATION_ROWS = 8192  # examples of one forward pass in validation
 
 
 class Learner:
@@ -85,21 +82,29 @@ class Learner:
         with self._drawing("loss"):
             self.training_loss = loss(class_weights_K=self.class_weights_K)
             self.validation_loss = self.training_loss if self.class_weights_K is None else loss()
-        self._predict = predictor(config.loss, target)
         has_norm = has_undeclared_batch_norm(config.model, self.model)
         self._steps = steps_of(config, len(fold.y_train), has_norm)
         self._split: Callable[[int], list[int]] | None = None
         if micro_batches > 1:
             is_folded = takes_batch_statistics(config, has_norm)
             self._split = partial(parts_of, n_parts=micro_batches, fold_single=is_folded)
-        self._validation_rows = max(1, _VALIDATION_ROWS // micro_batches)
+        rows_per_pass = max(1, ROWS_PER_PASS // micro_batches)
         self._forward: Callable[[Tensor], Tensor] = self.model
         if training.compile:
             passes = [
                 [one.last - one.first for one in step] for step in batch_slices(self._steps, self._split)
             ]
-            kind = kind_of(config, fold, passes, self._validation_rows)
+            kind = kind_of(config, fold, passes, rows_per_pass)
             self._forward = forward_of(self.model, kind, training.compile)
+        self._evaluator = Evaluator(
+            config,
+            fold,
+            self.model,
+            self._forward,
+            rows_per_pass,
+            self._seed_for("examine"),
+            self.validation_loss,
+        )
         self._n_steps = training.n_steps(len(self._steps))
         self.n_epochs = training.n_epochs(len(self._steps))
         with self._drawing("optimizer"):
@@ -148,11 +153,7 @@ class Learner:
 
         The caller puts the model in evaluation mode.
         """
-        parts = []
-        for part in torch.split(x, self._validation_rows):
-            begin_step(self._config.training.compile, self._device)
-            parts.append(self._forward(part.to(self._device)))
-        return torch.cat(parts)
+        return self._evaluator.passes(x)
 
     def observe(self, loss: float) -> None:
         """Tell the learning-rate chain the validation loss of the epoch that ended."""
@@ -164,7 +165,9 @@ class Learner:
         Args:
             further: metrics that are computed in addition.
         """
-        return self._evaluate(self._fold.x_valid, self._fold.y_valid, "val", further)
+        return self._evaluator.evaluate(
+            self._fold.x_valid, self._fold.y_valid, "val", further, self.averaged()
+        )
 
     def test(self, weights: dict[str, Tensor], further: FurtherMetrics = NO_FURTHER) -> dict[str, float]:
         """The metrics of ``weights`` on the test part, with ``test_loss``; empty if that part was not loaded."""
@@ -172,7 +175,7 @@ class Learner:
             return {}
         self.model.load_state_dict(weights)
         self.updater.average = None
-        return self._evaluate(self._fold.x_test, self._fold.y_test, "test", further)
+        return self._evaluator.evaluate(self._fold.x_test, self._fold.y_test, "test", further)
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's current state; with weight averaging, of the averaged weights."""
@@ -203,38 +206,6 @@ class Learner:
         restore_loss(user_object(self.training_loss), state["loss"])
         self.updater.restore(state["updater"])
         self._train_loss = state["train_loss"]
-
-    def _evaluate(self, x: Tensor, y_N: Tensor, part: str, further: FurtherMetrics) -> dict[str, float]:
-        training = self._config.training
-        has_user_code = self._has_user_code or bool(further.own)
-        drawing = (
-            user_code.running(self._seed_for("examine"), self._device) if has_user_code else nullcontext()
-        )
-        # tensors of inference mode cannot take part in a later gradient, and the user's code may keep them
-        evaluating = torch.no_grad() if has_user_code else torch.inference_mode()
-        self.model.eval()
-        with drawing, evaluating, self.averaged(), kernels(training):
-            with autocast(training.precision, self._device):
-                outputs = self.outputs(x)
-            outputs = outputs.float()
-            loss = float(self.validation_loss(outputs, y_N))
-            if math.isnan(float(outputs.sum())) and bool(outputs.isnan().any()):
-                # argmax of NaN is some class, so an accuracy would be meaningless
-                return {f"{part}_loss": math.nan}
-            outputs = self._predict(outputs)
-            metrics = evaluate(self._fold.task, outputs, y_N, self._fold.target_scale, part)
-            for name, value in requested_values(further.requested, self._fold, outputs, y_N).items():
-                metrics[f"{part}_{name}"] = float(value)
-            for own in further.own:
-                score = own.score(self._in_units(outputs), self._in_units(y_N))
-                metrics[f"{part}_{own.name}"] = score
-            return {f"{part}_loss": loss, **finite(metrics)}
-
-    def _in_units(self, values: Tensor) -> Tensor:
-        """Predictions or targets in the target's own units; logits and classes unchanged."""
-        if self._fold.task == "classification":
-            return values
-        return values.view(-1) * self._fold.target_scale + self._fold.target_center
 
     def averaged(self) -> AbstractContextManager[None]:
         """A block in which the model has the averaged weights, if the trial averages them."""
