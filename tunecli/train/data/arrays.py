@@ -164,8 +164,13 @@ class _Header:
 
 
 def read_npz(
-    path: Path, target: str | None, parameter: str, inputs: InputsKnob = "auto"
-) -> tuple[NDArray[Any], NDArray[Any]]:
+    path: Path,
+    target: str | None,
+    parameter: str,
+    inputs: InputsKnob = "auto",
+    *,
+    needs_target: bool = True,
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Read inputs and target from an NPZ file.
 
     Args:
@@ -173,9 +178,10 @@ def read_npz(
         target: the name of the target's array; None: ``y``. The inputs are ``x``, or the only other array.
         parameter: the configuration key that errors about the file name.
         inputs: the kind of the inputs.
+        needs_target: whether the target must be there.
 
     Returns:
-        The inputs from `as_inputs`, and the target from `as_target`.
+        The inputs from `as_inputs`, and the target from `as_target`; None if it is absent.
 
     Raises:
         DataError: the file is no NPZ file, or lacks the arrays; shapes do not agree; an array contains objects, NaN or
@@ -188,22 +194,29 @@ def read_npz(
                 for member in archive.infolist()
                 if member.filename.endswith(_SUFFIX)
             }
-            input_name, target_name = _names(list(members), target, path.name, parameter)
-            x, y_N = (
-                _array(archive, members[name], f"`{name}` in {path.name}", parameter)
-                for name in (input_name, target_name)
+            is_absent = not needs_target and (target or "y") not in members
+            input_name, target_name = _names(
+                list(members), target, path.name, parameter, needs_target=not is_absent
             )
+            x = _array(archive, members[input_name], f"`{input_name}` in {path.name}", parameter)
+            y_N = None
+            if not is_absent:
+                y_N = _array(archive, members[target_name], f"`{target_name}` in {path.name}", parameter)
     except _BROKEN as error:
         message = f"{path.name} is not an NPZ archive of plain numbers"
         raise DataError(message, hint=_HINT, parameter=parameter) from error
     x = as_inputs(x, inputs, f"`{input_name}` in {path.name}", parameter)
+    if y_N is None:
+        return x, None
     return x, as_target(y_N, len(x), f"`{target_name}` in {path.name}", "data.target")
 
 
-def _names(names: list[str], target: str | None, file: str, parameter: str) -> tuple[str, str]:
+def _names(
+    names: list[str], target: str | None, file: str, parameter: str, *, needs_target: bool
+) -> tuple[str, str]:
     """The names of the inputs' and the target's array."""
     target_name = target or "y"
-    if target_name not in names:
+    if needs_target and target_name not in names:
         raise no_such_column(target_name, names, file, kind="array")
     others = [name for name in names if name != target_name]
     input_name = "x" if "x" in others else others[0] if len(others) == 1 else None

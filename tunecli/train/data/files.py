@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import FileSource
 from tunecli.errors import DataError
-from tunecli.train.data.arrays import read_npz
+from tunecli.train.data.array_tables import table_of_arrays
 from tunecli.train.data.columns import (
     ColumnProblem,
     Columns,
@@ -38,14 +39,12 @@ from tunecli.train.data.table import MAX_CATEGORIES, Table, TableSchema, TextCol
 from tunecli.train.data.target import encode_target
 
 READERS: dict[str, Callable[[Path, Request], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
-"""By the ending of a file's name: (path, columns to read) → columns. `read_npz` reads NPZ files, which hold arrays."""
+"""By the ending of a file's name: (path, columns to read) → columns.
+`table_of_arrays` reads NPZ files."""
 
 
 _Target = tuple[NDArray[Any], Task, tuple[str, ...]]
 """A target, its task and its class names."""
-
-_ARRAY_KINDS: dict[str, ColumnKind] = {"b": "truth", "f": "number", "O": "text"}
-"""The kind of a target from an array, by the kind of its dtype."""
 
 _FIX_TEXT = (
     f"remove a text column with many values from the file, write it as numbers or as at most {MAX_CATEGORIES} values, "
@@ -59,7 +58,12 @@ def read_file(source: FileSource, data: Data, base_path: Path) -> Table:
 
 
 def read_table(
-    path: Path, data: Data, parameter: str = "data.source", known: TableSchema | None = None
+    path: Path,
+    data: Data,
+    parameter: str = "data.source",
+    known: TableSchema | None = None,
+    *,
+    needs_target: bool = True,
 ) -> Table:
     """Read a file.
 
@@ -69,21 +73,23 @@ def read_table(
         parameter: the configuration key that errors about the file refer to.
         known: for a validation or test file, the schema of the training table: the file must have its columns, kinds
             and classes. Further columns of the file are left out.
+        needs_target: False for rows to predict, which come with ``known``: the target may be absent. `Table.has_target`
+            says whether it was there and could be read. A note names the columns that are left out.
 
     Raises:
         DataError: the file or its target is missing or unreadable, or disagrees with the configuration. The message
             lists every column that cannot be used.
     """
     try:
-        return _read(path, data, parameter, known)
+        if path.suffix.lower() == ".npz":
+            return table_of_arrays(path, data, parameter, known, needs_target=needs_target)
+        return _read(path, data, parameter, known, needs_target=needs_target)
     except MemoryError as error:
         hint = "use fewer rows or columns, or a machine with more memory"
         raise DataError(f"{path.name} does not fit into memory", hint=hint, parameter=parameter) from error
 
 
-def _read(path: Path, data: Data, parameter: str, known: TableSchema | None) -> Table:
-    if path.suffix.lower() == ".npz":
-        return _table_of_arrays(path, data, parameter, known)
+def _read(path: Path, data: Data, parameter: str, known: TableSchema | None, *, needs_target: bool) -> Table:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         hint = "use a csv, npz or parquet file; end the name of a folder of images with a slash"
@@ -93,6 +99,29 @@ def _read(path: Path, data: Data, parameter: str, known: TableSchema | None) -> 
         raise DataError(message, hint="save it as npz", parameter=parameter)
     kinds = None if known is None else _kinds_of(known)
     columns = reader(path, Request(parameter, data.target, data.text, kinds))
+    return table_of_columns(columns, data, parameter, known, needs_target=needs_target)
+
+
+def table_of_columns(
+    columns: Columns,
+    data: Data,
+    parameter: str,
+    known: TableSchema | None = None,
+    *,
+    needs_target: bool = True,
+) -> Table:
+    """The table from columns that a reader has typed.
+
+    Args:
+        columns: the columns; with ``known``, typed as its columns.
+        data, parameter, known, needs_target: as for `read_table`.
+
+    Raises:
+        DataError: as `read_table`.
+    """
+    has_target = data.target in columns.names
+    if not needs_target and known is not None and not has_target:
+        return _table_without_target(columns, data, parameter, known)
     if data.target is None:
         names = ", ".join(columns.names[:20])
         hint = f"name one of its columns: {names}"
@@ -105,10 +134,55 @@ def _read(path: Path, data: Data, parameter: str, known: TableSchema | None) -> 
         raise DataError(message, hint=columns.hint, parameter=parameter)
     features = {name: values for name, values in columns.values.items() if name != data.target}
     problems = [*columns.problems, *_column_problems(features, data, columns, known)]
-    target = _target(columns, data, parameter, known, problems)
+    try:
+        target = _target(columns, data, parameter, known, problems)
+    except DataError as error:
+        if needs_target or known is None:
+            raise
+        message = f"the target column '{data.target}' is not used: {error.message}"
+        note = DataNote("target_left_out", message, (data.target,))
+        return _table_without_target(columns, data, parameter, known, (note,))
     if data.text is not None:
-        return _table_of_text(target, columns, data, "data.text" if known is None else parameter)
-    return _table_of_columns(features, target, columns, known)
+        table = _table_of_text(target, columns, data, "data.text" if known is None else parameter)
+    else:
+        table = _table_of_columns(features, target, columns, known)
+    return table if needs_target else _with_notes(table, _left_out(columns, data, known))
+
+
+def _table_without_target(
+    columns: Columns, data: Data, parameter: str, known: TableSchema, notes: Sequence[DataNote] = ()
+) -> Table:
+    """The table of rows to predict whose targets are unknown: they are 0, and `Table.has_target` is False."""
+    features = {name: values for name, values in columns.values.items() if name != data.target}
+    of_features = [
+        problem for problem in columns.problems if not problem.short.startswith(f"`{data.target}` ")
+    ]
+    problems = [*of_features, *_column_problems(features, data, columns, known)]
+    raise_problems(problems, columns.name, parameter)
+    dtype = np.float64 if known.task == "regression" else np.int64
+    target: _Target = (np.zeros(len(columns.row_numbers), dtype=dtype), known.task, known.class_names)
+    if data.text is not None:
+        table = _table_of_text(target, columns, data, parameter)
+    else:
+        table = _table_of_columns(features, target, columns, known)
+    notes = (*notes, *_left_out(columns, data, known))
+    return _with_notes(replace(table, has_target=False), notes)
+
+
+def _left_out(columns: Columns, data: Data, known: TableSchema | None) -> tuple[DataNote, ...]:
+    """The note on columns of a file that the training data lacks."""
+    if known is None or data.text is not None:  # the other columns of a text are named already
+        return ()
+    trained = {*_kinds_of(known), data.target}
+    others = tuple(name for name in columns.names if name not in trained)
+    if not others:
+        return ()
+    text = f"columns that the training data lacks are left out: {quoted(others)}"
+    return (DataNote("left_out", text, others),)
+
+
+def _with_notes(table: Table, notes: Sequence[DataNote]) -> Table:
+    return replace(table, data_notes=(*table.data_notes, *notes)) if notes else table
 
 
 def _kinds_of(known: TableSchema) -> dict[str, ColumnKind]:
@@ -164,38 +238,6 @@ def _target(
         problems = [ColumnProblem(error.message, short, error.hint), *problems]
     raise_problems(problems, columns.name, parameter)
     return target
-
-
-def _table_of_arrays(path: Path, data: Data, parameter: str, known: TableSchema | None) -> Table:
-    if data.text is not None:
-        message = f"{path.name} holds arrays and has no columns"
-        raise DataError(message, hint="remove `text`", parameter="data.text")
-    if known is not None and known.text:
-        message = f"{path.name} holds arrays, but the training data has columns of text"
-        raise DataError(message, hint="save it as csv or parquet", parameter=parameter)
-    x, raw_N = read_npz(path, data.target, parameter, data.inputs)
-    key = parameter if known else "data.target"
-    name = data.target or "y"
-    if known is not None:
-        raw_N = _converted(raw_N, known.kinds.get(name))
-    kinds: dict[str, ColumnKind] = {name: _ARRAY_KINDS.get(raw_N.dtype.kind, "number")}
-    y_N, task, classes = encode_target(
-        raw_N, data.task, lambda row: f"example {row} of {path.name}", known, key
-    )
-    if known and known.shape != x.shape[1:]:
-        message = f"{path.name} has examples of shape {x.shape[1:]}, but the training data {known.shape}"
-        raise DataError(message, parameter=parameter)
-    names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
-    return Table(x, y_N, task, classes, names, kinds=kinds)
-
-
-def _converted(raw_N: NDArray[Any], kind: ColumnKind | None) -> NDArray[Any]:
-    """The target as the training file's ``kind``: truth values as numbers, or the numbers 0 and 1 as truth values."""
-    if raw_N.dtype == bool and kind == "number":
-        return raw_N.astype(np.float64)
-    if raw_N.dtype == np.float64 and kind == "truth" and bool(np.isin(raw_N, (0.0, 1.0)).all()):
-        return raw_N.astype(bool)
-    return raw_N
 
 
 def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str) -> Table:

@@ -25,7 +25,7 @@ from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
 from tunecli.text import counted
 from tunecli.train.data.notes import DataNote
-from tunecli.train.data.table import Table, TableSchema
+from tunecli.train.data.table import RowRoles, Table, TableSchema
 from tunecli.train.main_memory import require_memory
 
 FORMATS = {
@@ -77,7 +77,12 @@ def read_folder(source: Images, data: Data, base_path: Path) -> Table:
 
 
 def read_images(
-    folder: Path, knob: Images, parameter: str = "data.source", known: TableSchema | None = None
+    folder: Path,
+    knob: Images,
+    parameter: str = "data.source",
+    known: TableSchema | None = None,
+    *,
+    needs_target: bool = True,
 ) -> Table:
     """Read a folder of images.
 
@@ -86,9 +91,11 @@ def read_images(
         knob: size and channels; images of another size are stretched bilinearly.
         parameter: the configuration key that errors name.
         known: for a validation or test folder, the schema of the training table: the folder may only have its classes.
+        needs_target: False for images to predict, which come with ``known``: the folder may hold images itself, and its
+            sub-folders need not be classes. `Table.has_target` says whether they are.
 
     Returns:
-        A table with x (N, C, H, W) float32 in [0, 1].
+        A table with x (N, C, H, W) float32 in [0, 1]. `RowRoles.id` has the files' names within the folder.
 
     Raises:
         DataError: Pillow is not installed; there are fewer than two classes, an unknown class, or a class without
@@ -105,21 +112,27 @@ def read_images(
     class_names = known.class_names if known else tuple(names)
     number_of = {name: number for number, name in enumerate(class_names)}
     unknown = next((name for name in names if name not in number_of), None)
-    if unknown is not None:
+    has_target = needs_target or (bool(names) and unknown is None)
+    if unknown is not None and needs_target:
         message = f"class `{unknown}`, a sub-folder of {folder.name}, is not in the training data"
         raise DataError(message, hint="rename it, or remove it", parameter=parameter)
     pictures: list[Path] = []
     classes: list[int] = []
     n_others = 0
+    if not needs_target:
+        files = [path for path in _inside(folder, folder, parameter) if path.is_file()]
+        pictures = [path for path in files if path.suffix.lower() in FORMATS]
+        n_others, has_target = len(files) - len(pictures), has_target and not pictures
+        classes = [0] * len(pictures)
     for name in names:
         files = [path for path in _inside(folder / name, folder, parameter) if path.is_file()]
         in_class = [path for path in files if path.suffix.lower() in FORMATS]
         n_others += len(files) - len(in_class)
-        if not in_class:
+        if not in_class and needs_target:
             message = f"{folder.name}/{name} holds no image, but each sub-folder is a class"
             raise DataError(message, hint=_hint_without_images(folder / name), parameter=parameter)
         pictures += in_class
-        classes += [number_of[name]] * len(in_class)
+        classes += [number_of.get(name, 0)] * len(in_class)
     if not pictures:
         raise DataError(f"{folder.name} holds no images", parameter=parameter)
     notes = []
@@ -134,7 +147,16 @@ def read_images(
     x_NCHW = np.empty(shape, dtype=np.float32)
     for number, path in enumerate(pictures):
         x_NCHW[number] = _decoded(pillow, path, knob, parameter)
-    return Table(x_NCHW, y_N, "classification", class_names, data_notes=tuple(notes))
+    ids = np.array([str(path.relative_to(folder)) for path in pictures], dtype=object)
+    return Table(
+        x_NCHW,
+        y_N if has_target else np.zeros_like(y_N),
+        "classification",
+        class_names,
+        data_notes=tuple(notes),
+        roles=RowRoles(id=ids),
+        has_target=has_target,
+    )
 
 
 def _hint_without_images(folder: Path) -> str:

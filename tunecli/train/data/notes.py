@@ -24,6 +24,7 @@ NoteKind = Literal[
     "near_constant",
     "unmatched",
     "other_files",
+    "target_left_out",
 ]
 """The kinds of notes:
 
@@ -39,6 +40,7 @@ NoteKind = Literal[
 - ``near_constant``: a column varies by no more than the rounding of its numbers; scaling makes it 0.
 - ``unmatched``: no row of a validation or test file has a category that the training file has.
 - ``other_files``: files of a folder that are not images.
+- ``target_left_out``: rows to predict have a target that cannot be used.
 """
 
 

@@ -147,6 +147,7 @@ class Table:
         kinds: the kind of each column of the file, including the target's; validation and test files are read with
             them. Empty if the data came from no file with columns.
         roles: columns that are not inputs.
+        has_target: False for rows to predict without targets: ``y`` is 0 there.
     """
 
     x: NDArray[Any]
@@ -160,6 +161,7 @@ class Table:
     n_tokens: int = 0
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     roles: RowRoles = RowRoles()
+    has_target: bool = True
 
     def __post_init__(self) -> None:
         # Tables are cached and shared by all trials of a process.
