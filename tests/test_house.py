@@ -37,7 +37,6 @@ SHORT = {
     "cli/app.py": "the application that all modules of verbs share",
     "__main__.py": "loads next to nothing before a signal can end the process in one line",
     "commands/schema.py": "each command is one module",
-    "config/schema/data.py": "the settings of one key of the trial",
     "config/schema/validation.py": "the settings of one key of the data",
     "config/paths.py": "used by config, store and train",
     "config/range_words.py": "the words of ranges, which six modules share",

@@ -64,7 +64,14 @@ def test_folds_a_validation_file_and_excluded_columns_are_shown(shops):
     lines = dict(check_view(checked(shops, data)).lines)
     assert lines["data"].endswith("80 train, 80 validate (shops.csv)")
     assert lines["inputs"] == "the characters of 'shop', at most 5 of them, 9 different tokens"
+    assert lines["texts"] == (
+        "9 tokens learnt from the training part; 0 of 80 texts cut after 5 tokens; 1 without a token; "
+        "0.00% of the validation tokens unknown"
+    )
     assert lines["left out"] == "columns 'x', 'z'"
+    worded = checked(shops, data.replace("text: shop", "text: shop, tokens: words"))
+    inputs = dict(check_view(worded).lines)["inputs"]
+    assert inputs == "the words of 'shop', at most 1 of them, 4 different tokens"
 
 
 def test_the_reason_for_the_task_is_shown(shops):

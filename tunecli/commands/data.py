@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from itertools import islice
 from typing import Any
 
 from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
 from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.data import TokenKind
 from tunecli.config.secrets import names_in, redacted
 from tunecli.config.study import StudySpec
 from tunecli.text import counted
 from tunecli.train.data.notes import listed, short
 from tunecli.train.data.summary import DataSummary, summary_of
+from tunecli.train.data.text_facts import TextFacts
 
 _MAX_DATA_SETS = 4
 _MAX_POINTS = 200
@@ -22,6 +25,7 @@ _NOT_READ = {"augment", "balance", "normalize"}
 _MAX_CLASSES = 6
 _MAX_COLUMNS = 6
 _MAX_FIRST_NOTES = 3
+_UNITS: dict[TokenKind, str] = {"characters": "characters", "words": "words", "bpe": "parts of words"}
 _MAX_IN_JSON = 100
 
 
@@ -76,6 +80,8 @@ def data_lines(summaries: Sequence[DataSummary]) -> list[tuple[str, str]]:
             lines.append(("target", _target(summary)))
         if summary.is_read:
             lines.append(("inputs", _inputs(summary)))
+        if summary.texts is not None:
+            lines.append(("texts", _texts(summary.texts)))
         if summary.missing:
             lines.append(("missing", _missing(summary)))
         if summary.left_out:
@@ -135,7 +141,8 @@ def _as_data(summary: DataSummary) -> dict[str, Any]:
         },
         "n_numbers": summary.n_numbers,
         "text_columns": [{"name": name, "n_categories": n} for name, n in summary.n_categories],
-        "prose": summary.prose or None,
+        "prose": summary.texts.column if summary.texts else None,
+        "texts": None if summary.texts is None else _texts_as_data(summary.texts),
         "parts": [{"n_train": n_train, "n_valid": n_valid} for n_train, n_valid in summary.parts],
         "validation": summary.validation,
         "n_test": summary.n_test,
@@ -197,9 +204,10 @@ def _target(summary: DataSummary) -> str:
 def _inputs(summary: DataSummary) -> str:
     assert summary.inputs is not None
     shape = " × ".join(map(str, summary.inputs.shape))
-    if summary.prose:
-        n_tokens = summary.inputs.n_tokens
-        return f"the characters of '{short(summary.prose)}', at most {shape} of them, {n_tokens} different tokens"
+    if summary.texts is not None:
+        unit = _UNITS[summary.texts.kind]
+        column, n_tokens = short(summary.texts.column), summary.inputs.n_tokens
+        return f"the {unit} of '{column}', at most {shape} of them, {n_tokens:,} different tokens"
     if summary.inputs.kind != "features" or summary.n_numbers is None:
         kinds = {"features": "values", "sequence": "sequences (steps × values)", "image": "images"}
         if summary.inputs.n_tokens:
@@ -212,6 +220,21 @@ def _inputs(summary: DataSummary) -> str:
         parts.append(f"{n_columns} one-hot, by categories: {columns}")
         return f"{'; '.join(parts)}; {shape} values in all"
     return parts[0]
+
+
+def _texts(facts: TextFacts) -> str:
+    texts = [f"{facts.n_tokens:,} tokens learnt from the training part"]
+    texts.append(f"{facts.n_cut:,} of {counted(facts.n_texts, 'text')} cut after {facts.length:,} tokens")
+    if facts.n_empty:
+        texts.append(f"{facts.n_empty:,} without a token")
+    if math.isfinite(facts.unknown_fraction):
+        texts.append(f"{facts.unknown_fraction:.2%} of the validation tokens unknown")
+    return "; ".join(texts)
+
+
+def _texts_as_data(facts: TextFacts) -> dict[str, Any]:
+    known = math.isfinite(facts.unknown_fraction)
+    return {**asdict(facts), "unknown_fraction": facts.unknown_fraction if known else None}
 
 
 def _missing(summary: DataSummary) -> str:

@@ -79,7 +79,7 @@ def test_text_column_is_read_unchanged_and_the_others_are_left_out(tmp_path: Pat
         assert table.prose is not None
         assert table.prose.values.tolist() == ["007", "none", ""]
         assert table.notes == (
-            "column 'review' is read character by character",
+            "column 'review' is read as texts",
             "the other columns are left out: 'stars'",
         )
 

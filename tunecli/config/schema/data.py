@@ -12,6 +12,9 @@ from tunecli.config.schema.sources import Source, absolute, with_absolute_path
 from tunecli.config.schema.validation import Test, Validation
 from tunecli.knob import Knob
 
+TokenKind = Literal["characters", "words", "bpe"]
+_MAX_TOKENS: dict[TokenKind, int] = {"characters": 256, "words": 10_000, "bpe": 4000}
+
 
 class Data(Knob):
     """Training, validation and test data. Scales, categories and tokens are fitted on the training part only.
@@ -22,9 +25,13 @@ class Data(Knob):
         task: classification or regression; `auto` decides by the target.
         inputs: what arrays contain; `auto` reads (N, F) as features, (N, H, W) and (N, C, H, W) as images. `sequence`
             reads (N, T, F).
-        text: column whose characters become tokens.
-        max_length: largest number of tokens per example.
-        max_tokens: largest number of different tokens, including padding and "unknown".
+        text: column of texts, which become tokens.
+        tokens: unit of a token: one character; one word or punctuation mark; or a part of a word, from merges that
+            byte-pair encoding learns from the training texts (`pip install 'tunecli[text]'`).
+        lowercase: turn all letters of a text into small letters first.
+        max_length: largest number of tokens per example; longer texts are cut.
+        max_tokens: largest number of different tokens, including padding and "unknown"; by default 256 for
+            `characters`, 10000 for `words` and 4000 for `bpe`.
         validation: validation data.
         test: test data, which no trial of a search reads.
         train_fraction: fraction of the training data that is used.
@@ -38,14 +45,21 @@ class Data(Knob):
     task: Literal["auto", "classification", "regression"] = "auto"
     inputs: Literal["auto", "features", "sequence", "image"] = "auto"
     text: str | None = None
+    tokens: TokenKind = "characters"
+    lowercase: bool = False
     max_length: Annotated[int, Field(ge=1, le=100_000)] = 256
-    max_tokens: Annotated[int, Field(ge=3)] = 256
+    max_tokens: Annotated[int, Field(ge=3)] | None = None
     validation: Validation = Validation(fraction=0.2)
     test: Test | None = None
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     normalize: Literal["standard", "minmax", "robust", "none"] = "standard"
     balance: Literal["none", "weight", "sample"] = "none"
     augment: list[Augmentation] = []
+
+    @property
+    def most_tokens(self) -> int:
+        """Largest number of different tokens."""
+        return _MAX_TOKENS[self.tokens] if self.max_tokens is None else self.max_tokens
 
 
 def with_absolute_paths(config: dict[str, Any], base_path: Path) -> dict[str, Any]:

@@ -31,13 +31,11 @@ def require_tokenizers() -> None:
         raise DataError(message, hint="pip install 'tunecli[text]'", parameter="data.tokens")
 
 
-def learn_merges(
-    texts: Iterable[Sequence[str]], characters: Sequence[str], most: int
-) -> list[tuple[str, str]]:
+def learn_merges(lines: Iterable[str], characters: Sequence[str], most: int) -> list[tuple[str, str]]:
     """Learn merges: the most frequent pair of neighbours first, then the most frequent pair after that merge, …
 
     Args:
-        texts: the words of each text, without spaces.
+        lines: the words of each text, separated by spaces.
         characters: the characters that may be merged. A word is cut where it has another one.
         most: the largest number of different tokens: characters, and pairs that were merged.
 
@@ -53,11 +51,11 @@ def learn_merges(
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.BpeTrainer(
-        vocab_size=most, min_frequency=_MIN_PAIRS, show_progress=False, initial_alphabet=list(characters)
+        vocab_size=most, min_frequency=_MIN_PAIRS, show_progress=False, initial_alphabet=[*characters]
     )
-    known = frozenset(characters)
+    known = frozenset((*characters, " "))
     with _without_threads():
-        tokenizer.train_from_iterator(_known_parts(texts, known), trainer)
+        tokenizer.train_from_iterator((_known_parts(line, known) for line in lines), trainer)
     merges: list[Any] = json.loads(tokenizer.to_str())["model"]["merges"]
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
     return [(left, right) for left, right in pairs]
@@ -87,13 +85,11 @@ def _merged(word: str, rank_of: Mapping[tuple[str, str], int]) -> tuple[str, ...
     return tuple(parts)
 
 
-def _known_parts(texts: Iterable[Sequence[str]], known: frozenset[str]) -> Iterator[str]:
-    """Each text as its words, separated by spaces, with a space for each character that is not known."""
-    for words in texts:
-        line = " ".join(words)
-        if not known.issuperset(line.replace(" ", "")):
-            line = "".join(character if character in known else " " for character in line)
-        yield line
+def _known_parts(line: str, known: frozenset[str]) -> str:
+    """A line with a space for each character that is not known."""
+    if known.issuperset(line):
+        return line
+    return "".join(character if character in known else " " for character in line)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Request:
     Attributes:
         parameter: the configuration key that errors about the file name.
         target: the target's column; None if the user has named none.
-        text: the column that is read character by character: its fields are never numbers and never missing.
+        text: the column of texts: its fields are never numbers and never missing.
         kinds: the kinds of the training file's columns: only these columns are read, each as its kind. None for the
             training file itself: all its columns are read, and their values decide their kinds.
         types: the kinds that the user sets, by column of the training file: these values decide nothing.

@@ -48,7 +48,7 @@ _Target = tuple[NDArray[Any], Task, tuple[str, ...]]
 
 _FIX_TEXT = (
     f"remove a text column with many values from the file, write it as numbers or as at most {MAX_CATEGORIES} values, "
-    "or name it in `data.text` to read its characters instead of the other columns"
+    "or name it in `data.text` to read its texts instead of the other columns"
 )
 
 
@@ -246,7 +246,7 @@ def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str
     if text not in columns.values or text == data.target:
         names = [name for name in columns.names if name != data.target]
         raise no_such_column(text, names, columns.name, parameter=parameter, also=columns.hint)
-    notes = [DataNote("characters", f"column '{text}' is read character by character", (text,))]
+    notes = [DataNote("texts", f"column '{text}' is read as texts", (text,))]
     if others:
         notes.append(DataNote("left_out", f"the other columns are left out: {quoted(others)}", others))
     y_N, task, classes = target

@@ -174,7 +174,7 @@ def _load(
     placement = placed(device, n_bytes, n_epoch_bytes, free_bytes)
     folds, schema = [], table.schema
     for part, fitted, train, valid, tested in parts:
-        n_tokens = fitted.alphabet.n_tokens if fitted.alphabet else table.n_tokens
+        n_tokens = fitted.vocabulary.n_tokens if fitted.vocabulary else table.n_tokens
         home = placement.home
         fold = Fold(
             train[0].to(home),

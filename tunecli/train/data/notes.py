@@ -13,7 +13,7 @@ from tunecli.text import shorten
 
 NoteKind = Literal[
     "one_hot",
-    "characters",
+    "texts",
     "left_out",
     "stored_index",
     "imputed",
@@ -29,7 +29,7 @@ NoteKind = Literal[
 """The kinds of notes:
 
 - ``one_hot``: a text column becomes one input per category.
-- ``characters``: a text column is read character by character.
+- ``texts``: a column is read as texts, which become tokens.
 - ``left_out``: columns that no model sees.
 - ``stored_index``: columns that hold the index of a pandas data frame; they are left out.
 - ``imputed``: numbers are missing; the median of the training part replaces them.
@@ -79,6 +79,8 @@ OddityKind = Literal[
     "few_members",
     "imbalanced",
     "spellings",
+    "cut",
+    "unknown_tokens",
 ]
 """The kinds of oddities:
 
@@ -95,6 +97,8 @@ OddityKind = Literal[
 - ``few_members``: a class has very few examples.
 - ``imbalanced``: nearly all examples belong to one class.
 - ``spellings``: categories or classes that differ only in case or blanks.
+- ``cut``: many texts are longer than the largest number of tokens.
+- ``unknown_tokens``: the vocabulary lacks many tokens of the validation part.
 """
 
 MIN_ROWS = 20

@@ -21,7 +21,7 @@ from tunecli.train.data.columns import names_shown
 from tunecli.train.data.scaling import center_and_scale, rounding
 from tunecli.train.data.splits import Indices
 from tunecli.train.data.table import InputKind, Table
-from tunecli.train.data.texts import Alphabet, encode, learn_alphabet
+from tunecli.train.data.texts import TextSettings, Vocabulary, encode, learn_vocabulary
 
 _AXES: dict[InputKind, tuple[int, ...]] = {"features": (0,), "sequence": (0, 1), "image": (0, 2, 3)}
 """The axes that are normalised together: each feature over examples and steps, each channel over whole images."""
@@ -36,7 +36,7 @@ class Preparation:
         center: subtracted from every input; (F,), or (C, 1, 1) for images; empty for tokens.
         scale: divides the difference; never 0; shaped like ``center``.
         categories: by text column, its training values in order.
-        alphabet: the tokens of a text column; None if there is no such column.
+        vocabulary: the tokens of a text column; None if there is no such column.
         target_center: mean of a regression target, in its units; 0 for classes.
         target_scale: standard deviation of a regression target, above 0; 1 for classes.
         is_flat: shaped like ``center``: inputs that become 0 in every row, because in training they vary by no more
@@ -47,7 +47,7 @@ class Preparation:
     center: NDArray[np.float64]
     scale: NDArray[np.float64]
     categories: tuple[tuple[str, ...], ...]
-    alphabet: Alphabet | None
+    vocabulary: Vocabulary | None
     target_center: float
     target_scale: float
     is_flat: NDArray[np.bool_]
@@ -62,7 +62,7 @@ class Prepared:
 
 
 def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
-    """Learn medians, scales, categories and alphabets from the training rows.
+    """Learn medians, scales, categories and vocabularies from the training rows.
 
     `center_and_scale` scales each feature, or each channel of images. A feature that is flat in the training part
     becomes 0 in every row. A regression target is always standardised: the defaults of losses and the usual learning
@@ -71,16 +71,16 @@ def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
     Args:
         table: the data.
         train_indices: the rows to learn from.
-        data: the data's configuration: ``normalize``, and for texts ``max_length`` and ``max_tokens``.
+        data: the data's configuration: ``normalize``, and the settings of texts.
 
     Raises:
         DataError: numbers are too large to be scaled.
     """
     median = center = scale = np.zeros(0)
     is_flat = np.zeros(0, dtype=bool)
-    alphabet = None
+    vocabulary = None
     if table.prose is not None:
-        alphabet = learn_alphabet(table.prose.values[train_indices], data.max_length, data.max_tokens)
+        vocabulary = learn_vocabulary(table.prose.values[train_indices], TextSettings.of(data))
     elif table.kind != "tokens":
         x = table.x[train_indices]
         if table.kind == "features":
@@ -98,7 +98,7 @@ def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
     target_center, target_scale = 0.0, 1.0
     if table.task == "regression":
         target_center, target_scale = _target_scale(table.y[train_indices])
-    return Preparation(median, center, scale, categories, alphabet, target_center, target_scale, is_flat)
+    return Preparation(median, center, scale, categories, vocabulary, target_center, target_scale, is_flat)
 
 
 def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
@@ -113,8 +113,8 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
     y_N = table.y[indices]
     if table.task == "regression":
         y_N = _as_float32((y_N - preparation.target_center) / preparation.target_scale, (), "the target")
-    if table.prose is not None and preparation.alphabet is not None:
-        return Prepared(encode(preparation.alphabet, table.prose.values[indices].tolist()), y_N)
+    if table.prose is not None and preparation.vocabulary is not None:
+        return Prepared(encode(preparation.vocabulary, table.prose.values[indices].tolist()), y_N)
     if table.kind == "tokens":
         return Prepared(table.x[indices], y_N)
     x = table.x[indices].astype(np.float64, copy=False)

@@ -22,7 +22,7 @@ from tunecli.train.data.files import read_table
 from tunecli.train.data.images import read_images
 from tunecli.train.data.stamps import Stamp, shown, source_stamps, stamps_beside
 from tunecli.train.data.table import InputKind, Inputs, Table
-from tunecli.train.data.texts import learn_alphabet
+from tunecli.train.data.texts import TextSettings, learn_vocabulary
 from tunecli.train.data.user_data import read_user_data, table_of
 
 
@@ -155,7 +155,7 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
             inputs = Inputs(datasets.SHAPES[name])
             facts = DataFacts(sum(counts), inputs, "classification", len(counts), counts)
         case _:
-            return _facts(data.max_length, data.max_tokens, *_identity(data, base_path))
+            return _facts(TextSettings.of(data), *_identity(data, base_path))
     _require_agreement(data, facts.task, facts.inputs.kind)
     return facts
 
@@ -228,13 +228,11 @@ def _read_own_test(source: Torchvision, base_path: str) -> Table:
 
 
 @lru_cache(maxsize=64)
-def _facts(
-    max_length: int, max_tokens: int, knobs: str, base_path: str, stamps: tuple[Stamp, ...]
-) -> DataFacts:
+def _facts(settings: TextSettings, knobs: str, base_path: str, stamps: tuple[Stamp, ...]) -> DataFacts:
     table = _table_or_raise(_read(knobs, base_path, stamps))
     return DataFacts(
         len(table.y),
-        _inputs_of(table, max_length, max_tokens),
+        _inputs_of(table, settings),
         table.task,
         len(table.class_names),
         table.class_counts,
@@ -245,11 +243,11 @@ def _facts(
     )
 
 
-def _inputs_of(table: Table, max_length: int, max_tokens: int) -> Inputs:
+def _inputs_of(table: Table, settings: TextSettings) -> Inputs:
     """Shape and kind of an example, if all rows of the table were training rows."""
     if table.prose is not None:
-        alphabet = learn_alphabet(table.prose.values.tolist(), max_length, max_tokens)
-        return Inputs((alphabet.length,), alphabet.n_tokens)
+        vocabulary = learn_vocabulary(table.prose.values.tolist(), settings)
+        return Inputs((vocabulary.length,), vocabulary.n_tokens)
     if table.kind == "features":
         return Inputs((table.x.shape[1] + sum(len(column.categories) for column in table.text),))
     return Inputs(tuple(table.x.shape[1:]), table.n_tokens)

@@ -25,6 +25,8 @@ from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_te
 from tunecli.train.data.stamps import shown
 from tunecli.train.data.table import Inputs, Table
 from tunecli.train.data.target import MAX_INTEGER_CLASSES
+from tunecli.train.data.text_facts import TextFacts, text_column_oddities, text_facts
+from tunecli.train.data.texts import TextSettings, learn_vocabulary
 from tunecli.train.workload import sizes_of_parts
 
 
@@ -54,7 +56,7 @@ class DataSummary:
         inputs: shape and kind of one example; None if unknown.
         n_numbers: number of numeric columns; None if the inputs are not columns.
         n_categories: each one-hot column with the number of its categories in the whole source.
-        prose: the column that is read character by character; empty if there is none.
+        texts: the column of texts, and its vocabulary; None if there is none.
         parts: number of training and validation examples, for each fold.
         n_test: number of test examples; None if unknown.
         left_out: columns that no model sees.
@@ -76,7 +78,7 @@ class DataSummary:
     inputs: Inputs | None = None
     n_numbers: int | None = None
     n_categories: tuple[tuple[str, int], ...] = ()
-    prose: str = ""
+    texts: TextFacts | None = None
     parts: tuple[tuple[int, int], ...] = ()
     n_test: int | None = 0
     left_out: tuple[str, ...] = ()
@@ -124,9 +126,11 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
     target = (data.target or "y") if isinstance(data.source, FileSource) else ""
     text_counts = {column.name: Counter(column.values.tolist()) for column in table.text}
     n_none = {name: counts_of_column.pop(None, 0) for name, counts_of_column in text_counts.items()}
+    texts = _texts(table, data, base_path, study_seed)
     odd = (
         *oddities(table, target, text_counts, is_inferred=is_inferred),
         *_unseen(table, text_counts, data, base_path, study_seed),
+        *(text_column_oddities(texts) if texts else ()),
     )
     y_range = (float(table.y.min()), float(table.y.max())) if table.task == "regression" else None
     return DataSummary(
@@ -144,7 +148,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         inputs=facts.inputs,
         n_numbers=table.x.shape[1] if table.kind == "features" else None,
         n_categories=tuple((name, len(counts_of_column)) for name, counts_of_column in text_counts.items()),
-        prose=table.prose.name if table.prose else "",
+        texts=texts,
         parts=parts,
         n_test=n_test,
         left_out=tuple(
@@ -161,7 +165,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
 
 
 _UNLIKELY = 1e-9  # probability that a training part lacks a category that is not rare
-_KINDS_SHOWN_ELSEWHERE = ("one_hot", "characters", "left_out", "imputed")
+_KINDS_SHOWN_ELSEWHERE = ("one_hot", "texts", "left_out", "imputed")
 """Kinds of notes that a summary shows in other attributes."""
 
 
@@ -279,6 +283,19 @@ def _missing(table: Table, n_none: Mapping[str, int]) -> Iterator[Missing]:
         n_missing = sum(not value for value in table.prose.values.tolist())
         if n_missing:
             yield Missing(table.prose.name, n_missing, "an empty text")
+
+
+def _texts(table: Table, data: Data, base_path: Path, study_seed: int) -> TextFacts | None:
+    """The facts about the column of texts, with the vocabulary of the first training part."""
+    if table.prose is None:
+        return None
+    validation = read_validation(data, base_path)
+    part = splits.split(table, data, study_seed, validation)[0]
+    column = table.prose
+    vocabulary = learn_vocabulary(column.values[part.train_indices], TextSettings.of(data))
+    validated = column if validation is None or validation.prose is None else validation.prose
+    validation_texts = validated.values[part.valid_indices].tolist()
+    return text_facts(column.name, vocabulary, column.values.tolist(), validation_texts)
 
 
 def _unseen(

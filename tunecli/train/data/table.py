@@ -142,7 +142,7 @@ class Table:
         feature_names: one per column of ``x``; empty if ``x`` holds no features.
         text: the columns that are one-hot encoded later.
         data_notes: decisions made while the data was read.
-        prose: the column whose characters become tokens; None if there is none.
+        prose: the column of texts, which become tokens; None if there is none.
         n_tokens: number of different tokens that ``x`` may hold; 0 if it holds numbers.
         kinds: the kind of each column of the file, including the target's; validation and test files are read with
             them. Empty if the data came from no file with columns.

@@ -10,7 +10,9 @@ from itertools import islice
 START = "▁"
 MAX_SUBWORD_CHARACTERS = 100
 
-_LAST_MARK = 0x1E94A  # the last combining mark of Unicode 16, except for the variation selectors from U+E0100 on
+_LAST_MARK = (
+    0x1E94A  # the last combining mark of Unicode 16, except for the variation selectors from U+E0100 on
+)
 _IDEOGRAPHS = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _LONG_CHARACTERS = 100_000
 

@@ -106,9 +106,9 @@ def _initialisation(case: Case) -> Iterator[Problem]:
 
 def _text(case: Case) -> Iterator[Problem]:
     data = case.config.data
-    for key in ("max_length", "max_tokens"):
+    for key in ("tokens", "lowercase", "max_length", "max_tokens"):
         if data.text is None and key in data.model_fields_set:
-            yield Problem(f"data.{key}", "it limits texts, but no column of texts is named", "set `text`")
+            yield Problem(f"data.{key}", "it is for texts, but no column of texts is named", "set `text`")
 
 
 def _files(case: Case) -> Iterator[Problem]:
