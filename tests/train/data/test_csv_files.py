@@ -181,7 +181,7 @@ def test_missing_marks_and_the_reason_for_text_are_noted(tmp_path: Path) -> None
         ("mostly_numbers", "a"),
         ("missing_marks", "b"),
         ("missing_marks", "c"),
-        ("decimal_commas", "d"),
+        ("numbers_read", "d"),
     }
     mostly = notes["mostly_numbers", "a"]
     assert (
@@ -191,7 +191,9 @@ def test_missing_marks_and_the_reason_for_text_are_noted(tmp_path: Path) -> None
     assert (mostly.values, mostly.place) == ((("n/a?", 1),), "line 10 of t.csv")
     assert notes["missing_marks", "b"].values == (("NA", 1), ("?", 1))
     assert notes["missing_marks", "c"].values == (("-", 2),)
-    assert "`0,5` in line 2 of t.csv has a decimal comma" in notes["decimal_commas", "d"].text
+    assert notes["numbers_read", "d"].text == (
+        "column 'd' is read as numbers written like `0,5` (decimal comma)"
+    )
 
 
 def test_category_that_counts_as_missing_is_a_visible_note(tmp_path: Path) -> None:

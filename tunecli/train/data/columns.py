@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tunecli.config.suggestions import nearest
 from tunecli.errors import DataError
 from tunecli.train.data.notes import DataNote
+from tunecli.train.data.number_format import PLAIN_FORMAT, NumberFormat
 from tunecli.train.data.number_text import ColumnKind
 
 _MAX_SHOWN = 20
@@ -35,6 +36,7 @@ class Request:
         kinds: the kinds of the training file's columns: only these columns are read, each as its kind. None for the
             training file itself: all its columns are read, and their values decide their kinds.
         types: the kinds that the user sets, by column of the training file: these values decide nothing.
+        formats: how the training file writes the numbers of columns that are not plain.
     """
 
     parameter: str
@@ -42,10 +44,15 @@ class Request:
     text: str | None = None
     kinds: Mapping[str, ColumnKind] | None = None
     types: Mapping[str, ColumnKind] = field(default_factory=dict)
+    formats: Mapping[str, NumberFormat] = field(default_factory=dict)
 
     def kind_of(self, name: str) -> ColumnKind | None:
         """The kind that a column is read as; None if its values decide."""
         return self.types.get(name) if self.kinds is None else self.kinds.get(name)
+
+    def format_of(self, name: str) -> NumberFormat | None:
+        """How a column of numbers is written; None if its values decide."""
+        return None if self.kinds is None else self.formats.get(name, PLAIN_FORMAT)
 
     @property
     def named(self) -> frozenset[str]:
@@ -88,6 +95,7 @@ class Columns:
         row_word: the unit of ``row_numbers``: ``line`` or ``row``.
         values: by requested column, (N,) float64 (NaN if missing), bool, or object (str, or None if missing).
         kinds: by requested column, its kind.
+        formats: by column of numbers that are not plain, how they are written.
         problems: why columns cannot be used; such columns have no values.
         notes: decisions about columns.
         marks: by column, the texts that were read as missing: text, first row, number of rows; in order of the rows.
@@ -100,6 +108,7 @@ class Columns:
     row_word: str
     values: dict[str, NDArray[Any]] = field(default_factory=dict)
     kinds: dict[str, ColumnKind] = field(default_factory=dict)
+    formats: dict[str, NumberFormat] = field(default_factory=dict)
     problems: list[ColumnProblem] = field(default_factory=list)
     notes: list[DataNote] = field(default_factory=list)
     marks: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)

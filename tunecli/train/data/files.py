@@ -98,7 +98,8 @@ def _read(path: Path, data: Data, parameter: str, known: TableSchema | None, *, 
         message = f"{path.name} has columns, but the training data has inputs of the kind `{known.kind}`"
         raise DataError(message, hint="save it as npz", parameter=parameter)
     kinds = None if known is None else _kinds_of(known)
-    columns = reader(path, Request(parameter, data.target, data.text, kinds))
+    formats = {} if known is None else known.formats
+    columns = reader(path, Request(parameter, data.target, data.text, kinds, formats=formats))
     return table_of_columns(columns, data, parameter, known, needs_target=needs_target)
 
 
@@ -208,7 +209,7 @@ def _column_problems(
     reasons = {
         note.columns[0]: f" (the first that is not a number: `{note.values[0][0][:40]}` in {note.place})"
         for note in columns.notes
-        if note.kind in ("mostly_numbers", "decimal_commas")
+        if note.kind in ("mostly_numbers", "decimal_commas", "open_decimal_mark")
     }
     for name, values in features.items():
         if values.dtype == object:
@@ -258,6 +259,7 @@ def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str
         data_notes=(*notes, *columns.notes),
         prose=TextColumn(text, columns.values[text]),
         kinds=columns.kinds,
+        formats=columns.formats,
     )
 
 
@@ -286,7 +288,17 @@ def _table_of_columns(
             for column, other in zip(text, known.text, strict=True)
             for note in unmatched(column, other, columns)
         ]
-    return Table(x_NF, y_N, task, classes, tuple(numeric), text, tuple(notes), kinds=columns.kinds)
+    return Table(
+        x_NF,
+        y_N,
+        task,
+        classes,
+        tuple(numeric),
+        text,
+        tuple(notes),
+        kinds=columns.kinds,
+        formats=columns.formats,
+    )
 
 
 def gaps(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:

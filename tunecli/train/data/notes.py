@@ -20,6 +20,8 @@ NoteKind = Literal[
     "missing_marks",
     "mostly_numbers",
     "decimal_commas",
+    "numbers_read",
+    "open_decimal_mark",
     "rounded",
     "near_constant",
     "unmatched",
@@ -36,6 +38,8 @@ NoteKind = Literal[
 - ``missing_marks``: which texts count as missing values, and how often each occurs.
 - ``mostly_numbers``: a column is text because of a few values; the other values are numbers.
 - ``decimal_commas``: a text column holds numbers with a decimal comma.
+- ``numbers_read``: how numbers are written that are not plain: `1.234,50 €`.
+- ``open_decimal_mark``: a column's numbers have two readings: `1,234` is 1234 or 1.234.
 - ``rounded``: whole numbers beyond 2^53 are rounded to float64.
 - ``near_constant``: a column varies by no more than the rounding of its numbers; scaling makes it 0.
 - ``unmatched``: no row of a validation or test file has a category that the training file has.

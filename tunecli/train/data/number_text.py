@@ -1,26 +1,34 @@
-"""How text is read as a number, as a missing value, or as text; and which texts only look like numbers.
+"""How text is read as a number, as a missing value, or as text.
 
-Owns the grammar of numbers and the marks of missing values, and types a whole CSV column by them. Loads only numpy.
+Owns the grammar of plain numbers and the marks of missing values, and types a whole CSV column by them.
+number_format.py owns the other ways to write numbers. Loads only numpy.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.train.data.number_format import (
+    PLAIN_FORMAT,
+    NumberFormat,
+    formats_of,
+    is_written_number,
+    read_number,
+)
+
 ColumnKind = Literal["number", "truth", "text", "empty"]
 """The kinds of columns. An ``empty`` column holds only missing values."""
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-"""A number in a CSV file: ASCII digits with a sign, a point and an exponent. ``float`` accepts much more."""
+"""A plain number in a CSV file: ASCII digits with a sign, a point and an exponent. ``float`` accepts much more."""
 
 MISSING = frozenset(
     (
@@ -57,6 +65,28 @@ MISSING_AMONG_NUMBERS = frozenset(
         "nat",
         "\\n",
         "(null)",
+        "[null]",
+        "<null>",
+        "*",
+        "n/d",
+        "n.d.",
+        "nd",
+        "k.a.",
+        "k. a.",
+        "n. a.",
+        "not available",
+        "not applicable",
+        "missing",
+        "(missing)",
+        "(blank)",
+        "(none)",
+        "unknown",
+        "#div/0!",
+        "#name?",
+        "#null!",
+        "#num!",
+        "#ref!",
+        "#value!",
     )
 )
 """Texts that mean a missing value in a column of numbers. In a column of text they are values: ``+`` and ``-`` are
@@ -88,6 +118,8 @@ class FieldColumn:
         odd_row: in a column of text, the row of the first value that makes it text; None otherwise.
         has_decimal_commas: whether every value of a text column is a number with a decimal comma.
         may_be_large: False if every number is certainly below 2^53.
+        readings: the formats in which all values are numbers, if not all are plain. Two if the decimal mark is open:
+            ``kind`` is ``number`` if both give the same numbers, and ``text`` otherwise.
     """
 
     kind: ColumnKind
@@ -99,22 +131,28 @@ class FieldColumn:
     odd_row: int | None = None
     has_decimal_commas: bool = False
     may_be_large: bool = True
+    readings: tuple[NumberFormat, ...] = ()
 
 
-def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldColumn:
+def read_fields(
+    fields: Sequence[str], kind: ColumnKind | None = None, how: NumberFormat | None = None
+) -> FieldColumn:
     """Type a column.
 
     Args:
         fields: one for each row; blanks around them are ignored.
         kind: the kind of the training file's column; None: the values decide. A column holds numbers if at least one
             value is a number and all others are numbers, missing or infinite.
+        how: the format of the training file's numbers; None: the values decide.
 
     Example:
         >>> read_fields(["1", "NA", "2.5"]).values.tolist()
         [1.0, nan, 2.5]
+        >>> read_fields(["1.000,5 €", "NA", "12 €"]).values.tolist()
+        [1000.5, nan, 12.0]
     """
-    if kind is None or kind == "number":
-        plain = _plain_numbers(fields)
+    if how is None or how == PLAIN_FORMAT:
+        plain = _plain_numbers(fields) if kind is None or kind == "number" else None
         if plain is not None:
             return plain
     fields = [field.strip() for field in fields]
@@ -123,15 +161,26 @@ def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldC
     counts = Counter(fields)
     numbers = {text: float(text) for text in counts if NUMBER.fullmatch(text)}
     missing = {text for text in counts if text.lower() in MISSING}
-    if kind is None:
-        kind = _kind_of(counts, numbers, missing)
+    readings: tuple[NumberFormat, ...] = () if how is None else (how,)
+    if kind is None or (kind == "number" and how is None):
+        plain_kind = _kind_of(counts, numbers, missing)
+        if plain_kind == "text":
+            readings = formats_of(text for text in counts if not _is_special(text, missing))
+        is_open = len({_values_in(reading, counts) for reading in readings}) > 1
+        if kind is None or is_open:
+            kind = "number" if readings and not is_open else plain_kind
     if kind == "text":
-        return _texts(fields, counts, numbers, missing)
+        return _texts(fields, counts, numbers, missing, readings)
     missing |= {text for text in counts if text.lower() in MISSING_AMONG_NUMBERS}
     if kind == "truth":
         value_of = {text: number for text, number in numbers.items() if number in (0.0, 1.0)}
         value_of |= {text: _TRUTHS[text.lower()] for text in counts if text.lower() in _TRUTHS}
     else:
+        if readings and readings[0] != PLAIN_FORMAT:
+            others = (text for text in counts if text not in missing)
+            numbers = {
+                text: number for text in others if (number := read_number(text, readings[0])) is not None
+            }
         value_of = numbers | {text: math.inf for text in counts if text.lower() in INFINITE}
     misfit = next((text for text in counts if text not in value_of and text not in missing), None)
     values = np.array([value_of.get(field, math.nan) for field in fields], dtype=np.float64)
@@ -144,7 +193,17 @@ def read_fields(fields: Sequence[str], kind: ColumnKind | None = None) -> FieldC
         misfit_row=None if misfit is None else fields.index(misfit),
         n_numbers=sum(counts[text] for text in numbers),
         n_values=len(fields) - n_missing,
+        readings=readings if kind == "number" else (),
     )
+
+
+def _is_special(text: str, missing: set[str]) -> bool:
+    """Whether a text is missing or infinite in a column of numbers."""
+    return text in missing or text.lower() in MISSING_AMONG_NUMBERS or text.lower() in INFINITE
+
+
+def _values_in(how: NumberFormat, texts: Iterable[str]) -> tuple[float | None, ...]:
+    return tuple(read_number(text, how) for text in texts)
 
 
 def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
@@ -183,13 +242,19 @@ def _kind_of(counts: Counter[str], numbers: dict[str, float], missing: set[str])
 
 
 def _texts(
-    fields: Sequence[str], counts: Counter[str], numbers: dict[str, float], missing: set[str]
+    fields: Sequence[str],
+    counts: Counter[str],
+    plain: dict[str, float],
+    missing: set[str],
+    readings: tuple[NumberFormat, ...],
 ) -> FieldColumn:
     values = np.empty(len(fields), dtype=object)
     values[:] = [None if field in missing else field for field in fields]
     present = [text for text in counts if text not in missing]
+    numbers = {text for text in present if text in plain or is_written_number(text)}
     odds = [text for text in present if text not in numbers]
     # A dash alone would mean a missing number, so a value of another kind explains better why the column is text.
+    odds = odds or [text for text in present if text not in plain]
     odd = next(
         (text for text in odds if text.lower() not in MISSING_AMONG_NUMBERS), odds[0] if odds else None
     )
@@ -201,6 +266,7 @@ def _texts(
         n_values=sum(counts[text] for text in present),
         odd_row=None if odd is None else fields.index(odd),
         has_decimal_commas=bool(present) and all(_is_decimal(text) for text in present) and odd is not None,
+        readings=readings,
     )
 
 
@@ -214,89 +280,3 @@ def _marks(
 ) -> tuple[tuple[str, int, int], ...]:
     """The missing texts with first row and number of rows, in the order of ``counts``, that of first appearance."""
     return tuple((text, fields.index(text), counts[text]) for text in counts if text in missing)
-
-
-PLAIN = "plain"
-"""The form of a number that readers accept: sign, digits, point, exponent."""
-
-_PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
-_DECIMAL_COMMA = re.compile(r"[-+]?(\d{1,3}([. '\u00a0\u202f]\d{3})+|\d+),\d+", re.ASCII)
-_THOUSANDS = re.compile(
-    r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}([ '\u00a0\u202f]\d{3})+(\.\d+)?", re.ASCII
-)
-_POINT_THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3}){2,}", re.ASCII)
-_CURRENCY = re.compile(
-    r"(?P<sign>[-+]?)\s?([$€£¥₹]|EUR|USD|GBP|CHF)\s?(?P<first>.+)|(?P<last>.+?)\s?([$€£¥₹]|EUR|USD|GBP|CHF)"
-)
-_PERCENT = re.compile(r"(?P<number>.+?)\s?[%‰]")
-_BOUND = re.compile(r"(<=|>=|[<>~≈≤≥])\s?(?P<number>.+)")
-_NEGATIVE = re.compile(r"\((?P<number>.+)\)")
-_UNIT = re.compile(r"(?P<number>[-+]?[\d.,]+)\s?(?P<unit>[A-Za-z°µ²³/]{1,6})", re.ASCII)
-_QUOTES = "\"'`“”‘’«» \u00a0"
-_MOST = 0.9
-_MOST_ROWS = 0.8
-
-
-def form_of(text: str) -> str | None:
-    """The form of the number in a text: `PLAIN`, or a form in words; None if the text is no number."""
-    if _PLAIN.fullmatch(text):
-        return PLAIN
-    if _THOUSANDS.fullmatch(text):
-        return "a separator of thousands"
-    if _DECIMAL_COMMA.fullmatch(text):
-        return "a decimal comma"
-    if _POINT_THOUSANDS.fullmatch(text):
-        return "a separator of thousands"
-    for pattern, words in ((_PERCENT, "a percent sign"), (_BOUND, "a bound"), (_NEGATIVE, "brackets")):
-        match = pattern.fullmatch(text)
-        if match and form_of(match["number"].strip()):
-            return words
-    match = _CURRENCY.fullmatch(text)
-    if match and form_of((match["first"] or match["last"]).strip()):
-        return "a currency"
-    bare = text.strip(_QUOTES)
-    if bare != text and form_of(bare):
-        return "quotes or blanks around them"
-    folded = unicodedata.normalize("NFKC", text).replace("\u2212", "-")
-    folded = "".join(str(unicodedata.decimal(character, character)) for character in folded)
-    return "digits or signs of another script" if folded != text and _PLAIN.fullmatch(folded) else None
-
-
-def written_numbers(counts: Mapping[str, int]) -> tuple[str, str] | None:
-    """The form of texts that are numbers, but not in a form that readers accept.
-
-    Args:
-        counts: each distinct text, with the number of its occurrences.
-
-    Returns:
-        The most frequent form in words, and the first text that has it; None if fewer than 90 % of the distinct texts
-        are numbers, or if all of them are plain.
-    """
-    forms = {text: form for text in counts if (form := form_of(text) or _unit_form(text))}
-    odd = {text: form for text, form in forms.items() if form != PLAIN}
-    units = {form for form in odd.values() if form.startswith("the unit")}
-    if not odd or len(forms) < _MOST * len(counts) or len(counts) < 2 or len(units) > 1:
-        return None
-    if units and len(odd) < _MOST * len(
-        counts
-    ):  # codes such as 1a next to 2: a real unit follows most numbers
-        return None
-    form = Counter(odd.values()).most_common(1)[0][0]
-    return form, next(text for text, text_form in odd.items() if text_form == form)
-
-
-def stray_texts(counts: Mapping[str, int]) -> dict[str, int]:
-    """The few texts that make a column of numbers a column of text, with the number of their occurrences.
-
-    Returns:
-        Empty if fewer than 80 % of the values are plain numbers, or if all are.
-    """
-    strays = {text: n for text, n in counts.items() if form_of(text) != PLAIN}
-    n_all, n_strays = sum(counts.values()), sum(strays.values())
-    has_numbers = len(counts) - len(strays) >= 3
-    return strays if strays and has_numbers and n_strays <= (1 - _MOST_ROWS) * n_all else {}
-
-
-def _unit_form(text: str) -> str | None:
-    match = _UNIT.fullmatch(text)
-    return f"the unit {match['unit']}" if match and form_of(match["number"]) else None

@@ -26,7 +26,7 @@ from tunecli.train.data.leakage import (
     text_columns,
 )
 from tunecli.train.data.notes import MIN_ROWS, Oddity, listed, not_numbers, short, variants
-from tunecli.train.data.number_text import PLAIN, form_of, stray_texts, written_numbers
+from tunecli.train.data.number_forms import PLAIN, form_of, stray_texts, written_numbers
 from tunecli.train.data.table import Table, TextColumn
 
 _FEW_MEMBERS = 5

@@ -200,7 +200,7 @@ def _add_texts(
         columns.add(name, "text", _objects(texts))
         return
     fields = ["" if value is None else value.strip() for value in texts]
-    typed = read_fields(fields, training_kind)
+    typed = read_fields(fields, training_kind, request.format_of(name))
     if typed.misfit_row is not None:
         add_misfit(columns, name, fields[typed.misfit_row], typed, request)
         return

@@ -19,7 +19,7 @@ from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvisi
 from tunecli.train.data import splits
 from tunecli.train.data.leakage import MAX_SAMPLED
 from tunecli.train.data.notes import DataNote, Oddity, listed, short
-from tunecli.train.data.number_text import PLAIN, form_of
+from tunecli.train.data.number_forms import PLAIN, form_of
 from tunecli.train.data.oddities import oddities, target_oddities
 from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test, read_validation
 from tunecli.train.data.stamps import shown

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tunecli.config.schema.losses import Task
 from tunecli.train.data.notes import DataNote
+from tunecli.train.data.number_format import NumberFormat
 from tunecli.train.data.number_text import ColumnKind
 
 MAX_CATEGORIES = 100
@@ -97,6 +98,7 @@ class TableSchema:
         prose: the column that is read as a text; empty if there is none.
         n_tokens: number of different tokens in `Table.x`; 0 if it holds numbers.
         kinds: the kind of each column of the file, including the target's.
+        formats: by column of numbers that are not plain, how the training file writes them.
     """
 
     kind: InputKind
@@ -108,6 +110,7 @@ class TableSchema:
     prose: str = ""
     n_tokens: int = 0
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
+    formats: Mapping[str, NumberFormat] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +149,7 @@ class Table:
         n_tokens: number of different tokens that ``x`` may hold; 0 if it holds numbers.
         kinds: the kind of each column of the file, including the target's; validation and test files are read with
             them. Empty if the data came from no file with columns.
+        formats: by column of numbers that are not plain, how the file writes them.
         roles: columns that are not inputs.
         has_target: False for rows to predict without targets: ``y`` is 0 there.
     """
@@ -160,6 +164,7 @@ class Table:
     prose: TextColumn | None = None
     n_tokens: int = 0
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
+    formats: Mapping[str, NumberFormat] = field(default_factory=dict)
     roles: RowRoles = RowRoles()
     has_target: bool = True
 
@@ -208,4 +213,5 @@ class Table:
             prose,
             self.n_tokens,
             self.kinds,
+            self.formats,
         )
