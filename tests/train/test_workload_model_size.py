@@ -13,10 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.models import AnyModel
 from tunecli.train.data.table import Inputs
+from tunecli.train.model_sizes import size_of
 from tunecli.train.models import build
-from tunecli.train.workload import has_batch_norm, size_of
+from tunecli.train.workload import has_batch_norm
 
 FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((7,)), Inputs((5, 3)), Inputs((2, 7, 5)), Inputs((6,), 11)
+CODES = Inputs((7,), categories=(4, 30))
 KINDS = (FEATURES, SEQUENCE, Inputs((1, 8, 4)), TOKENS)
 FORMS: list[tuple[Any, Inputs]] = [
     *(("linear", inputs) for inputs in (FEATURES, SEQUENCE, IMAGE)),
@@ -55,6 +57,22 @@ FORMS: list[tuple[Any, Inputs]] = [
         {"name": "transformer", "width": 4, "layers": 1, "feedforward": 3, "patch": 2, "activation": "prelu"},
         Inputs((3, 4, 6)),
     ),
+    *((name, CODES) for name in ("linear", "mlp", "tabular_resnet", "ft_transformer", "transformer")),
+    *((name, FEATURES) for name in ("tabular_resnet", "ft_transformer")),
+    ({"name": "mlp", "embedding": 3}, CODES),
+    (
+        {
+            "name": "tabular_resnet",
+            "width": 5,
+            "blocks": 3,
+            "feedforward": 1.5,
+            "norm": "layer",
+            "activation": "prelu",
+        },
+        CODES,
+    ),
+    ({"name": "tabular_resnet", "width": 5, "norm": "none"}, Inputs((2,), categories=(4, 3))),
+    ({"name": "ft_transformer", "width": 6, "heads": 3, "layers": 1}, Inputs((2,), categories=(4, 3))),
 ]
 
 

@@ -21,6 +21,7 @@ from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train import compilation
+from tunecli.train.models.columns import ClsToken, ColumnTokens
 from tunecli.train.models.transformer import FeatureTokens, LearnedPositions
 from tunecli.train.user_code.code import resolve
 
@@ -30,7 +31,7 @@ _FUSED_DEVICES = {"cpu", "cuda"}
 _NOT_ARGUMENTS = {"name", "decay_exclude"}
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: batch and instance norms
-EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, FeatureTokens, LearnedPositions)
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, FeatureTokens, ColumnTokens, ClsToken, LearnedPositions)
 MATRIX_LAYERS = (nn.Linear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 
 

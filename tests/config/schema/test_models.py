@@ -22,7 +22,18 @@ def model_of(value: Any) -> Any:
     return TrialConfig.model_validate({"data": {"source": "iris"}, "model": value}).model
 
 
-NAMES = ["linear", "mlp", "cnn", "resnet", "rnn", "lstm", "gru", "transformer"]
+NAMES = [
+    "linear",
+    "mlp",
+    "tabular_resnet",
+    "cnn",
+    "resnet",
+    "rnn",
+    "lstm",
+    "gru",
+    "transformer",
+    "ft_transformer",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,6 +69,7 @@ def test_width_and_depth_are_short_for_hidden(knobs: dict[str, Any], widths: lis
     [
         ({"name": "mlp", "hidden": [8], "depth": 2}, "write `hidden`, or `width`"),
         ({"name": "transformer", "width": 10, "heads": 4}, "`heads` must divide `width`"),
+        ({"name": "ft_transformer", "heads": 7}, "192 is not a multiple of 7"),
         ({"name": "lstm", "nonlinearity": "relu"}, "only `rnn` has"),
         ({"name": "cnn", "channels": []}, "at least 1"),
         ({"name": "mlp", "activation": {"name": "rrelu", "lower": 0.5}}, "`lower` must be at most `upper`"),

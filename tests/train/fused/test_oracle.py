@@ -161,6 +161,18 @@ def test_every_model_matches_the_plain_loop(model: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "tabular_resnet", "width": 8, "blocks": 1, "residual_dropout": 0.1},
+        {"name": "ft_transformer", "width": 8, "heads": 2, "layers": 2, "residual_dropout": 0.1},
+    ],
+    ids=str,
+)
+def test_every_model_for_tables_matches_the_plain_loop(model: dict[str, Any]) -> None:
+    require_equal({"model": model, "optimizer": SGD, "training": {"epochs": 2, "batch_size": 40}})
+
+
+@pytest.mark.parametrize(
     "training",
     [
         {"epochs": 3, "batch_size": 5, "accumulate": 3},

@@ -22,6 +22,9 @@ from tunecli.train.models import build
 from tunecli.train.torch_state import scoped_seed
 
 FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((5,)), Inputs((6, 3)), Inputs((2, 8, 12)), Inputs((7,), 11)
+CODES, ONLY_CODES = Inputs((5,), categories=(4, 3, 6)), Inputs((2,), categories=(4, 3))
+FT: dict[str, Any] = {"name": "ft_transformer", "width": 8, "heads": 2, "layers": 2}
+FT |= {"attention_dropout": 0.0, "dropout": 0.0}
 RECURRENT = ["rnn", "lstm", "gru"]
 FORMS: list[tuple[Any, Inputs]] = [
     *(("linear", inputs) for inputs in (FEATURES, SEQUENCE, IMAGE)),
@@ -38,10 +41,20 @@ FORMS: list[tuple[Any, Inputs]] = [
         for inputs in (FEATURES, SEQUENCE, IMAGE, TOKENS)
         for pool, positions in (("mean", "learned"), ("cls", "sinusoidal"), ("mean", "none"))
     ),
+    *((FT, inputs) for inputs in (FEATURES, CODES, ONLY_CODES)),
+    *(
+        ({"name": "tabular_resnet", "width": 8, "norm": norm, "dropout": 0.0}, inputs)
+        for norm in ("none", "layer")
+        for inputs in (FEATURES, CODES)
+    ),
+    ("linear", CODES),
+    ({"name": "mlp", "embedding": 3}, ONLY_CODES),
+    ({"name": "transformer", "width": 8, "heads": 2}, CODES),
 ]
 """Models that work with `torch.func.vmap`."""
 OTHER_FORMS: list[tuple[Any, Inputs]] = [
     ({"name": "mlp", "norm": "batch"}, FEATURES),
+    ({"name": "tabular_resnet", "width": 8}, CODES),
     ({"name": "cnn", "norm": "batch"}, IMAGE),
     ({"name": "resnet", "channels": [4, 6]}, IMAGE),
     *((name, inputs) for name in RECURRENT for inputs in (SEQUENCE, IMAGE, TOKENS)),
@@ -61,7 +74,10 @@ def examples(inputs: Inputs, n: int, seed: int = 0) -> Tensor:
     """Random inputs; a text has a random length of at least one token."""
     generator = torch.Generator().manual_seed(seed)
     if inputs.kind != "tokens":
-        return torch.randn(n, *inputs.shape, generator=generator)
+        x = torch.randn(n, *inputs.shape, generator=generator)
+        for column, n_codes in enumerate(inputs.categories, inputs.n_numbers if inputs.categories else 0):
+            x[:, column] = torch.randint(n_codes, (n,), generator=generator)
+        return x
     x = torch.randint(1, inputs.n_tokens, (n, *inputs.shape), generator=generator)
     length = torch.randint(1, inputs.shape[0] + 1, (n, 1), generator=generator)
     return x.masked_fill(torch.arange(inputs.shape[0]) >= length, 0)
@@ -87,7 +103,9 @@ def test_an_example_has_the_same_outputs_alone_and_in_a_batch(value: Any, inputs
 def test_a_model_halves_its_loss_on_a_few_examples(value: Any, inputs: Inputs) -> None:
     module = build(model_of(value), inputs, 2, seed=3)
     x, y = examples(inputs, 8), torch.arange(8) % 2
-    if inputs.kind != "tokens":  # a text is learnt by heart; one class of numbers is larger than the other
+    if inputs.categories:
+        x[:, -1] = y + 1
+    elif inputs.kind != "tokens":  # a text is learnt by heart; one class of numbers is larger than the other
         x = x + 2.0 * y.view(-1, *[1] * len(inputs.shape))
     optimizer = torch.optim.AdamW(module.parameters(), 3e-2)
     losses = []
@@ -100,10 +118,18 @@ def test_a_model_halves_its_loss_on_a_few_examples(value: Any, inputs: Inputs) -
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("value", ["mlp", "cnn", "resnet", "gru", "transformer"])
-def test_dropout_acts_in_training_only(value: str) -> None:
-    inputs = FEATURES if value == "mlp" else IMAGE
-    module, x = build(model_of({"name": value, "dropout": 0.5}), inputs, 3), examples(inputs, 4)
+@pytest.mark.parametrize(
+    ("value", "inputs", "key"),
+    [
+        ("mlp", FEATURES, "dropout"),
+        *((value, IMAGE, "dropout") for value in ("cnn", "resnet", "gru", "transformer")),
+        *(("tabular_resnet", FEATURES, key) for key in ("dropout", "residual_dropout")),
+        *(("ft_transformer", CODES, key) for key in ("dropout", "residual_dropout", "attention_dropout")),
+    ],
+)
+def test_dropout_acts_in_training_only(value: str, inputs: Inputs, key: str) -> None:
+    others = {"tabular_resnet": {"dropout": 0.0, "norm": "layer"}, "ft_transformer": FT}.get(value, {})
+    module, x = build(model_of({**others, "name": value, key: 0.5}), inputs, 3), examples(inputs, 4)
     with scoped_seed(0, torch.device("cpu")):
         assert not torch.equal(module(x), module(x))
         module.eval()
@@ -131,6 +157,8 @@ def test_many_models_of_one_shape_are_trained_as_one(value: Any, inputs: Inputs)
     ("value", "inputs"),
     [
         ("cnn", FEATURES),
+        ("ft_transformer", SEQUENCE),
+        ("tabular_resnet", IMAGE),
         ("resnet", SEQUENCE),
         ("cnn", TOKENS),
         ("lstm", FEATURES),

@@ -8,9 +8,9 @@ from torch import nn
 
 from tunecli.config.schema.models import Cnn, ResNet
 from tunecli.train.data.table import Inputs
+from tunecli.train.model_sizes import size_of
 from tunecli.train.models import build
 from tunecli.train.models.layers import MeanOverImage, n_groups
-from tunecli.train.workload import size_of
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 4, 5])

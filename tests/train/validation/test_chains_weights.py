@@ -9,14 +9,14 @@ import pytest
 
 from tunecli.config.load import load
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
-from tunecli.config.schema.user_code import UserCode
+from tunecli.config.schema.models import AnyModel, Cnn, FtTransformer, Linear, Mlp, TabularResNet
 from tunecli.errors import ConfigError
 from tunecli.objective import Objective
-from tunecli.registry.implementations import implementation
 from tunecli.train.data.table import Inputs
 from tunecli.train.models import build
+from tunecli.train.optimizers import parts_of
 from tunecli.train.validation import trial_problems
+from tunecli.train.weight_shapes import shapes_of
 
 
 def keys_at_fault(**trial: Any) -> list[str]:
@@ -84,11 +84,20 @@ trial:
     assert (problem.line, problem.parameter) == (10, "trial.weights.1.cut.by")
 
 
+IMAGE, CODES = Inputs((2, 8, 8)), Inputs((5,), categories=(4, 7))
+
+
 @pytest.mark.parametrize(
-    "model", [Linear(), Mlp(hidden=[5, 7], norm="layer"), Mlp(hidden=[]), Cnn(channels=[3, 5], kernel=2, norm="batch")]
-)  # fmt: skip
-def test_the_shapes_are_those_of_the_built_model(model: AnyModel) -> None:
-    inputs = Inputs((2, 8, 8))
-    built = [(*each.shape,) for each in build(model, inputs, 6).parameters() if each.dim() > 1]
-    assert not isinstance(model, UserCode)
-    assert implementation(model.weight_shapes)(model, inputs, 6) == built
+    ("model", "inputs"),
+    [
+        *((model, IMAGE) for model in (Linear(), Mlp(hidden=[5, 7], norm="layer"), Mlp(hidden=[]))),
+        (Cnn(channels=[3, 5], kernel=2, norm="batch"), IMAGE),
+        *((model, CODES) for model in (Mlp(), TabularResNet(width=6), FtTransformer(width=8, layers=2))),
+    ],
+)
+def test_the_shapes_are_those_of_the_built_model(model: AnyModel, inputs: Inputs) -> None:
+    parts = parts_of(build(model, inputs, 6))
+    built = [
+        (*part.parameter.shape,) for part in parts if part.parameter.dim() > 1 and "bias" not in part.kinds
+    ]
+    assert shapes_of(model, inputs, 6) == built

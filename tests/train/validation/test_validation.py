@@ -35,6 +35,7 @@ def parameters(config: dict[str, Any], metric: str = "val_loss", folder: Path = 
             for name in ("linear", "mlp", "resnet", "rnn", "gru")
         ),
         *({"data": {"source": source}, "model": "transformer"} for source in ("digits", "iris")),
+        *({"data": {"source": "iris"}, "model": name} for name in ("tabular_resnet", "ft_transformer")),
         {"data": {"source": "iris"}, "model": {"python": "mine:Net"}, "training": {"batch_size": 1}},
         {"data": {"source": "digits"}, "model": {"name": "cnn", "init": "dirac"}},
         {"data": {"source": "digits"}, "model": {"name": "gru", "init": "eye"}},
@@ -76,6 +77,8 @@ def test_a_sound_trial_has_no_problems(config: dict[str, Any]) -> None:
         ({"data": {"source": "iris"}, "model": "cnn"}, ["model"]),
         ({"data": {"source": "iris"}, "model": "resnet"}, ["model"]),
         ({"data": {"source": "iris"}, "model": "lstm"}, ["model"]),
+        ({"data": {"source": "iris"}, "model": {"name": "mlp", "embedding": 4}}, ["model.embedding"]),
+        ({"data": {"source": "digits"}, "model": "ft_transformer"}, ["model"]),
         ({"data": {"source": "digits"}, "model": {"name": "transformer", "patch": 3}}, ["model.patch"]),
         ({"data": {"source": "digits"}, "model": {"name": "cnn", "init": "eye"}}, ["model.init"]),
         ({"data": {"source": "digits"}, "model": {"name": "mlp", "init": "dirac"}}, ["model.init"]),
@@ -163,9 +166,19 @@ def test_batch_norm_needs_more_than_one_training_example(tmp_path: Path) -> None
         (
             Inputs((4,)),
             "cnn",
-            ("cnn needs images, but the data has plain features", "linear, mlp or transformer"),
+            (
+                "cnn needs images, but the data has plain features",
+                "linear, mlp, tabular_resnet, transformer or ft_transformer",
+            ),
         ),
-        (Inputs((4,)), "gru", ("sequences, images or tokens, but the", "linear, mlp or transformer")),
+        (
+            Inputs((4,)),
+            "gru",
+            (
+                "sequences, images or tokens, but the",
+                "linear, mlp, tabular_resnet, transformer or ft_transformer",
+            ),
+        ),
         (Inputs((9,), 5), "mlp", ("images, but the data has tokens", "rnn, lstm, gru or transformer")),
         (Inputs((9,), 5), "resnet", ("resnet needs images", "rnn, lstm, gru or transformer")),
         (Inputs((9, 2)), "cnn", ("the data has sequences", "linear, mlp, rnn, lstm, gru or transformer")),

@@ -1,7 +1,7 @@
 """The models: builds a torch module from a setting, with inputs and outputs that fit the data.
 
 Owns the structures, with torch's default initial weights; initialisation.py sets others. No model has side effects
-except on batch norm's statistics, so that many models of one shape can be trained as one. workload.py counts the
+except on batch norm's statistics, so that many models of one shape can be trained as one. model_sizes.py counts the
 parameters of the same structures without torch; a test compares the two.
 """
 
@@ -20,7 +20,10 @@ from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
+from tunecli.seeding import seed_for
 from tunecli.train.data.table import Inputs
+from tunecli.train.model_sizes import behind_embeddings, embedding_shapes
+from tunecli.train.models.columns import EmbeddedCodes
 from tunecli.train.torch_state import scoped_seed
 from tunecli.train.user_code.code import resolve, running
 
@@ -31,6 +34,8 @@ def build(
     model: AnyModel, inputs: Inputs, n_outputs: int, base_path: Path = Path(), seed: int = 0
 ) -> nn.Module:
     """Build a model on the CPU, with torch's default initial weights. Global generators are left unchanged.
+
+    If the inputs have codes of categories that the model does not read, a layer of embeddings comes before it.
 
     Args:
         model: its setting.
@@ -51,12 +56,16 @@ def build(
         return _own(model, inputs, n_outputs, base_path, seed)
     if inputs.kind not in model.kinds:
         raise ValueError(f"{model.name} needs {' or '.join(model.kinds)} inputs, not {inputs.kind}")
+    shapes = embedding_shapes(model, inputs)
     with scoped_seed(seed, torch.device("cpu")):
-        module = implementation_of(model)(model, inputs, n_outputs)
+        module = implementation_of(model)(model, behind_embeddings(model, inputs), n_outputs)
     if not isinstance(module, nn.Module):
         message = f"the model `{model.name}` is a {type(module).__name__}, not a torch.nn.Module"
         raise UsageError(message, hint="its `implementation` must name a function that returns one")
-    return module
+    if not shapes:
+        return module
+    with scoped_seed(seed_for(seed, "embedding"), torch.device("cpu")):
+        return nn.Sequential(EmbeddedCodes(inputs.n_numbers, shapes), module)
 
 
 def has_undeclared_batch_norm(knob: AnyModel, module: nn.Module) -> bool:
@@ -70,7 +79,12 @@ def _own(knob: UserCode, inputs: Inputs, n_outputs: int, base_path: Path, seed: 
     The module gets copies of its inputs, because it may write to them, and the shape of its outputs is checked.
     """
     make = resolve(knob.python, base_path)
-    facts = {"input_shape": inputs.shape, "n_outputs": n_outputs, "n_tokens": inputs.n_tokens}
+    facts = {
+        "input_shape": inputs.shape,
+        "n_outputs": n_outputs,
+        "n_tokens": inputs.n_tokens,
+        "categories": inputs.categories,
+    }
     parameters = inspect.signature(make).parameters
     with running(seed):
         module = make(**{name: value for name, value in facts.items() if name in parameters} | knob.args)

@@ -18,6 +18,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tunecli.config.schema.models import Transformer
 from tunecli.train.data.table import Inputs
+from tunecli.train.models.columns import ColumnTokens
 from tunecli.train.models.layers import Residual, build_activation, dropout, is_read, mean_over_steps
 
 
@@ -85,22 +86,36 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: (B, T, D) → (B, T, D), over the tokens whose mask is true.
+    """Multi-head attention: (B, T, D) → (B, T, D), over the tokens whose mask is true.
 
     Its projections are separate layers, so that each is initialised as a layer of its size.
     """
 
-    def __init__(self, width: int, n_heads: int) -> None:
+    def __init__(self, width: int, n_heads: int, dropout_p: float = 0.0) -> None:
         super().__init__()
         self._n_heads = n_heads
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+        self.dropout = nn.Sequential(*dropout(dropout_p))
         self.output = nn.Linear(width, width)
 
-    def forward(self, x_BTD: Tensor, mask_B11T: Tensor | None) -> Tensor:
+    def forward(self, x_BTD: Tensor, mask_B11T: Tensor | None, asking_BTD: Tensor | None = None) -> Tensor:
+        """Read the tokens ``x_BTD``; those that ask are the same ones, or ``asking_BTD``."""
+        asking_BTD = x_BTD if asking_BTD is None else asking_BTD
         query_BNTD, key_BNTD, value_BNTD = (
-            project(x_BTD).unflatten(-1, (self._n_heads, -1)).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
+            project(tokens_BTD).unflatten(-1, (self._n_heads, -1)).transpose(1, 2)
+            for project, tokens_BTD in (
+                (self.query, asking_BTD),
+                (self.key, x_BTD),
+                (self.value, x_BTD),
+            )
         )
+        if self.training and len(self.dropout):
+            # torch's fused attention draws its dropout by itself, and not from a layer that a group can seed
+            logits_BNTT = query_BNTD @ key_BNTD.transpose(2, 3) / query_BNTD.shape[-1] ** 0.5
+            if mask_B11T is not None:
+                logits_BNTT = logits_BNTT.masked_fill(~mask_B11T, -torch.inf)
+            mixed_BNTD = self.dropout(logits_BNTT.softmax(-1)) @ value_BNTD
+            return self.output(mixed_BNTD.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
         # On other devices the backward passes of fused kernels may add in any order; a trial must give the same bits.
         with nullcontext() if x_BTD.is_cpu else sdpa_kernel(SDPBackend.MATH):
             mixed_BNTD = fn.scaled_dot_product_attention(query_BNTD, key_BNTD, value_BNTD, mask_B11T)
@@ -179,6 +194,8 @@ def tokens_of(knob: Transformer, inputs: Inputs) -> tuple[nn.Module, int]:
         case "sequence":
             return nn.Linear(inputs.shape[1], knob.width), inputs.shape[0]
         case "features":
+            if inputs.categories:
+                return ColumnTokens(inputs, knob.width), inputs.shape[0]
             return FeatureTokens(inputs.shape[0], knob.width), inputs.shape[0]
         case "image":
             n_channels, rows, columns = inputs.shape

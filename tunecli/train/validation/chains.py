@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
 from math import prod
 
 from tunecli.config.schema import TrialConfig
@@ -20,16 +19,12 @@ from tunecli.config.schema.learning_rate import (
     Warmup,
     WarmupStableDecay,
 )
-from tunecli.config.schema.models import AnyModel, Cnn, Linear, Mlp
+from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.optimizers import Rprop
-from tunecli.config.schema.user_code import UserCode
 from tunecli.config.schema.weights import SPARE_OUTPUT, WeightCut
-from tunecli.registry.implementations import implementation
 from tunecli.train.data.sources import DataFacts
-from tunecli.train.data.table import Inputs
 from tunecli.train.validation.case import Case, Problem, Rule, never_acts
-
-Shape = tuple[int, ...]
+from tunecli.train.weight_shapes import Shape, shapes_of
 
 _ROUNDING = 1e-9
 
@@ -159,28 +154,7 @@ def _unit_name(link: WeightCut) -> str:
 
 def _shapes(model: AnyModel, facts: DataFacts) -> list[Shape]:
     """The shapes of the model's weights; empty if they are unknown."""
-    if isinstance(model, UserCode) or not model.weight_shapes or facts.inputs.kind not in model.kinds:
-        return []
-    shapes: list[Shape] = implementation(model.weight_shapes)(model, facts.inputs, facts.n_classes or 1)
-    return shapes
-
-
-def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> list[Shape]:
-    """Return the shapes of the weights of `linear`, in order."""
-    return [(n_outputs, inputs.n_values)]
-
-
-def mlp(knob: Mlp, inputs: Inputs, n_outputs: int) -> list[Shape]:
-    """Return the shapes of the weights of `mlp`, in order."""
-    widths = [inputs.n_values, *knob.widths, n_outputs]
-    return [(n_out, n_in) for n_in, n_out in pairwise(widths)]
-
-
-def cnn(knob: Cnn, inputs: Inputs, n_outputs: int) -> list[Shape]:
-    """Return the shapes of the weights of `cnn`, in order."""
-    channels = [inputs.shape[0], *knob.channels]
-    kernels: list[Shape] = [(n_out, n_in, knob.kernel, knob.kernel) for n_in, n_out in pairwise(channels)]
-    return [*kernels, (n_outputs, channels[-1])]
+    return shapes_of(model, facts.inputs, facts.n_classes or 1)
 
 
 RULES: tuple[Rule, ...] = (_learning_rate_links, _rprop, _weight_links, _cuts)

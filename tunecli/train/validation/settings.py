@@ -79,6 +79,14 @@ def _either(words: list[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+def _embedding(case: Case) -> Iterator[Problem]:
+    model = case.config.model
+    is_set = "embedding" in model.model_fields_set and case.facts.inputs.kind == "features"
+    if is_set and not isinstance(model, UserCode) and not case.facts.inputs.categories:
+        message = "it is the size of the vectors of categories, but the data has no codes of categories"
+        yield Problem("model.embedding", message, "set `data.categories: embedding`, or drop it")
+
+
 def _patch(case: Case) -> Iterator[Problem]:
     model = case.config.model
     if not isinstance(model, Transformer) or case.facts.inputs.kind != "image":
@@ -196,7 +204,7 @@ def _accumulation(case: Case) -> Iterator[Problem]:
 
 DATA_RULES: tuple[Rule, ...] = (
     *(_loss_task, _class_weights, _counts),
-    *(_inputs, _patch, _initialisation),
+    *(_inputs, _embedding, _patch, _initialisation),
     *(_text, _files, _mixups, _augmentation, _balance),
 )
 """Losses, models and data."""

@@ -1,0 +1,60 @@
+"""The base of the models' settings, and the types of values that several models share.
+
+``kinds`` says which inputs a model takes: plain features (F), a sequence (T, F), an image (C, H, W) or
+tokens (T).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tunecli.knob import Count, NamedKnob
+
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Pixels = Annotated[int, Field(ge=1, le=15)]
+Channels = Annotated[list[Count], Field(min_length=1)]
+EmbeddingSize = Literal["auto"] | Count
+
+_ROUNDING = 1e-9  # 0.29 times 100 is 28.999999999999996
+
+
+def part_of(factor: float, width: int) -> int:
+    """A multiple of a width, rounded down to at least 1."""
+    return max(1, int(factor * width + _ROUNDING))
+
+
+class ModelKnob(NamedKnob):
+    """Base of the models.
+
+    Attributes:
+        implementation: a function of (knob, inputs, number of outputs) that returns a `torch.nn.Module` from
+            (B, *inputs.shape) to (B, number of outputs).
+        kinds: the inputs that the model takes.
+        size_function: ``module:attribute`` of a function of (knob, inputs, number of outputs) that returns its
+            `tunecli.train.model_sizes.Size`; empty: its cost is unknown.
+        weight_shapes: ``module:attribute`` of a function of the same that returns the shapes of its tensors of two
+            dimensions or more, without biases, in order; empty: they are unknown.
+        has_convolutions: whether it has convolutions.
+        reads_codes: whether it reads the codes of categories; a model that does not gets the embeddings that
+            `tunecli.train.models.build` puts in front of it.
+        why_not_fused: why several trials with it cannot be trained as one model; empty if they can.
+        activation: activation after each layer.
+        dropout: dropout probability after each layer.
+        init: rule for the initial weights.
+        embedding: size of the vector that each category becomes if `data.categories` is `embedding`; `auto` takes half
+            the number of categories, rounded up, and at most 50.
+    """
+
+    kinds: ClassVar[tuple[str, ...]]
+    size_function: ClassVar[str] = ""
+    weight_shapes: ClassVar[str] = ""
+    has_convolutions: ClassVar[bool] = False
+    reads_codes: ClassVar[bool] = False
+    why_not_fused: ClassVar[str] = ""
+
+    @property
+    def has_batch_norm(self) -> bool:
+        """Whether the model has batch norm, and so needs at least two examples in each batch."""
+        return getattr(self, "norm", "none") == "batch"
