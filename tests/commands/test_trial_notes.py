@@ -1,5 +1,6 @@
 """Notes on valid trials, and on values that do not work together."""
 
+import numpy as np
 import pytest
 
 from tunecli.commands.check import check, load_checked
@@ -78,6 +79,15 @@ def test_a_default_batch_size_is_not_noted(loaded):
 )
 def test_a_training_that_is_likely_too_short_is_noted_with_its_steps(loaded, trial, is_noted):
     assert bool(noted(loaded(trial), "still falling")) == is_noted
+
+
+def test_a_convolutional_network_that_sees_too_few_steps_is_noted(loaded, tmp_path):
+    x, y = np.random.default_rng(0).normal(size=(60, 20, 2)), np.arange(60) % 2
+    np.savez(tmp_path / "series.npz", x=x, y=y)
+    trial = "{{data: {{source: series.npz, inputs: sequence}}, model: {{name: tcn, channels: [4, 4], kernel: {}}}}}"
+    (note,) = noted(loaded(trial.format(3)), "the last step of tcn sees")
+    assert note.startswith("the last step of tcn sees 13 steps of a sequence of 20: raise `model.kernel`")
+    assert not noted(loaded(trial.format(5)), "the last step of tcn sees")
 
 
 def test_two_ways_of_weighing_classes_are_noted_as_a_combination_that_fails(loaded):

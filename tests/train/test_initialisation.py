@@ -16,6 +16,7 @@ from tunecli.registry.implementations import code_names, implementation
 from tunecli.train.data.table import Inputs
 from tunecli.train.initialisation import initialise, nonlinearity_of
 from tunecli.train.models import build
+from tunecli.train.models.convolutional_sequences import CausalConvolution
 
 FEATURES, IMAGE, TOKENS = Inputs((400,)), Inputs((3, 8, 8)), Inputs((5,), 9)
 GAIN = math.sqrt(2.0)
@@ -99,6 +100,19 @@ def test_convolutions_are_initialised_by_torchs_rule(init: Any, rule: Callable[[
     weights = [layer.weight for layer in module.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     assert len(weights) == 4
     assert_drawn(weights, rule)
+
+
+@pytest.mark.parametrize(("init", "rule"), [*RULES, ("dirac", nn.init.dirac_)])
+def test_causal_convolutions_are_initialised_by_torchs_rule_and_filters_begin_with_their_own_length(
+    init: Any, rule: Callable[[Tensor], Tensor]
+) -> None:
+    module = begun({"name": "tcn", "channels": [4, 5], "init": init}, Inputs((6, 3)))
+    layers = [layer for layer in module.modules() if isinstance(layer, CausalConvolution)]
+    assert len(layers) == 6
+    assert_drawn([layer.weight for layer in layers], rule)
+    for layer in layers:
+        if layer.lengths is not None:
+            torch.testing.assert_close(layer.lengths, layer.weight.flatten(1).norm(dim=1))
 
 
 @pytest.mark.parametrize(("init", "rule"), RULES + OF_MATRICES)

@@ -57,6 +57,11 @@ FORMS: list[tuple[Any, Inputs]] = [
         {"name": "transformer", "width": 4, "layers": 1, "feedforward": 3, "patch": 2, "activation": "prelu"},
         Inputs((3, 4, 6)),
     ),
+    *(("tcn", inputs) for inputs in (SEQUENCE, TOKENS)),
+    (
+        {"name": "tcn", "channels": [3, 3, 5], "kernel": 2, "norm": "none", "activation": "prelu"},
+        Inputs((5, 3)),
+    ),
     *((name, CODES) for name in ("linear", "mlp", "tabular_resnet", "ft_transformer", "transformer")),
     *((name, FEATURES) for name in ("tabular_resnet", "ft_transformer")),
     ({"name": "mlp", "embedding": 3}, CODES),

@@ -28,6 +28,7 @@ from tunecli.config.schema.initialisations import (
 )
 from tunecli.config.schema.models import AnyModel
 from tunecli.registry.implementations import implementation_of
+from tunecli.train.models.convolutional_sequences import CausalConvolution
 from tunecli.train.torch_state import scoped_seed
 
 
@@ -62,7 +63,7 @@ def initialise(module: nn.Module, model: AnyModel, seed: int) -> None:
     rule, nonlinearity = implementation_of(init), nonlinearity_of(model)
     with scoped_seed(seed, torch.device("cpu")), torch.no_grad():
         for layer in module.modules():
-            if init.name == "dirac" and not isinstance(layer, nn.Conv2d):
+            if init.name == "dirac" and not isinstance(layer, nn.Conv2d | CausalConvolution):
                 continue
             for weight in _weights(layer):
                 rule(init, weight, nonlinearity)
@@ -83,6 +84,9 @@ def _weights(layer: nn.Module) -> Iterator[Tensor]:
     match layer:
         case nn.Linear() | nn.Conv2d():
             yield layer.weight
+        case CausalConvolution():
+            yield layer.weight
+            layer.match_lengths()
         case nn.RNNBase():
             for name, parameter in layer.named_parameters():
                 if name.startswith("weight"):
@@ -91,7 +95,7 @@ def _weights(layer: nn.Module) -> Iterator[Tensor]:
 
 def _set_biases(layer: nn.Module) -> None:
     match layer:
-        case nn.Linear() | nn.Conv2d():
+        case nn.Linear() | nn.Conv2d() | CausalConvolution():
             if layer.bias is not None:
                 layer.bias.zero_()
         case nn.RNNBase():

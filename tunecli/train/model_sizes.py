@@ -19,6 +19,7 @@ from tunecli.config.schema.models import (
     Recurrent,
     ResNet,
     TabularResNet,
+    Tcn,
     Transformer,
 )
 from tunecli.config.schema.user_code import UserCode
@@ -151,6 +152,24 @@ def recurrent_size(knob: Recurrent, inputs: Inputs, n_outputs: int) -> Size:
         n_biases = 2 * _GATES[knob.name] * knob.width
         size += Size(n_weights + n_biases, n_weights * n_steps).times(n_directions)
         n_in = knob.width * n_directions
+    return size + _affine(n_in, n_outputs)
+
+
+def tcn_size(knob: Tcn, inputs: Inputs, n_outputs: int) -> Size:
+    """The size of `tcn`."""
+    n_steps = inputs.shape[0]
+    is_text = inputs.kind == "tokens"
+    size = Size(inputs.n_tokens * knob.embedding if is_text else 0)
+    n_in = knob.embedding if is_text else inputs.shape[1]
+    for n_out in knob.channels:
+        for n_before in (n_in, n_out):
+            n_weights = n_before * n_out * knob.kernel
+            n_others = n_out if knob.norm == "none" else 2 * n_out
+            size += Size(n_weights + n_others, n_weights * n_steps)
+        size += _activation(knob.activation).times(3)
+        if n_in != n_out:
+            size += _affine(n_in, n_out, n_steps)
+        n_in = n_out
     return size + _affine(n_in, n_outputs)
 
 

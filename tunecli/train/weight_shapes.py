@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from tunecli.config.schema.models import AnyModel, Cnn, FtTransformer, Linear, Mlp, TabularResNet
+from tunecli.config.schema.models import AnyModel, Cnn, FtTransformer, Linear, Mlp, TabularResNet, Tcn
 from tunecli.config.schema.user_code import UserCode
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.table import Inputs
@@ -63,3 +63,15 @@ def ft_transformer(knob: FtTransformer, inputs: Inputs, n_outputs: int) -> list[
     attention: list[Shape] = [(width, width)] * 4
     feedforward: list[Shape] = [(2 * n_inner, width), (width, n_inner)]
     return [*tokens, *(attention + feedforward) * knob.layers, (n_outputs, width)]
+
+
+def tcn(knob: Tcn, inputs: Inputs, n_outputs: int) -> list[Shape]:
+    """Return the shapes of the weights of `tcn`, in order."""
+    is_text = inputs.kind == "tokens"
+    n_in = knob.embedding if is_text else inputs.shape[1]
+    shapes: list[Shape] = [(inputs.n_tokens, n_in)] if is_text else []
+    for n_out in knob.channels:
+        shapes += [(n_out, n_in, knob.kernel), (n_out, n_out, knob.kernel)]
+        shapes += [(n_out, n_in, 1)] if n_in != n_out else []
+        n_in = n_out
+    return [*shapes, (n_outputs, n_in)]

@@ -31,6 +31,7 @@ NAMES = [
     "rnn",
     "lstm",
     "gru",
+    "tcn",
     "transformer",
     "ft_transformer",
 ]

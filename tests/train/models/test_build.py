@@ -47,6 +47,11 @@ FORMS: list[tuple[Any, Inputs]] = [
         for norm in ("none", "layer")
         for inputs in (FEATURES, CODES)
     ),
+    *(
+        ({"name": "tcn", "channels": [6, 6, 8], "pool": pool, "norm": norm, "dropout": 0.0}, inputs)
+        for inputs in (SEQUENCE, TOKENS)
+        for pool, norm in (("last", "weight"), ("mean", "none"), ("max", "weight"))
+    ),
     ("linear", CODES),
     ({"name": "mlp", "embedding": 3}, ONLY_CODES),
     ({"name": "transformer", "width": 8, "heads": 2}, CODES),
@@ -123,6 +128,7 @@ def test_a_model_halves_its_loss_on_a_few_examples(value: Any, inputs: Inputs) -
     [
         ("mlp", FEATURES, "dropout"),
         *((value, IMAGE, "dropout") for value in ("cnn", "resnet", "gru", "transformer")),
+        ("tcn", SEQUENCE, "dropout"),
         *(("tabular_resnet", FEATURES, key) for key in ("dropout", "residual_dropout")),
         *(("ft_transformer", CODES, key) for key in ("dropout", "residual_dropout", "attention_dropout")),
     ],
@@ -158,6 +164,7 @@ def test_many_models_of_one_shape_are_trained_as_one(value: Any, inputs: Inputs)
     [
         ("cnn", FEATURES),
         ("ft_transformer", SEQUENCE),
+        ("tcn", FEATURES),
         ("tabular_resnet", IMAGE),
         ("resnet", SEQUENCE),
         ("cnn", TOKENS),

@@ -9,7 +9,7 @@ import pytest
 
 from tunecli.config.load import load
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.models import AnyModel, Cnn, FtTransformer, Linear, Mlp, TabularResNet
+from tunecli.config.schema.models import AnyModel, Cnn, FtTransformer, Linear, Mlp, TabularResNet, Tcn
 from tunecli.errors import ConfigError
 from tunecli.objective import Objective
 from tunecli.train.data.table import Inputs
@@ -84,7 +84,7 @@ trial:
     assert (problem.line, problem.parameter) == (10, "trial.weights.1.cut.by")
 
 
-IMAGE, CODES = Inputs((2, 8, 8)), Inputs((5,), categories=(4, 7))
+IMAGE, CODES, TEXT = Inputs((2, 8, 8)), Inputs((5,), categories=(4, 7)), Inputs((6,), 9)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,8 @@ IMAGE, CODES = Inputs((2, 8, 8)), Inputs((5,), categories=(4, 7))
     [
         *((model, IMAGE) for model in (Linear(), Mlp(hidden=[5, 7], norm="layer"), Mlp(hidden=[]))),
         (Cnn(channels=[3, 5], kernel=2, norm="batch"), IMAGE),
+        (Tcn(channels=[3, 3, 5]), Inputs((6, 3))),
+        (Tcn(norm="none"), TEXT),
         *((model, CODES) for model in (Mlp(), TabularResNet(width=6), FtTransformer(width=8, layers=2))),
     ],
 )

@@ -179,9 +179,13 @@ def test_batch_norm_needs_more_than_one_training_example(tmp_path: Path) -> None
                 "linear, mlp, tabular_resnet, transformer or ft_transformer",
             ),
         ),
-        (Inputs((9,), 5), "mlp", ("images, but the data has tokens", "rnn, lstm, gru or transformer")),
-        (Inputs((9,), 5), "resnet", ("resnet needs images", "rnn, lstm, gru or transformer")),
-        (Inputs((9, 2)), "cnn", ("the data has sequences", "linear, mlp, rnn, lstm, gru or transformer")),
+        (Inputs((9,), 5), "mlp", ("images, but the data has tokens", "rnn, lstm, gru, tcn or transformer")),
+        (Inputs((9,), 5), "resnet", ("resnet needs images", "rnn, lstm, gru, tcn or transformer")),
+        (
+            Inputs((9, 2)),
+            "cnn",
+            ("the data has sequences", "linear, mlp, rnn, lstm, gru, tcn or transformer"),
+        ),
         (
             Inputs((1, 8, 12)),
             {"name": "transformer", "patch": 3},

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.learning_rate import Warmup
 from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Huber, SmoothL1
-from tunecli.config.schema.models import Linear
+from tunecli.config.schema.models import Linear, Tcn
 from tunecli.config.schema.user_code import UserCode
 from tunecli.objective import Objective
 from tunecli.train.chains import StepPosition, learning_rate
@@ -66,11 +66,23 @@ def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> I
     if facts is not None:
         n_train = min(n_train for n_train, _ in sizes_of_parts(config.data, facts, base_path))
         yield from (TrialNote(text, text) for text in cut_notes(config, facts))
+        yield from _reach(config, facts)
         yield from _batches(config, n_train)
         yield from _length(config, n_train)
     yield from _rates(config, n_train)
     yield from _units(config, objective, facts)
     yield from _scores(config, objective)
+
+
+def _reach(config: TrialConfig, facts: DataFacts) -> Iterator[TrialNote]:
+    """A temporal convolutional network whose last step does not see the whole sequence."""
+    model, n_steps = config.model, facts.inputs.shape[0]
+    if isinstance(model, Tcn) and model.pool == "last" and model.n_steps_seen < n_steps:
+        text = (
+            f"the last step of tcn sees {model.n_steps_seen:,} steps of a sequence of {n_steps:,}: "
+            "raise `model.kernel`, add to `model.channels`, or take `pool: mean`"
+        )
+        yield TrialNote("model.channels", text)
 
 
 def _batches(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:

@@ -11,7 +11,7 @@ from tunecli.config.schema.models.attention import FtTransformer, Transformer
 from tunecli.config.schema.models.base import ModelKnob
 from tunecli.config.schema.models.feedforward import Linear, Mlp, TabularResNet
 from tunecli.config.schema.models.images import Cnn, ResNet
-from tunecli.config.schema.models.sequences import Recurrent
+from tunecli.config.schema.models.sequences import Recurrent, Tcn
 from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import name_alone
 
@@ -26,10 +26,13 @@ __all__ = [
     "Recurrent",
     "ResNet",
     "TabularResNet",
+    "Tcn",
     "Transformer",
 ]
 
-AnyModel = Linear | Mlp | TabularResNet | Cnn | ResNet | Recurrent | Transformer | FtTransformer | UserCode
+AnyModel = (
+    Linear | Mlp | TabularResNet | Cnn | ResNet | Recurrent | Tcn | Transformer | FtTransformer | UserCode
+)
 Model = Annotated[
     Annotated[AnyModel, Field(discriminator="name")],
     OpenTo("models", ModelKnob),

@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
+from tunecli.config.schema.activations import RELU, Activation
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
-from tunecli.config.schema.models.base import Dropout, ModelKnob
+from tunecli.config.schema.models.base import Channels, Dropout, ModelKnob, Pixels
 from tunecli.knob import Count
 
 
@@ -45,3 +46,39 @@ class Recurrent(ModelKnob):
         if self.name != "rnn" and self.nonlinearity != "tanh":
             raise ValueError(f"only `rnn` has a `nonlinearity`; {self.name} always uses tanh")
         return self
+
+
+class Tcn(ModelKnob):
+    """A temporal convolutional network (Bai, Kolter & Koltun 2018): a step sees itself and the steps before it.
+
+    A block is twice convolution → activation → dropout, with a shortcut around it and an activation after it. The
+    distance between the steps that a kernel reads doubles from block to block.
+
+    Attributes:
+        channels: output channels of each block.
+        kernel: number of steps that a convolution reads.
+        norm: `weight` divides each filter by its length, and gives it a learned one.
+        embedding: size of the token vectors.
+        pool: which steps feed the linear layer: the last one, or the mean or maximum of all. Padding is left out.
+        dropout: dropout probability after each convolution; of single numbers, as in the authors' code.
+    """
+
+    implementation: ClassVar[str] = "tunecli.train.models.convolutional_sequences:tcn"
+    size_function: ClassVar[str] = "tunecli.train.model_sizes:tcn_size"
+    weight_shapes: ClassVar[str] = "tunecli.train.weight_shapes:tcn"
+    has_convolutions: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("sequence", "tokens")
+    name: Literal["tcn"] = "tcn"
+    channels: Channels = [32, 32, 32, 32]
+    kernel: Pixels = 3
+    norm: Literal["weight", "none"] = "weight"
+    embedding: Count = 32
+    pool: Literal["last", "mean", "max"] = "last"
+    activation: Activation = RELU
+    dropout: Dropout = 0.2
+    init: Initialisation = DEFAULT
+
+    @property
+    def n_steps_seen(self) -> int:
+        """Number of steps that the last step sees, itself included."""
+        return 1 + 2 * (self.kernel - 1) * ((1 << len(self.channels)) - 1)
