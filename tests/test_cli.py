@@ -24,7 +24,7 @@ trial:
   optimizer: {name: adam, lr: {loguniform: [1e-3, 1e-1]}}
   training: {epochs: 3}
 search: {sampler: random, trials: 2}
-run: {device: cpu, engine: inline}
+run: {device: cpu, engine: inline, baseline: off}
 """
 
 

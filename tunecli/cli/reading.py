@@ -124,7 +124,7 @@ def report(
     if interval_s is not None:
         Watcher(folder, out, interval_s, console.say).until_the_end()
         return
-    found = [report(one) for one in folders]
+    found = [report(one, fits_baseline=True) for one in folders]
     if out == STDOUT:
         console.show(page_view(found))
         return

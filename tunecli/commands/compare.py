@@ -16,6 +16,7 @@ from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.space import Space, point_with
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
+from tunecli.results.baseline import Baseline, baseline_data
 from tunecli.results.confirmed import Interval
 from tunecli.results.ranking import best
 from tunecli.results.report import StudyFacts, differing_files
@@ -23,6 +24,7 @@ from tunecli.results.table import ABSENT, Cell, Table, to_csv, to_markdown
 from tunecli.results.view import Chapter, Fit, Section, View
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
+from tunecli.study.baseline import recorded_baseline
 from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.text import duration, shown_number
@@ -44,6 +46,7 @@ class Compared:
         seconds: the training time of all its trials.
         rank: among the studies, from 1; None: they cannot be ranked, or it has no score.
         ranges: by parameter, its range in words, or its fixed value.
+        baseline: the scores of simple models on its data; None: they were not fitted.
     """
 
     facts: StudyFacts
@@ -54,6 +57,7 @@ class Compared:
     seconds: float
     rank: int | None
     ranges: Mapping[str, str]
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ def _compared(folder: RunFolder) -> Compared:
             math.fsum(outcome.seconds for outcome in outcomes),
             None,
             _ranges(study.spec.space),
+            recorded_baseline(study, trials),
         )
 
 
@@ -260,7 +265,8 @@ def _row(one: Compared) -> tuple[Cell, ...]:
 
 def _data(one: Compared) -> dict[str, Any]:
     row = dict(zip(_COLUMNS, _row(one), strict=True))
-    return {**plain(row), "direction": "maximize" if one.objective.maximize else "minimize"}
+    direction = "maximize" if one.objective.maximize else "minimize"
+    return {**plain(row), "direction": direction, "baseline": baseline_data(one.baseline)}
 
 
 def _shown(one: Compared) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from tunecli.search.importance import effects_of, why_too_few
 from tunecli.search.leave_one_out import n_needed
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
+from tunecli.study.baseline import baseline, recorded_baseline
 from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import Study, open_to_read
@@ -44,17 +45,27 @@ class Reading:
     model_s: float
 
 
-def report(folder: RunFolder) -> Report:
+def report(folder: RunFolder, *, fits_baseline: bool = False) -> Report:
     """The report of the study in ``folder``, which another process may hold.
+
+    Args:
+        folder: the run folder.
+        fits_baseline: whether to fit the baseline if the folder does not have it, and no process runs the study.
 
     Raises:
         ConfigError: this version refuses the study's file, which another version accepted.
         StoreDamaged, StoreTooNew: the database cannot be read.
     """
-    return read_report(folder).report
+    return read_report(folder, fits_baseline=fits_baseline).report
 
 
-def read_report(folder: RunFolder, effects: Effects | None = None, *, is_at_end: bool = False) -> Reading:
+def read_report(
+    folder: RunFolder,
+    effects: Effects | None = None,
+    *,
+    is_at_end: bool = False,
+    fits_baseline: bool = False,
+) -> Reading:
     """Fill the report of a study from its record.
 
     Args:
@@ -62,6 +73,7 @@ def read_report(folder: RunFolder, effects: Effects | None = None, *, is_at_end:
         effects: those of an earlier reading, to save the fit of the model; None: fit it.
         is_at_end: whether a sweep waits for it. Then no trial is predicted, which a page does not show, and a model
             that takes longer than about two seconds is not fitted.
+        fits_baseline: as for `report`.
 
     Raises:
         ConfigError: this version refuses the study's file, which another version accepted.
@@ -73,6 +85,8 @@ def read_report(folder: RunFolder, effects: Effects | None = None, *, is_at_end:
         facts = study_facts(study, trials, held_by)
         ranked = tuple(rank(trials, objective, include_unfinished=True))
         confirmed = confirmed_of_study(study)
+        is_fitted = fits_baseline and held_by is None
+        simple = (baseline if is_fitted else recorded_baseline)(study, trials)
         began_s = time.monotonic()
         noise_floor = confirmed.seed_deviation if confirmed is not None else None
         effects = effects or _effects(study, trials, noise_floor, is_at_end=is_at_end)
@@ -89,6 +103,7 @@ def read_report(folder: RunFolder, effects: Effects | None = None, *, is_at_end:
             failures=(*grouped(trials), *ended_early_lines(study.log.ended_early())),
             step=least_step(trials, objective, facts),
             confirmed=confirmed,
+            baseline=simple,
         )
         advised, n_silenced = findings(found)
     return Reading(replace(found, findings=advised, n_silenced=n_silenced), model_s)

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from tunecli.objective import Objective
+from tunecli.results.baseline import baseline_data
 from tunecli.results.ranking import Ranked
 from tunecli.results.report import Report
 
@@ -34,6 +35,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "axes": plain(report.axes),
         "effects": plain(report.effects),
         "confirmed": plain(report.confirmed),
+        "baseline": baseline_data(report.baseline),
         "front": plain(report.front),
         "failures": list(report.failures),
         "trials": [_row(row, report.positions.get(row.trial.number)) for row in report.ranked],

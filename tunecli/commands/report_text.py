@@ -8,6 +8,7 @@ from shlex import quote
 
 from tunecli.commands.outcome_summary import front_lines
 from tunecli.effects import Effects, ParameterEffect, Reliability
+from tunecli.results.baseline import baseline_lines
 from tunecli.results.confirmed import Candidate, Confirmed, Interval
 from tunecli.results.progress import BARS
 from tunecli.results.report import Report
@@ -79,7 +80,7 @@ def _numbers(report: Report) -> Chapter:
             else f"trial {best.number}, the only one"
         )
         lines.append(("best score", f"{shown_number(best.outcome.score)} ({chosen})"))
-    lines += front_lines(report.front)
+    lines += [*baseline_lines(report.baseline), *front_lines(report.front)]
     confirmed = report.confirmed
     if confirmed is None:
         if n_scored and not report.objective.further_objectives:

@@ -16,6 +16,7 @@ from tunecli.commands.outcome_summary import best_block, front_data, front_lines
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
+from tunecli.results.baseline import Baseline, baseline_data, baseline_lines
 from tunecli.results.columns import (
     Prediction,
     column_named,
@@ -45,6 +46,7 @@ from tunecli.search.prediction import predict_trials
 from tunecli.search.samplers.bayes import n_initial
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
+from tunecli.study.baseline import recorded_baseline
 from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import open_to_read
@@ -162,6 +164,7 @@ class Results:
         best: the number of the trial with the best prediction, and the prediction. None: there are no predictions,
             there is more than one goal or a constraint, or it is the trial with the best score.
         line: ``best`` in words, for the screen.
+        baseline: the scores of simple models on the same data; None: they were not fitted.
     """
 
     overview: Overview
@@ -175,6 +178,7 @@ class Results:
     predicted: tuple[str, ...] = ()
     best: tuple[int, Prediction] | None = None
     line: str = ""
+    baseline: Baseline | None = None
 
 
 def results(
@@ -203,7 +207,9 @@ def results(
         study_overview = overview(study, trials)
         space, seed = study.spec.space, study.spec.settings.seed
         confirmed = confirmed_of_study(study)
-    whole = Results(study_overview, study_overview.table, study_overview.front_summary, notes=notes)
+        simple = recorded_baseline(study, trials)
+    summary = study_overview.front_summary
+    whole = Results(study_overview, study_overview.table, summary, notes=notes, baseline=simple)
     if confirmed is not None and confirmed.intervals:
         whole = replace(whole, table=with_confirmed(whole.table, objective.metric, confirmed.intervals))
     if is_predicted:
@@ -322,6 +328,7 @@ def results_view(results: Results, form: str = "table") -> View:
     data: dict[str, Any] = {
         **data_of(results.table, results.metrics),
         **front_data(results.front_summary),
+        "baseline": baseline_data(results.baseline),
     }
     if results.is_predicted:
         number, prediction = results.best or (None, None)
@@ -354,7 +361,7 @@ def _table_view(results: Results) -> View:
         return View("results", {}, (("trials", f"none has ended so far; {state}"),))
     if results.is_selected:
         return View("results", {}, sections=(section,))
-    lines = front_lines(results.front_summary)
+    lines = [*baseline_lines(results.baseline), *front_lines(results.front_summary)]
     if results.line:
         lines.append(("predicted best", results.line))
     best = study_overview.best

@@ -26,11 +26,13 @@ from tunecli.commands.report_page import written_at_end
 from tunecli.config.study import StudySpec
 from tunecli.errors import NoTrialSucceeded
 from tunecli.messages import Display
+from tunecli.results.baseline import baseline_data, baseline_lines
 from tunecli.results.columns import failed_only, numbers_of
 from tunecli.results.metric_columns import data_of
 from tunecli.results.table import top
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
+from tunecli.study.baseline import baseline_at_end
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import Study, begin, reopen
 from tunecli.study.record.restart import make_room
@@ -70,7 +72,7 @@ def search(
         for line in opening_lines(checked):
             say(line)
         with with_exports(display, study, say) as shown:
-            ending = sweep(study, shown)
+            ending = _with_baseline(sweep(study, shown), study)
     return _with_page(ending, study)
 
 
@@ -111,8 +113,19 @@ def resume(
         opened as study,
         with_exports(display, study, say) as shown,
     ):
-        ending = sweep(study, shown)
+        ending = _with_baseline(sweep(study, shown), study)
     return _with_page(ending, study)
+
+
+def _with_baseline(ending: Ending, study: Study) -> Ending:
+    """Fit simple models to the data of the best trial, if the sweep was long enough to wait for them.
+
+    An error is ignored, because the sweep itself has succeeded, and `tunecli report` fits them later.
+    """
+    try:
+        return replace(ending, baseline=baseline_at_end(study))
+    except (Signalled, Exception):
+        return ending
 
 
 def _with_page(ending: Ending, study: Study) -> Ending:
@@ -150,7 +163,8 @@ def ending_view(ending: Ending) -> View:
     """The first rows of the ranked table, why the sweep ended, the next commands, and the best trial."""
     seen, table, path = ending.overview, ending.table, quote(str(ending.path))
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
-    lines = [reason_line(ending.reason, len(table.rows)), *front_lines(ending.front_summary)]
+    lines = [reason_line(ending.reason, len(table.rows)), *baseline_lines(ending.baseline)]
+    lines += front_lines(ending.front_summary)
     lines.append(("run folder", ending.path))
     if ending.page:
         lines.append(("report", ending.page))
@@ -167,6 +181,7 @@ def ending_view(ending: Ending) -> View:
         "reason": ending.reason,
         "path": ending.path,
         "report": ending.page or None,
+        "baseline": baseline_data(ending.baseline),
         "n_scored": ending.n_scored,
         "best_trial": None if seen.best is None else seen.best.trial.number,
         **front_data(ending.front_summary),

@@ -297,6 +297,9 @@ class Run(Knob):
         results: further columns of results.csv.
         report: whether `search` and `resume` write the page `report.html` into the run folder at their end (`on`), or
             not (`off`).
+        baseline: whether simple models are fitted to the data of the best trial, so that the report shows the
+            worth of the network (`on`), or not (`off`). They are a linear model and gradient-boosted trees, on tables
+            only.
         events: other tools that get the trials while the study runs: TensorBoard's event files in the folder `events`
             of the run folder (`tensorboard`), runs of MLflow (`mlflow`), a list of both, or none (`off`).
         cwd: working folder of a `command` or of a training function: `config` (the folder of the file), `trial` (a
@@ -327,6 +330,7 @@ class Run(Knob):
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
     results: ResultsFile = ResultsFile()
     report: Literal["on", "off"] = "on"
+    baseline: Literal["on", "off"] = "on"
     events: Events = []  # noqa: RUF012  (pydantic copies it)
     cwd: FileName | None = None
     link: list[FileName] = []  # noqa: RUF012  (pydantic copies it)

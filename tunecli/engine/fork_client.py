@@ -264,7 +264,7 @@ def _start(threads: int, has_torch: bool) -> _Server:
     # Without a fixed hash seed each server would order sets of strings differently, and scores could differ.
     hash_seed = {} if _HASH_SEED in os.environ else {_HASH_SEED: "0"}
     for_main = ["torch" if has_torch else "", ",".join(hash_seed)]
-    arguments = [sys.executable, *flags, "-P", "-c", _PROGRAM, *for_main, *_safe_path()]
+    arguments = [sys.executable, *flags, "-P", "-c", _PROGRAM, *for_main, *safe_path()]
     environment = {**os.environ, **hash_seed, **_thread_variables(threads)}
     try:
         process_id = os.posix_spawn(
@@ -283,7 +283,7 @@ def _start(threads: int, has_torch: bool) -> _Server:
     return _Server(process_id, threads, has_torch, requests, dict(os.environ))
 
 
-def _safe_path() -> list[str]:
+def safe_path() -> list[str]:
     """``sys.path`` without the working folder, unless this package is installed in it."""
     home, here = Path(__file__).resolve().parents[2], Path.cwd()
 

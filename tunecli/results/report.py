@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from tunecli.effects import Effects
 from tunecli.objective import Objective
+from tunecli.results.baseline import Baseline
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.ranking import FrontSummary, Ranked
 from tunecli.trial import Scalar, State, Trial
@@ -184,6 +185,7 @@ class Report:
             else the smallest gap on record; None: fewer than two different scores.
         effects: what the model says of each parameter; of several goals, of the first.
         confirmed: the last confirmation; None: there is none.
+        baseline: the scores of simple models on the same data; None: there is none.
         findings: the advice, the most important first, at most `MAX_FINDINGS`.
         n_silenced: the number of findings that were left out.
     """
@@ -199,6 +201,7 @@ class Report:
     failures: tuple[str, ...] = ()
     step: float | None = None
     confirmed: Confirmed | None = None
+    baseline: Baseline | None = None
     findings: tuple[Finding, ...] = ()
     n_silenced: int = 0
 

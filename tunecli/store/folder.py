@@ -136,6 +136,7 @@ class RunFolder:
             self.best_path,
             self.config_path,
             self.report_path,
+            self.baseline_path,
             self.confirmed_path,
             self.confirmed_best_path,
         )
@@ -178,6 +179,11 @@ class RunFolder:
     def report_path(self) -> Path:
         """The report as a page."""
         return self.path / "report.html"
+
+    @property
+    def baseline_path(self) -> Path:
+        """The scores of simple models on the study's data."""
+        return self.path / "baseline.json"
 
     @property
     def confirmed_path(self) -> Path:
@@ -261,7 +267,8 @@ class RunFolder:
         folders = (self.checkpoints_path, self.trial_logs_path, self.trials_path)
         files = (
             *(self.database_path, self.config_path, self.log_path, self.report_path),
-            *(self.results_path, self.best_path, self.confirmed_path, self.confirmed_best_path),
+            *(self.results_path, self.best_path, self.baseline_path),
+            *(self.confirmed_path, self.confirmed_best_path),
         )
         ours = {*folders, *files, *(self.path / name for name in _SMALL_FILES)}
         if any(item not in ours and not is_leftover(item) for item in self.path.iterdir()):

@@ -19,6 +19,7 @@ from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine
 from tunecli.errors import Interrupted
 from tunecli.exporters.protocol import GuardedDisplay
 from tunecli.messages import Display, Event
+from tunecli.results.baseline import Baseline
 from tunecli.results.failures import failure_line
 from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table
@@ -47,6 +48,7 @@ class Ending:
         n_scored: number of complete trials.
         n_failed: number of failed trials.
         cause: the first failure, if the sweep ended because all trials failed alike; else empty.
+        baseline: the scores of simple models on the same data; None: they were not fitted.
         page: the file of the report's page; empty: none was written.
         page_note: why none was written, although ``run.report`` is on; empty: one was.
     """
@@ -57,6 +59,7 @@ class Ending:
     n_scored: int
     n_failed: int
     cause: str = ""
+    baseline: Baseline | None = None
     page: str = ""
     page_note: str = ""
 

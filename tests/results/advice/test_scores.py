@@ -24,10 +24,12 @@ from tunecli.results.advice.scores import (
     constant_score,
     few_validation_examples,
     inside_the_noise,
+    not_better_than_baseline,
     not_better_than_first,
     optimistic_best,
     seed_ignored,
 )
+from tunecli.results.baseline import Baseline, BaselineScore
 from tunecli.results.confirmed import Interval
 from tunecli.results.report import Severity
 
@@ -198,3 +200,18 @@ def test_scores_of_any_size_give_finite_texts():
         for rule in (inside_the_noise, coarse_scores, few_validation_examples, constant_score):
             for finding in rule(report):
                 assert "nan" not in finding.evidence
+
+
+@pytest.mark.parametrize("objective", [LOSS, ACCURACY])
+def test_a_simple_model_that_is_as_good_as_the_best_trial_is_named(objective):
+    sign = objective.sign
+    trees, linear = (
+        BaselineScore("gradient boosting", sign * 0.3),
+        BaselineScore("ridge regression", sign * 0.2),
+    )
+    baseline = Baseline(objective.metric, (trees, linear, BaselineScore("none", None)))
+    report = make_report([sign * 0.5, sign * 0.2], objective=objective, baseline=baseline)
+    [finding] = not_better_than_baseline(report)
+    assert "ridge regression with its default settings" in finding.claim
+    assert not not_better_than_baseline(make_report([sign * 0.19], objective=objective, baseline=baseline))
+    assert not not_better_than_baseline(replace(report, baseline=None))

@@ -176,6 +176,26 @@ def few_validation_examples(report: Report) -> list[Finding]:
     ]
 
 
+def not_better_than_baseline(report: Report) -> list[Finding]:
+    """A simple model with default settings is as good as the best trial on the same validation data."""
+    best, baseline, goal = report.best, report.baseline, report.objective
+    simple = None if baseline is None else baseline.best(maximize=goal.maximize)
+    if best is None or simple is None or simple.score is None or goal.further_objectives:
+        return []
+    if goal.sign * score_of(best) < goal.sign * simple.score:
+        return []
+    return [
+        Finding(
+            "not-better-than-baseline",
+            Severity.PROBLEM,
+            f"No trial is better than {simple.model} with its default settings.",
+            f"Trial {best.number} scored {shown_number(score_of(best))}, and {simple.model}"
+            f" {shown_number(simple.score)} on the same validation data.",
+            trials=(best.number,),
+        )
+    ]
+
+
 def constant_score(report: Report) -> list[Finding]:
     """Every trial has the same score."""
     scores = [score_of(trial) for trial in report.leading]

@@ -109,6 +109,9 @@ def _best_fact(values: PageValues) -> _Fact:
     score = best.outcome.score if best is not None and best.outcome is not None else None
     extreme = "highest" if report.objective.maximize else "lowest"
     note = f"trial {values.best}, chosen as the {extreme} of {len(report.leading):,}"
+    if report.baseline is not None and report.baseline.scored:
+        simple = (f"{number(one.score or 0.0)} {one.model}" for one in report.baseline.scored)
+        note += f"; baseline: {', '.join(simple)}"
     return _Fact("Best score", "" if score is None else number(score), note)
 
 

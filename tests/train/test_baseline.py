@@ -1,0 +1,62 @@
+"""The simple models on the data of a trial, compared with scikit-learn's own pipelines on the same rows."""
+
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import balanced_accuracy_score, log_loss, mean_absolute_error, r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tests.support.jobs import make_job
+from tunecli.config.schema.data import Data
+from tunecli.errors import UsageError
+from tunecli.objective import Objective
+from tunecli.train.baseline import fitted_models
+from tunecli.train.data.sources import read_source
+from tunecli.train.data.splits import split
+
+SEED = 3
+
+
+def parts_of(data):
+    knob = Data.model_validate(data)
+    return split(read_source(knob, Path()), knob, SEED, None, None)
+
+
+def linear_metrics(data, metric, **config):
+    job = make_job(0, {"data": data, **config}, Objective(metric, maximize=True), study_seed=SEED)
+    return next(fitted_models(job)).metrics
+
+
+def test_linear_model_scores_as_a_pipeline_of_scikit_learn_on_the_rows_of_each_fold():
+    data = {"source": "iris", "validation": {"folds": 3}}
+    found = linear_metrics(data, "val_mcc")
+    x, y = load_iris(return_X_y=True)
+    scores, losses = [], []
+    for part in parts_of(data):
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        model.fit(x[part.train_indices], y[part.train_indices])
+        scores.append(balanced_accuracy_score(y[part.valid_indices], model.predict(x[part.valid_indices])))
+        losses.append(log_loss(y[part.valid_indices], model.predict_proba(x[part.valid_indices])))
+    assert found["val_balanced_accuracy"] == pytest.approx(sum(scores) / 3)
+    assert found["val_loss"] == pytest.approx(sum(losses) / 3, rel=1e-4)
+    assert "val_mcc" in found
+
+
+def test_errors_of_a_regression_are_in_the_units_of_the_target():
+    data = {"source": "diabetes", "validation": {"fraction": 0.25}, "normalize": "minmax"}
+    found = linear_metrics(data, "val_r2", loss={"name": "poisson"})
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    [part] = parts_of(data)
+    model = make_pipeline(StandardScaler(), Ridge()).fit(x[part.train_indices], y[part.train_indices])
+    guess = model.predict(x[part.valid_indices])
+    assert found["val_r2"] == pytest.approx(r2_score(y[part.valid_indices], guess), abs=1e-4)
+    assert found["val_mae"] == pytest.approx(mean_absolute_error(y[part.valid_indices], guess), rel=1e-4)
+    assert "val_loss" not in found  # outputs of the trial's loss are logs of rates
+
+
+def test_images_have_no_baseline():
+    with pytest.raises(UsageError, match="a table of features"):
+        linear_metrics({"source": "digits"}, "val_accuracy")
