@@ -47,7 +47,10 @@ def test_every_loss_setting_is_implemented() -> None:
 
 
 def test_every_loss_serves_the_task_it_is_built_for() -> None:
-    assert {knob().tasks for knob in CLASSIFICATION_LOSSES} == {("classification",)}
+    assert {knob().tasks[0] for knob in CLASSIFICATION_LOSSES} == {"classification"}
+    assert all(
+        ("multilabel" in knob().tasks) == bool(knob.label_implementation) for knob in CLASSIFICATION_LOSSES
+    )
     assert {knob().tasks for knob in REGRESSION_LOSSES} == {("regression",)}
 
 

@@ -20,14 +20,18 @@ from tunecli.train.fused.signature import signature
 from tunecli.train.loop import run
 
 NAMES = (
-    *(name for name, facts in METRICS.items() if facts.function and name not in ("val_top_k", "val_f1")),
+    *(
+        name
+        for name, facts in METRICS.items()
+        if facts.function and not facts.is_standard and name != "val_top_k"
+    ),
     *("val_f1_weighted", "val_f1_micro", "val_precision_weighted", "val_recall_of_virginica"),
     *("val_kappa_linear", "val_kappa_quadratic", "val_top_2", "val_pinball_0.9"),
 )
 OF_CLASSES = {
     name
     for name in NAMES
-    if (metric := metric_of(name)) is not None and metric.facts.tasks == ("classification",)
+    if (metric := metric_of(name)) is not None and "classification" in metric.facts.tasks
 }
 OF_NUMBERS = {*NAMES} - OF_CLASSES
 ALL = replace(ACCURACY, also=NAMES)

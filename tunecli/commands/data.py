@@ -129,6 +129,7 @@ def _as_data(summary: DataSummary) -> dict[str, Any]:
         "task": summary.task,
         "why": summary.why,
         "target": summary.target or None,
+        "n_targets": summary.n_targets,
         "n_classes": len(summary.class_counts),
         "classes": [{"name": name, "n_examples": n} for name, n in summary.class_counts[:_MAX_IN_JSON]],
         "target_range": None if summary.target_range is None else list(summary.target_range),
@@ -195,9 +196,11 @@ def _target(summary: DataSummary) -> str:
         names = ", ".join(f"'{short(name)}' {n:,}" for name, n in classes) + (
             f" and {more:,} more" if more else ""
         )
-        text += f", {len(summary.class_counts):,} classes: {names}"
+        text += f", {len(summary.class_counts):,} {'labels' if summary.task == 'multilabel' else 'classes'}: {names}"
     elif summary.target_range is not None:
         text += f", from {summary.target_range[0]:g} to {summary.target_range[1]:g}"
+    elif summary.n_targets > 1:
+        text += f", {summary.n_targets} targets"
     return f"{text} ({summary.why})"
 
 

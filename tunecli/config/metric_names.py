@@ -52,22 +52,24 @@ class MetricSettings(Knob):
     Attributes:
         name: the metric.
         average: of val_f1, val_precision and val_recall: how the classes are averaged. `binary` is the second of two
-            classes alone.
-        positive: of val_f1, val_precision and val_recall: the class that is scored, alone.
+            classes alone; `samples` is the mean over the examples, of labels only.
+        positive: of val_f1, val_precision and val_recall: the class or label that is scored, alone.
         weights: of val_kappa: how a wrong class counts by its distance; by default all wrong classes count the same.
         k: of val_top_k: the number of classes that count.
         alpha: of val_pinball: the quantile.
+        target: of a regression with several targets: the target that is scored, alone.
     """
 
     name: Annotated[
         str,
         WithJsonSchema({"anyOf": [{"const": n, "description": METRIC_LINES[n]} for n in _WITH_SETTINGS]}),
     ]
-    average: Literal["macro", "micro", "weighted", "binary"] | None = None
+    average: Literal["macro", "micro", "weighted", "binary", "samples"] | None = None
     positive: str | bool | int | float | None = None
     weights: Literal["linear", "quadratic"] | None = None
     k: Annotated[int, Field(ge=2)] | None = None
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+    target: str | None = None
 
     @field_validator("name")
     @classmethod
@@ -96,6 +98,11 @@ class MetricSettings(Knob):
                 raise ValueError(f"`positive` scores one class, so it excludes `average: {self.average}`")
             if not _is_class(_class_name(self.positive)):
                 raise ValueError(f"`positive` needs 1 to {_LONGEST_CLASS} printable characters")
+        if self.target is not None:
+            if self.alpha is not None:
+                raise ValueError("`target` and `alpha` exclude each other")
+            if not _is_class(self.target):
+                raise ValueError(f"`target` needs 1 to {_LONGEST_CLASS} printable characters")
         return self
 
     @property
@@ -120,7 +127,7 @@ def recorded_name(base: str, settings: Mapping[str, Any]) -> str:
         settings: valid settings, at most one.
     """
     for key, value in settings.items():
-        if key == "positive":
+        if key in ("positive", "target"):
             return f"{base}_{_OF}{value}"
         if (key, value) == ("average", "macro"):
             return base
@@ -160,8 +167,9 @@ def facts_of_metric(name: str) -> MetricFacts | None:
 def example_names(base: str) -> list[str]:
     """Names of a metric with each of its settings, for messages and documents."""
     examples: dict[str, list[Any]] = {
-        "average": ["micro", "weighted", "binary"],
+        "average": ["micro", "weighted", "binary", "samples"],
         "positive": ["CLASS"],
+        "target": ["TARGET"],
         "weights": ["linear", "quadratic"],
         "k": [5],
         "alpha": [0.9],
@@ -173,9 +181,9 @@ def _settings_of(facts: MetricFacts, text: str) -> dict[str, Any]:
     """The setting that the end of a name spells; empty if it spells none."""
     for key in facts.settings:
         match key:
-            case "average" if text in ("micro", "weighted", "binary"):
+            case "average" if text in ("micro", "weighted", "binary", "samples"):
                 return {key: text}
-            case "positive" if text.startswith(_OF) and _is_class(text[len(_OF) :]):
+            case "positive" | "target" if text.startswith(_OF) and _is_class(text[len(_OF) :]):
                 return {key: text[len(_OF) :]}
             case "weights" if text in ("linear", "quadratic"):
                 return {key: text}

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor
 
+from tunecli.train.ranks import average_precisions, mean_where
+
 _N_BINS = 15
 _LEAST_PROBABILITY = torch.finfo(torch.float64).eps
 
@@ -76,19 +78,8 @@ def average_precision(part: Classified) -> Tensor:
     The second of two classes; of more, the mean over the classes that have examples.
     """
     scores_KN, is_class_KN = class_scores(part.logits_NK, part.y_N)
-    sorted_KN, order_KN = scores_KN.sort(1, descending=True)
-    hits_KN = is_class_KN.gather(
-        1, order_KN
-    ).long()  # a sum of floats along an axis has no fixed order on CUDA
-    n = scores_KN.shape[1]
-    position_N = torch.arange(n, device=scores_KN.device)
-    # The last position of each run of equal scores: a threshold takes in the whole run.
-    is_end_KN = fn.pad(sorted_KN[:, 1:] != sorted_KN[:, :-1], (0, 1), value=True)
-    end_KN = torch.where(is_end_KN, position_N, n).flip(1).cummin(1).values.flip(1)
-    precision_KN = (hits_KN.cumsum(1) / (position_N + 1).double()).gather(1, end_KN)
-    n_K = hits_KN.sum(1)
-    values_K = (hits_KN * precision_KN).sum(1) / n_K
-    mean = torch.where(n_K > 0, values_K, 0.0).sum() / (n_K > 0).sum()
+    values_K = average_precisions(scores_KN, is_class_KN)
+    mean = mean_where(values_K, ~values_K.isnan())
     return torch.where(part.has_one_class, torch.nan, mean)
 
 

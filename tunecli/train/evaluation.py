@@ -101,10 +101,11 @@ class Evaluator:
         return predictor(self.config.loss, target)(outputs)
 
     def in_units(self, values: Tensor) -> Tensor:
-        """Predictions or targets in the target's own units; logits and classes unchanged."""
-        if self.fold.task == "classification":
+        """Predictions or targets in the target's own units; logits, classes and labels unchanged."""
+        if self.fold.task != "regression":
             return values
-        return values.view(-1) * self.fold.target_scale + self.fold.target_center
+        center, scale = TargetScale(self.fold.target_center, self.fold.target_scale).like(values)
+        return (values.view(-1) if self.fold.n_outputs == 1 else values) * scale + center
 
     def _outputs(self, x: Tensor) -> Tensor:
         with autocast(self.config.training.precision, self.fold.placement.device):

@@ -26,6 +26,7 @@ from tunecli.train.data.loading import Fold
 from tunecli.train.epoch_batches import Batch, Step, batch_slices, epoch_examples, epoch_steps
 from tunecli.train.evaluation import ROWS_PER_PASS, Evaluator
 from tunecli.train.initialisation import initialise
+from tunecli.train.label_losses import balance_weights
 from tunecli.train.losses import TargetScale, build_loss, user_object
 from tunecli.train.models import build, has_undeclared_batch_norm
 from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics
@@ -262,6 +263,11 @@ class Learner:
         return batch.mix_share * loss + (1.0 - batch.mix_share) * other
 
     def _class_weights(self) -> Tensor:
-        """Class weights (K,), N / (K · count): inverse frequency with mean 1 over the examples (King & Zeng 2001)."""
+        """Class weights (K,), N / (K · count): inverse frequency with mean 1 over the examples (King & Zeng 2001).
+
+        Of labels, the weights (2, K) of not having and of having each label.
+        """
+        if self._fold.task == "multilabel":
+            return balance_weights(self._fold.y_train).to(self._device)
         counts_K = torch.tensor(self._fold.class_counts, dtype=torch.float32)
         return (counts_K.sum() / (len(counts_K) * counts_K)).to(self._device)

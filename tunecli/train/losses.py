@@ -3,7 +3,7 @@
 Class weights enter as mean(weight · loss). torch's weighted mean divides by the sum of the batch's weights instead;
 here the gradient of an epoch is the same sum for any batches. Outputs are float32 in every precision.
 
-Axes: B examples, K classes.
+Axes: B examples, K classes, labels or targets.
 """
 
 from __future__ import annotations
@@ -37,18 +37,24 @@ from tunecli.config.schema.losses import (
 )
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
-from tunecli.registry.implementations import implementation_of
+from tunecli.registry.implementations import implementation, implementation_of
 from tunecli.train.user_code.code import resolve
 
 LossFunction = Callable[[Tensor, Tensor], Tensor]
-"""(outputs, targets) → the mean loss. Outputs are (B, K) logits, or (B, 1) for regression."""
+"""(outputs, targets) → the mean loss. Outputs are (B, K) logits, or (B, K) numbers, (B, 1) for one target."""
 
 
 class TargetScale(NamedTuple):
-    """The standardisation of a regression target: standardised = (target - center) / scale."""
+    """The standardisation of a regression's targets: standardised = (target - center) / scale; (K,) of several."""
 
-    center: float = 0.0
-    scale: float = 1.0
+    center: float | Tensor = 0.0
+    scale: float | Tensor = 1.0
+
+    def like(self, values: Tensor) -> TargetScale:
+        """The same on the device and in the dtype of ``values``."""
+        return TargetScale(
+            *(one.to(values) if isinstance(one, Tensor) else one for one in (self.center, self.scale))
+        )
 
 
 OWN_UNITS = TargetScale()
@@ -65,21 +71,23 @@ def build_loss(
     """Build a loss.
 
     Args:
-        knob: the loss's setting, one for ``task``; None: cross entropy, or mean squared error.
+        knob: the loss's setting, one for ``task``; None: cross entropy, mean squared error, or for labels binary cross
+            entropy.
         task: the default loss and the shape of outputs depend on it.
         class_weights_K: class weights of ``data.balance``; classification only.
         target: converts standardised targets back to their own units, for the losses that need those.
         base_path: the folder of the user's own code.
 
     Returns:
-        A function of outputs (B, K) and classes (B,), or of outputs (B, 1) and standardised numbers (B,).
+        A function of outputs (B, K) and classes (B,); of outputs (B, 1) and standardised numbers (B,); of outputs and
+        standardised numbers (B, K); or of outputs (B, K) and labels (B, K).
 
     Raises:
         UsageError: ``class_weights_K`` is given, and the loss has weights of its own or takes none.
         ImportError, AttributeError: the user's own code cannot be found.
     """
     if knob is None:
-        knob = CrossEntropy() if task == "classification" else Mse()
+        knob = {"classification": CrossEntropy, "multilabel": Bce, "regression": Mse}[task]()
     if isinstance(knob, UserCode):
         if class_weights_K is not None:
             raise UsageError("a loss of your own takes no class weights", hint="use `balance: sample`")
@@ -87,6 +95,9 @@ def build_loss(
     elif task == "classification":
         weights_K = _class_weights(knob, class_weights_K)
         loss = partial(_on_classes, implementation_of(knob), knob, weights_K)
+    elif task == "multilabel":
+        function = implementation(knob.label_implementation)
+        loss = partial(_on_classes, function, knob, _class_weights(knob, class_weights_K))
     else:
         loss = partial(implementation_of(knob), knob, target)
     return partial(_in_single, task, loss)
@@ -100,12 +111,17 @@ def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable
         target: the standardisation of the target.
 
     Returns:
-        A function of outputs (N, 1) to predictions (N, 1): the identity, except for ``poisson``, whose outputs are logs
-        of rates in the target's own units.
+        A function of outputs (N, K) to predictions (N, K): the identity, except for ``poisson``, whose outputs are logs
+        of rates in the targets' own units.
     """
     if isinstance(knob, LossKnob) and knob.is_of_counts:
-        return lambda output_N1: (output_N1.exp() - target.center) / target.scale
-    return lambda output_N1: output_N1
+        return partial(_standardised_rates, target)
+    return lambda output_NK: output_NK
+
+
+def _standardised_rates(target: TargetScale, output_NK: Tensor) -> Tensor:
+    center, scale = target.like(output_NK)
+    return (output_NK.exp() - center) / scale
 
 
 def user_object(loss: LossFunction) -> object | None:
@@ -115,8 +131,9 @@ def user_object(loss: LossFunction) -> object | None:
 
 
 def _in_single(task: Task, loss: LossFunction, outputs: Tensor, targets: Tensor) -> Tensor:
-    """Drop the last axis of regression outputs (B, 1), which would broadcast with targets (B,) to (B, B)."""
-    return loss(outputs if task == "classification" else outputs.squeeze(-1), targets)
+    """Drop the last axis of outputs (B, 1) of one target, which would broadcast with targets (B,) to (B, B)."""
+    is_of_one = task == "regression" and targets.dim() < outputs.dim()
+    return loss(outputs.squeeze(-1) if is_of_one else outputs, targets)
 
 
 def _class_weights(knob: AnyLoss, balance_K: Tensor | None) -> Tensor | None:
@@ -225,10 +242,12 @@ def _counts(y_B: Tensor, target: TargetScale) -> Tensor:
 
     Standardising rounds, and Stirling's term jumps above 1, so a count of 1 must be converted back to exactly 1.
     """
-    scaled_B = y_B * target.scale
-    count_B = scaled_B + target.center
+    center, scale = target.like(y_B)
+    scaled_B = y_B * scale
+    count_B = scaled_B + center
     whole_B = count_B.round()
-    rounding_B = 2.0 * torch.finfo(y_B.dtype).eps * (scaled_B.abs() + abs(target.center))
+    size = center.abs() if isinstance(center, Tensor) else abs(center)
+    rounding_B = 2.0 * torch.finfo(y_B.dtype).eps * (scaled_B.abs() + size)
     return torch.where((count_B - whole_B).abs() <= rounding_B, whole_B, count_B)
 
 

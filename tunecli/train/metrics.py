@@ -4,7 +4,7 @@ Owns the formulas of the metrics that are always computed; a test compares them 
 the device of the outputs and read from it once; undefined ones are left out. Those that are computed on request are in
 requested_metrics.py. The cost (number of parameters, latency) is measured only if the file names it.
 
-Axes: N examples, K classes.
+Axes: N examples, K classes, labels or targets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-import torch.nn.functional as fn
 from torch import Tensor, nn
 
 from tunecli.config.metrics import LATENCY, N_PARAMETERS
@@ -25,10 +24,12 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.losses import Task
 from tunecli.objective import Objective
 from tunecli.seeding import seed_for
+from tunecli.train import label_metrics
 from tunecli.train.class_metrics import class_scores
 from tunecli.train.compilation import forward_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.models import build
+from tunecli.train.ranks import areas, mean_where
 from tunecli.train.torch_state import autocast, kernels
 from tunecli.train.user_code import code as user_code
 
@@ -38,29 +39,36 @@ _ENOUGH_S = 0.3
 
 
 def evaluate(
-    task: Task, outputs: Tensor, y_N: Tensor, target_scale: float = 1.0, part: str = "val"
+    task: Task, outputs: Tensor, y: Tensor, target_scale: float | Tensor = 1.0, part: str = "val"
 ) -> dict[str, float]:
     """The metrics of a part that are always computed, except the loss, by their names in an objective.
 
     Args:
-        task: classification or regression.
-        outputs: (N, K) logits, or (N, 1) standardised predictions.
-        y_N: classes, or standardised targets.
-        target_scale: the standard deviation that targets were divided by; errors are multiplied by it.
+        task: the kind of target.
+        outputs: (N, K) logits, or (N, K) standardised predictions.
+        y: (N,) classes; (N,) or (N, K) standardised targets; or (N, K), 1 where an example has a label.
+        target_scale: the standard deviation that targets were divided by, (K,) of several; errors are multiplied by it.
         part: prefix of the names: ``val`` or ``test``.
 
     Returns:
         ``val_accuracy``, ``val_balanced_accuracy``, ``val_f1``, ``val_auroc``; or ``val_mae``, ``val_rmse`` (in the
-        target's units) and ``val_r2``. A metric that is undefined here (R² of a constant target, AUROC of one class) or
-        not finite is absent.
+        targets' units) and ``val_r2``, each the mean over the targets; or of labels ``val_accuracy``, ``val_f1``,
+        ``val_auroc`` and ``val_hamming_loss``. A metric that is undefined here (R² of a constant target, AUROC of one
+        class) or not finite is absent.
     """
     if outputs.device.type == "mps":  # it has no float64
-        outputs, y_N = outputs.cpu(), y_N.cpu()
-    values = _classification(outputs, y_N) if task == "classification" else _regression(outputs, y_N)
+        outputs, y = outputs.cpu(), y.cpu()
+    match task:
+        case "classification":
+            values = _classification(outputs, y)
+        case "multilabel":
+            values = label_metrics.standard(label_metrics.Labelled(outputs, y))
+        case "regression":
+            values = _regression(outputs, y, target_scale)
     numbers = torch.stack(list(values.values())).tolist()
     metrics = {f"{part}_{name}": number for name, number in zip(values, numbers, strict=True)}
     for name in (f"{part}_mae", f"{part}_rmse"):
-        if name in metrics:
+        if name in metrics and not isinstance(target_scale, Tensor):
             metrics[name] *= target_scale
     return finite(metrics)
 
@@ -79,9 +87,9 @@ def _classification(logits_NK: Tensor, y_N: Tensor) -> dict[str, Tensor]:
     true_K, guessed_K = confusion_KK.sum(1), confusion_KK.sum(0)
     return {
         "accuracy": hits_K.sum() / len(y_N),
-        "balanced_accuracy": _mean_where(hits_K / true_K, true_K > 0),
+        "balanced_accuracy": mean_where(hits_K / true_K, true_K > 0),
         # 2 TP / (2 TP + FP + FN), over the classes that occur among targets or guesses.
-        "f1": _mean_where(2.0 * hits_K / (true_K + guessed_K), true_K + guessed_K > 0),
+        "f1": mean_where(2.0 * hits_K / (true_K + guessed_K), true_K + guessed_K > 0),
         "auroc": auroc(logits_NK, y_N),
     }
 
@@ -89,41 +97,36 @@ def _classification(logits_NK: Tensor, y_N: Tensor) -> dict[str, Tensor]:
 def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
     """Area under the ROC curve: of the second of two classes; of more, the mean of each class against the rest.
 
-    The Mann-Whitney statistic on mean ranks, so a tie counts one half (Hanley & McNeil 1982). A class with all the
-    examples or no examples is left out of the mean.
+    A class with all the examples or no examples is left out of the mean.
 
     Returns:
         A float64 scalar; NaN if no class is left.
     """
-    n = len(logits_NK)
-    scores_KN, is_class_KN = class_scores(logits_NK, y_N)
-    sorted_KN, order_KN = scores_KN.sort(1)
-    is_other_KN = sorted_KN[:, 1:] != sorted_KN[:, :-1]
-    position_N = torch.arange(n, device=y_N.device)
-    # First and last rank of each run of equal scores, in half the time of two binary searches.
-    first_KN = fn.pad(is_other_KN * position_N[1:], (1, 0)).cummax(1).values
-    last_KN = (n - 1 - fn.pad(is_other_KN * position_N.flip(0)[:-1], (0, 1)).flip(1).cummax(1).values).flip(1)
-    rank_KN = (first_KN + last_KN + 2).double() / 2.0
-    n_positive_K = is_class_KN.sum(1).double()
-    n_negative_K = n - n_positive_K
-    wins_K = (rank_KN * is_class_KN.gather(1, order_KN)).sum(1) - n_positive_K * (n_positive_K + 1.0) / 2.0
-    pairs_K = n_positive_K * n_negative_K
-    return _mean_where(wins_K / pairs_K, pairs_K > 0)
+    areas_K = areas(*class_scores(logits_NK, y_N))
+    return mean_where(areas_K, ~areas_K.isnan())
 
 
-def _regression(output_N1: Tensor, y_N: Tensor) -> dict[str, Tensor]:
+def _regression(output_NK: Tensor, y: Tensor, scale: float | Tensor) -> dict[str, Tensor]:
+    """The metrics of standardised targets; of several targets, the mean of each one's, in its own units."""
+    if y.dim() == 1:
+        return _of_one_target(output_NK.squeeze(1), y)
+    values = [_of_one_target(output_N, y_N) for output_N, y_N in zip(output_NK.T, y.T, strict=True)]
+    scale_K = torch.as_tensor(scale, dtype=torch.float64, device=y.device)
+    columns = {name: torch.stack([one[name] for one in values]) for name in values[0]}
+    return {
+        name: (value_K if name == "r2" else value_K * scale_K).mean() for name, value_K in columns.items()
+    }
+
+
+def _of_one_target(output_N: Tensor, y_N: Tensor) -> dict[str, Tensor]:
     target_N = y_N.double()
-    error_N = output_N1.squeeze(1).double() - target_N
+    error_N = output_N.double() - target_N
     squares = error_N.square().sum()
     return {
         "mae": error_N.abs().mean(),
         "rmse": (squares / len(y_N)).sqrt(),
         "r2": 1.0 - squares / (target_N - target_N.mean()).square().sum(),
     }
-
-
-def _mean_where(values_K: Tensor, is_counted_K: Tensor) -> Tensor:
-    return torch.where(is_counted_K, values_K, 0.0).sum() / is_counted_K.sum()
 
 
 def inference_cost(

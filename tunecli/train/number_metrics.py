@@ -1,9 +1,10 @@
 """Metrics of a regression that are computed only if the file names them.
 
 Each function takes a part's `Predicted` and the metric's settings, and returns a float64 scalar on the device of the
-outputs, NaN where the metric is undefined. Tests compare each with scikit-learn or SciPy.
+outputs, NaN where the metric is undefined. Tests compare each with scikit-learn or SciPy. Of several targets, a metric
+is the mean of each one's.
 
-Axes: N examples.
+Axes: N examples, K targets.
 """
 
 from __future__ import annotations
@@ -29,15 +30,37 @@ class Predicted:
         return self.y_N - self.guess_N
 
 
-def in_units(values_N: Tensor, scale: float, center: float) -> Tensor:
+def in_units(values: Tensor, scale: float | Tensor, center: float | Tensor) -> Tensor:
     """Standardised float32 values as float64 in the target's own units.
 
     A value within the rounding of float32 of 0 is 0: standardising rounds, and 0 decides whether a metric is defined.
+
+    Args:
+        values: (N,) of one target, or (N, K).
+        scale, center: of the target; (K,) float64 of several.
     """
-    scaled_N = values_N.double() * scale
-    own_N = scaled_N + center
-    rounding_N = 2.0 * torch.finfo(values_N.dtype).eps * (scaled_N.abs() + abs(center))
-    return torch.where(own_N.abs() <= rounding_N, 0.0, own_N)
+    if isinstance(scale, Tensor) and isinstance(center, Tensor):
+        scale, center = scale.to(values.device), center.to(values.device)
+    scaled = values.double() * scale
+    own = scaled + center
+    size = center.abs() if isinstance(center, Tensor) else abs(center)
+    rounding = 2.0 * torch.finfo(values.dtype).eps * (scaled.abs() + size)
+    return torch.where(own.abs() <= rounding, 0.0, own)
+
+
+def mae(part: Predicted) -> Tensor:
+    """Mean of |error| (`sklearn.metrics.mean_absolute_error`)."""
+    return part.error_N.abs().mean()
+
+
+def rmse(part: Predicted) -> Tensor:
+    """Root of the mean squared error (`sklearn.metrics.root_mean_squared_error`)."""
+    return part.error_N.square().mean().sqrt()
+
+
+def r2(part: Predicted) -> Tensor:
+    """Coefficient of determination (`sklearn.metrics.r2_score`); NaN for a constant target."""
+    return 1.0 - part.error_N.square().sum() / (part.y_N - part.y_N.mean()).square().sum()
 
 
 def median_absolute_error(part: Predicted) -> Tensor:

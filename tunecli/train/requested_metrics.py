@@ -1,6 +1,9 @@
 """The metrics that a file names beside those that are always computed, for the plain loop and for fused trials.
 
-`MetricFacts.function` names the function of each in class_metrics.py or number_metrics.py.
+`MetricFacts.function` names the function of each in class_metrics.py or number_metrics.py; that of labels has the same
+name in label_metrics.py.
+
+Axes: N examples, K classes, labels or targets.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from tunecli.config.metric_names import NamedMetric, metric_of
@@ -17,6 +21,7 @@ from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation
 from tunecli.train.class_metrics import Classified
 from tunecli.train.data.loading import Fold
+from tunecli.train.label_metrics import Labelled
 from tunecli.train.number_metrics import Predicted, in_units
 from tunecli.train.user_code.metric import UserMetric, user_metrics
 
@@ -26,15 +31,16 @@ class RequestedMetric(NamedTuple):
 
     Attributes:
         name: its name after ``val_`` and ``test_``.
-        function: of a `Classified` or a `Predicted`, with the settings as keyword arguments, to a float64 scalar.
-        settings: the settings.
-        tasks: the tasks that have the metric.
+        functions: for each task that has the metric, its function of a `Classified`, `Labelled` or `Predicted`, with
+            the settings as keyword arguments, to a float64 scalar.
+        settings: the settings, without the name of a target.
+        target: the target that is scored alone; empty: all targets.
     """
 
     name: str
-    function: Callable[..., Tensor]
+    functions: Mapping[Task, Callable[..., Tensor]]
     settings: Mapping[str, Any]
-    tasks: tuple[Task, ...]
+    target: str = ""
 
 
 class FurtherMetrics(NamedTuple):
@@ -78,36 +84,58 @@ def requested_metrics(objective: Objective) -> tuple[RequestedMetric, ...]:
 
 
 def _requested(metric: NamedMetric) -> RequestedMetric:
-    function = implementation(f"tunecli.train.{metric.facts.function}")
-    return RequestedMetric(metric.name.removeprefix("val_"), function, metric.settings, metric.facts.tasks)
+    functions: dict[Task, Callable[..., Tensor]] = {}
+    for task in metric.facts.tasks:
+        module, _, name = metric.facts.function.partition(":")
+        if task == "multilabel":
+            module = "label_metrics"
+        functions[task] = implementation(f"tunecli.train.{module}:{name}")
+    settings = {key: value for key, value in metric.settings.items() if key != "target"}
+    return RequestedMetric(
+        metric.name.removeprefix("val_"), functions, settings, metric.settings.get("target", "")
+    )
 
 
 def requested_values(
-    requested: Sequence[RequestedMetric], fold: Fold, outputs: Tensor, y_N: Tensor
+    requested: Sequence[RequestedMetric], fold: Fold, outputs: Tensor, y: Tensor
 ) -> dict[str, Tensor]:
     """The values of requested metrics on a part of a fold, by their names after ``val_``.
 
     Args:
         requested: the metrics; those of another task are left out.
         fold: the data of the model, for the names of the classes and the scale of the target.
-        outputs: (N, K) logits, or (N, 1) standardised predictions.
-        y_N: classes, or standardised targets.
+        outputs: (N, K) logits, or (N, K) standardised predictions.
+        y: classes, labels, or standardised targets.
 
     Returns:
         Float64 scalars on the device of the outputs; NaN where a metric is undefined.
     """
-    if not requested:
+    wanted = [metric for metric in requested if fold.task in metric.functions]
+    if not wanted:
         return {}
     if outputs.device.type == "mps":  # it has no float64
-        outputs, y_N = outputs.cpu(), y_N.cpu()
-    part: Classified | Predicted
-    if fold.task == "classification":
-        part = Classified(outputs, y_N, fold.class_names)
-    else:
-        scale, center = fold.target_scale, fold.target_center
-        part = Predicted(in_units(outputs.squeeze(1), scale, center), in_units(y_N, scale, center))
-    return {
-        metric.name: metric.function(part, **metric.settings)
-        for metric in requested
-        if fold.task in metric.tasks
-    }
+        outputs, y = outputs.cpu(), y.cpu()
+    if fold.task == "regression":
+        return _of_targets(wanted, fold, outputs, y)
+    part = (Classified if fold.task == "classification" else Labelled)(outputs, y, fold.class_names)
+    return {metric.name: metric.functions[fold.task](part, **metric.settings) for metric in wanted}
+
+
+def _of_targets(
+    wanted: Sequence[RequestedMetric], fold: Fold, outputs_NK: Tensor, y: Tensor
+) -> dict[str, Tensor]:
+    """The values for each target or, where a metric names none, their mean."""
+    scale, center = fold.target_scale, fold.target_center
+    guess_NK = in_units(outputs_NK.squeeze(1) if y.dim() == 1 else outputs_NK, scale, center)
+    y_NK = in_units(y, scale, center)
+    parts = [Predicted(guess_NK, y_NK)]
+    if y.dim() == 2:
+        parts = [Predicted(*columns) for columns in zip(guess_NK.T, y_NK.T, strict=True)]
+    names = fold.target_names or tuple(map(str, range(len(parts))))
+    values = {}
+    for metric in wanted:
+        chosen = [part for part, name in zip(parts, names, strict=True) if metric.target in ("", name)]
+        scores = [metric.functions["regression"](part, **metric.settings) for part in chosen]
+        missing = y_NK.new_tensor(torch.nan)  # no target has that name
+        values[metric.name] = scores[0] if len(scores) == 1 else torch.stack(scores or [missing]).mean()
+    return values

@@ -45,12 +45,11 @@ def cost(config: TrialConfig, base_path: Path) -> Cost | None:
     facts = facts_of(config.data, base_path)
     if facts is None:
         return None
-    n_outputs = facts.n_classes or 1
     parts = sizes_of_parts(config.data, facts, base_path)
     n_steps_of_parts = [steps_per_epoch(config, n_train) for n_train, _ in parts]
     n_steps = sum(config.training.n_steps(steps) for steps in n_steps_of_parts)
     epochs = max(config.training.n_epochs(steps) for steps in n_steps_of_parts)
-    size = size_of(config.model, facts.inputs, n_outputs)
+    size = size_of(config.model, facts.inputs, facts.n_outputs)
     if size is None:
         return Cost(None, n_steps, None)
     n_parameters, n_forward = size

@@ -87,7 +87,17 @@ def test_targets_are_numbers_texts_or_truth_values(y: NDArray[Any], expected: li
     assert as_target(y, 2, "y", "data.target").tolist() == expected
 
 
-@pytest.mark.parametrize("y", [np.ones(3), np.ones((2, 2)), np.array([{}, {}]), np.array([1j, 2j])])
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.ones(3),
+        np.ones((2, 2, 2)),
+        np.ones(()),
+        np.array([["a", "b"]] * 2),
+        np.array([{}, {}]),
+        np.array([1j, 2j]),
+    ],
+)
 def test_targets_of_another_shape_or_type_are_refused(y: NDArray[Any]) -> None:
     with pytest.raises(DataError, match="for 2 examples"):
         as_target(y, 2, "y", "data.target")

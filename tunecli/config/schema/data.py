@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tunecli.config.schema.augmentations import Augmentation
 from tunecli.config.schema.sources import Source, absolute, with_absolute_path
@@ -21,8 +21,10 @@ class Data(Knob):
 
     Attributes:
         source: where the data comes from: a bundled data set, a file, a folder of images, or your own code.
-        target: column that is predicted.
-        task: classification or regression; `auto` decides by the target.
+        target: column that is predicted, or several: numbers for a regression, or truth values for a multi-label
+            classification.
+        task: the kind of target: one class, numbers, or any number of labels; `auto` decides by the target. With
+            `multilabel`, a text column holds the labels of a row, separated by `|` or `;`.
         inputs: what arrays contain; `auto` reads (N, F) as features, (N, H, W) and (N, C, H, W) as images. `sequence`
             reads (N, T, F).
         text: column of texts, which become tokens.
@@ -41,8 +43,8 @@ class Data(Knob):
     """
 
     source: Source
-    target: str | None = None
-    task: Literal["auto", "classification", "regression"] = "auto"
+    target: str | Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
+    task: Literal["auto", "classification", "regression", "multilabel"] = "auto"
     inputs: Literal["auto", "features", "sequence", "image"] = "auto"
     text: str | None = None
     tokens: TokenKind = "characters"
@@ -55,6 +57,22 @@ class Data(Knob):
     normalize: Literal["standard", "minmax", "robust", "none"] = "standard"
     balance: Literal["none", "weight", "sample"] = "none"
     augment: list[Augmentation] = []
+
+    @field_validator("target")
+    @classmethod
+    def _each_once(cls, target: str | list[str] | None) -> str | list[str] | None:
+        names = target if isinstance(target, list) else []
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the column `{twice}` appears twice")
+        return target
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The columns that are predicted; empty if the file names none."""
+        if self.target is None:
+            return ()
+        return (self.target,) if isinstance(self.target, str) else tuple(self.target)
 
     @property
     def most_tokens(self) -> int:

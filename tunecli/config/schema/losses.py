@@ -10,7 +10,7 @@ from tunecli.config.families import OpenTo
 from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import Fraction, NamedKnob, NonNegative, Positive, name_alone
 
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multilabel"]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -19,15 +19,18 @@ class LossKnob(NamedKnob):
 
     Attributes:
         implementation: for classification a function of (knob, class weights (K,) or None, logits (B, K), classes
-            (B,)), for regression of (knob, target scale, outputs (B,), standardised targets (B,)); both return the
-            mean loss as a tensor of no axes. See `tunecli.train.losses`.
+            (B,)), for regression of (knob, target scale, outputs, standardised targets), both (B,) or (B, K); they
+            return the mean loss as a tensor of no axes. See `tunecli.train.losses`.
+        label_implementation: for labels a function of (knob, label weights (K,) or None, logits (B, K), 1 where an
+            example has a label (B, K)); empty if the loss is not for labels.
         tasks: the tasks that the loss is for.
         is_of_counts: whether targets are counts, and outputs the logarithms of their rates, in the target's own units.
-        label_smoothing: probability that the target spreads over all classes.
-        class_weights: factor for the loss of each class, in the order of the classes. It is part of `val_loss`, whereas
+        label_smoothing: probability that the target spreads over all classes; of labels, over having one or not.
+        class_weights: factor for the loss of each class or label, in their order. It is part of `val_loss`, whereas
             `data.balance: weight` changes training only.
     """
 
+    label_implementation: ClassVar[str] = ""
     tasks: ClassVar[tuple[Task, ...]]
     is_of_counts: ClassVar[bool] = False
 
@@ -43,14 +46,15 @@ class CrossEntropy(LossKnob):
 
 
 class Focal(LossKnob):
-    """Focal loss: (1 - p)^gamma times the cross entropy (Lin et al. 2017).
+    """Focal loss: (1 - p)^gamma times the cross entropy (Lin et al. 2017); of labels, averaged over them.
 
     Attributes:
         gamma: exponent; a larger one gives easy examples less weight, and 0 is cross entropy.
     """
 
     implementation: ClassVar[str] = "tunecli.train.losses:focal"
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    label_implementation: ClassVar[str] = "tunecli.train.label_losses:focal"
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel")
     name: Literal["focal"] = "focal"
     gamma: NonNegative = 2.0
     class_weights: list[Positive] = []
@@ -73,10 +77,11 @@ class Hinge(LossKnob):
 
 
 class Bce(LossKnob):
-    """Binary cross entropy of each class against the rest, averaged over classes (Wightman et al. 2021)."""
+    """Binary cross entropy of each class against the rest or of each label, averaged (Wightman et al. 2021)."""
 
     implementation: ClassVar[str] = "tunecli.train.losses:bce"
-    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    label_implementation: ClassVar[str] = "tunecli.train.label_losses:bce"
+    tasks: ClassVar[tuple[Task, ...]] = ("classification", "multilabel")
     name: Literal["bce"] = "bce"
     label_smoothing: Smoothing = 0.0
     class_weights: list[Positive] = []

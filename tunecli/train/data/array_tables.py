@@ -17,7 +17,7 @@ from tunecli.train.data.arrays import read_npz
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.table import Table, TableSchema
-from tunecli.train.data.target import encode_target
+from tunecli.train.data.target import Origin, encode_array, label_notes, unknown_target
 
 _ARRAY_KINDS: dict[str, ColumnKind] = {"b": "truth", "f": "number", "O": "text"}
 """The kind of a target from an array, by the kind of its dtype."""
@@ -40,6 +40,9 @@ def table_of_arrays(
     if known is not None and known.text:
         message = f"{path.name} holds arrays, but the training data has columns of text"
         raise DataError(message, hint="save it as csv or parquet", parameter=parameter)
+    if isinstance(data.target, list):
+        message = f"{path.name} holds arrays: its target is one of them"
+        raise DataError(message, hint="write several targets as one array (N, K)", parameter="data.target")
     x, raw_N = read_npz(path, data.target, parameter, data.inputs, needs_target=needs_target or known is None)
     if known and known.shape != x.shape[1:]:
         message = f"{path.name} has examples of shape {x.shape[1:]}, but the training data {known.shape}"
@@ -53,24 +56,32 @@ def table_of_arrays(
         raw_N = _converted(raw_N, known.kinds.get(name))
     kinds: dict[str, ColumnKind] = {name: _ARRAY_KINDS.get(raw_N.dtype.kind, "number")}
     try:
-        y_N, task, classes = encode_target(
-            raw_N, data.task, lambda row: f"example {row} of {path.name}", known, key
-        )
+        origin = Origin(lambda row: f"example {row} of {path.name}", key)
+        target = encode_array(raw_N, data.task, origin, known, name)
     except DataError as error:
         if needs_target or known is None:
             raise
         note = DataNote("target_left_out", f"the target '{name}' is not used: {error.message}", (name,))
         return table_of_inputs(x, known, (note,))
     names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
-    return Table(x, y_N, task, classes, names, kinds=kinds)
+    notes = label_notes(target) if known is None and data.task == "auto" else ()
+    return Table(
+        x,
+        target.y,
+        target.task,
+        target.class_names,
+        names,
+        data_notes=notes,
+        kinds=kinds,
+        target_names=target.names,
+    )
 
 
 def table_of_inputs(x: NDArray[Any], known: TableSchema, notes: tuple[DataNote, ...] = ()) -> Table:
     """The table of an array of inputs without targets."""
-    dtype = np.float64 if known.task == "regression" else np.int64
     return Table(
         x,
-        np.zeros(len(x), dtype=dtype),
+        unknown_target(len(x), known).y,
         known.task,
         known.class_names,
         known.feature_names,
@@ -78,6 +89,7 @@ def table_of_inputs(x: NDArray[Any], known: TableSchema, notes: tuple[DataNote, 
         n_tokens=known.n_tokens,
         kinds=known.kinds,
         has_target=False,
+        target_names=known.target_names,
     )
 
 

@@ -88,24 +88,27 @@ def as_tokens(x: NDArray[Any], n_tokens: int, name: str, parameter: str) -> NDAr
 
 
 def as_target(y: NDArray[Any], n_examples: int, name: str, parameter: str) -> NDArray[Any]:
-    """Read an array as a target, one value an example.
+    """Read an array as a target: one value an example, or several numbers or truth values.
 
     Args:
-        y: the raw array, (N,) or (N, 1).
+        y: the raw array, (N,) or (N, K).
         n_examples: N.
         name: the array's name, for messages.
         parameter: the configuration key that errors name.
 
     Returns:
-        (N,) bool, float64 or object (str).
+        (N,) bool, float64 or object (str); or (N, K) bool or float64, K above 1.
 
     Raises:
         DataError: the array has another shape, or holds neither numbers nor truth values nor text.
     """
     y_N = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    if y_N.ndim != 1 or len(y_N) != n_examples or y_N.dtype.kind not in "biufU":
+    kinds = {1: "biufU", 2: "biuf"}.get(y_N.ndim, "") if y_N.size else ""
+    if y_N.dtype.kind not in kinds or len(y_N) != n_examples:
         message = f"{name} is {y.dtype} of shape {y.shape}, for {n_examples} examples"
-        hint = "a target is one number, truth value or text for each example"
+        hint = (
+            "a target is one number, truth value or text for each example, or several numbers or truth values"
+        )
         raise DataError(message, hint=hint, parameter=parameter)
     if y_N.dtype.kind == "U":
         return y_N.astype(object)

@@ -31,7 +31,7 @@ class Request:
 
     Attributes:
         parameter: the configuration key that errors about the file name.
-        target: the target's column; None if the user has named none.
+        targets: the target's columns; empty if the user has named none.
         text: the column of texts: its fields are never numbers and never missing.
         kinds: the kinds of the training file's columns: only these columns are read, each as its kind. None for the
             training file itself: all its columns are read, and their values decide their kinds.
@@ -40,7 +40,7 @@ class Request:
     """
 
     parameter: str
-    target: str | None = None
+    targets: tuple[str, ...] = ()
     text: str | None = None
     kinds: Mapping[str, ColumnKind] | None = None
     types: Mapping[str, ColumnKind] = field(default_factory=dict)
@@ -57,16 +57,14 @@ class Request:
     @property
     def named(self) -> frozenset[str]:
         """The columns that the user or the training file names."""
-        return frozenset(name for name in (self.target, self.text) if name) | {
-            *(self.kinds or ()),
-            *self.types,
-        }
+        text = () if self.text is None else (self.text,)
+        return frozenset((*self.targets, *text, *(self.kinds or ()), *self.types))
 
     def is_wanted(self, name: str) -> bool:
         """Whether a column is read. Readers drop all other columns."""
         if self.text is not None:
-            return name in (self.target, self.text)
-        return self.kinds is None or name in self.kinds or name == self.target
+            return name in (*self.targets, self.text)
+        return self.kinds is None or name in self.kinds or name in self.targets
 
 
 @dataclass(frozen=True, slots=True)

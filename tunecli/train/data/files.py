@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.schema.data import Data
-from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import FileSource
 from tunecli.errors import DataError
 from tunecli.train.data.array_tables import table_of_arrays
@@ -36,15 +35,12 @@ from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.parquet_files import read_parquet
 from tunecli.train.data.scaling import center_and_scale
 from tunecli.train.data.table import MAX_CATEGORIES, Table, TableSchema, TextColumn, TextSchema
-from tunecli.train.data.target import encode_target
+from tunecli.train.data.target import Origin, Target, encode_targets, label_notes, unknown_target
 
 READERS: dict[str, Callable[[Path, Request], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
 """By the ending of a file's name: (path, columns to read) → columns.
 `table_of_arrays` reads NPZ files."""
 
-
-_Target = tuple[NDArray[Any], Task, tuple[str, ...]]
-"""A target, its task and its class names."""
 
 _FIX_TEXT = (
     f"remove a text column with many values from the file, write it as numbers or as at most {MAX_CATEGORIES} values, "
@@ -99,7 +95,7 @@ def _read(path: Path, data: Data, parameter: str, known: TableSchema | None, *, 
         raise DataError(message, hint="save it as npz", parameter=parameter)
     kinds = None if known is None else _kinds_of(known)
     formats = {} if known is None else known.formats
-    columns = reader(path, Request(parameter, data.target, data.text, kinds, formats=formats))
+    columns = reader(path, Request(parameter, data.targets, data.text, kinds, formats=formats))
     return table_of_columns(columns, data, parameter, known, needs_target=needs_target)
 
 
@@ -120,28 +116,30 @@ def table_of_columns(
     Raises:
         DataError: as `read_table`.
     """
-    has_target = data.target in columns.names
+    has_target = bool(data.targets) and all(name in columns.names for name in data.targets)
     if not needs_target and known is not None and not has_target:
         return _table_without_target(columns, data, parameter, known)
     if data.target is None:
         names = ", ".join(columns.names[:20])
         hint = f"name one of its columns: {names}"
         raise DataError(f"which column of {columns.name} is the target?", hint=hint, parameter="data.target")
-    if data.target not in columns.names:
+    absent = next((name for name in data.targets if name not in columns.names), None)
+    if absent is not None:
         key = "data.target" if known is None else parameter
-        raise no_such_column(data.target, list(columns.names), columns.name, parameter=key, also=columns.hint)
-    if len(columns.names) == 1:
+        raise no_such_column(absent, list(columns.names), columns.name, parameter=key, also=columns.hint)
+    if len(columns.names) == len(data.targets):
         message = f"{columns.name} has no column besides the target"
         raise DataError(message, hint=columns.hint, parameter=parameter)
-    features = {name: values for name, values in columns.values.items() if name != data.target}
+    features = {name: values for name, values in columns.values.items() if name not in data.targets}
     problems = [*columns.problems, *_column_problems(features, data, columns, known)]
     try:
         target = _target(columns, data, parameter, known, problems)
     except DataError as error:
         if needs_target or known is None:
             raise
-        message = f"the target column '{data.target}' is not used: {error.message}"
-        note = DataNote("target_left_out", message, (data.target,))
+        word, verb = ("column", "is") if len(data.targets) == 1 else ("columns", "are")
+        message = f"the target {word} {quoted(data.targets)} {verb} not used: {error.message}"
+        note = DataNote("target_left_out", message, data.targets)
         return _table_without_target(columns, data, parameter, known, (note,))
     if data.text is not None:
         table = _table_of_text(target, columns, data, "data.text" if known is None else parameter)
@@ -154,14 +152,12 @@ def _table_without_target(
     columns: Columns, data: Data, parameter: str, known: TableSchema, notes: Sequence[DataNote] = ()
 ) -> Table:
     """The table of rows to predict whose targets are unknown: they are 0, and `Table.has_target` is False."""
-    features = {name: values for name, values in columns.values.items() if name != data.target}
-    of_features = [
-        problem for problem in columns.problems if not problem.short.startswith(f"`{data.target}` ")
-    ]
+    features = {name: values for name, values in columns.values.items() if name not in data.targets}
+    of_targets = tuple(f"`{name}` " for name in data.targets)
+    of_features = [problem for problem in columns.problems if not problem.short.startswith(of_targets)]
     problems = [*of_features, *_column_problems(features, data, columns, known)]
     raise_problems(problems, columns.name, parameter)
-    dtype = np.float64 if known.task == "regression" else np.int64
-    target: _Target = (np.zeros(len(columns.row_numbers), dtype=dtype), known.task, known.class_names)
+    target = unknown_target(len(columns.row_numbers), known)
     if data.text is not None:
         table = _table_of_text(target, columns, data, parameter)
     else:
@@ -174,7 +170,7 @@ def _left_out(columns: Columns, data: Data, known: TableSchema | None) -> tuple[
     """The note on columns of a file that the training data lacks."""
     if known is None or data.text is not None:  # the other columns of a text are named already
         return ()
-    trained = {*_kinds_of(known), data.target}
+    trained = {*_kinds_of(known), *data.targets}
     others = tuple(name for name in columns.names if name not in trained)
     if not others:
         return ()
@@ -222,57 +218,58 @@ def _column_problems(
 
 def _target(
     columns: Columns, data: Data, parameter: str, known: TableSchema | None, problems: Sequence[ColumnProblem]
-) -> _Target:
+) -> Target:
     """The target. If it or other columns cannot be used, one error names all of them."""
-    assert data.target is not None
-    if data.target not in columns.values:
+    if not all(name in columns.values for name in data.targets):
         raise_problems(problems, columns.name, parameter)
-    marks = columns.marks.get(data.target, ())  # texts that were read as missing; `mark` is the first of them
-    mark = min(marks, key=lambda text_and_row: text_and_row[1])[0] if marks else ""
-    key = "data.target" if known is None else parameter
+    # the first text of each column that was read as missing
+    firsts = {name: min(marks, key=lambda mark: mark[1])[0] for name, marks in columns.marks.items() if marks}
+    origin = Origin(columns.place, "data.target" if known is None else parameter, firsts)
+    raw = {name: columns.values[name] for name in data.targets}
     try:
-        target = encode_target(columns.values[data.target], data.task, columns.place, known, key, mark)
+        target = encode_targets(raw, data.task, origin, known)
     except DataError as error:
         if not problems:
             raise
-        short = f"`{data.target}`: {error.message}"
+        short = f"`{', '.join(data.targets)}`: {error.message}"
         problems = [ColumnProblem(error.message, short, error.hint), *problems]
     raise_problems(problems, columns.name, parameter)
     return target
 
 
-def _table_of_text(target: _Target, columns: Columns, data: Data, parameter: str) -> Table:
+def _table_of_text(target: Target, columns: Columns, data: Data, parameter: str) -> Table:
     text = data.text or ""
-    others = tuple(name for name in columns.names if name not in (text, data.target))
-    if text not in columns.values or text == data.target:
-        names = [name for name in columns.names if name != data.target]
+    others = tuple(name for name in columns.names if name not in (text, *data.targets))
+    if text not in columns.values or text in data.targets:
+        names = [name for name in columns.names if name not in data.targets]
         raise no_such_column(text, names, columns.name, parameter=parameter, also=columns.hint)
     notes = [DataNote("texts", f"column '{text}' is read as texts", (text,))]
     if others:
         notes.append(DataNote("left_out", f"the other columns are left out: {quoted(others)}", others))
-    y_N, task, classes = target
+    if data.task == "auto":
+        notes += label_notes(target)
     return Table(
-        np.zeros((len(y_N), 0)),
-        y_N,
-        task,
-        classes,
+        np.zeros((len(target.y), 0)),
+        target.y,
+        target.task,
+        target.class_names,
         data_notes=(*notes, *columns.notes),
         prose=TextColumn(text, columns.values[text]),
         kinds=columns.kinds,
         formats=columns.formats,
+        target_names=target.names,
     )
 
 
 def _table_of_columns(
-    features: Mapping[str, NDArray[Any]], target: _Target, columns: Columns, known: TableSchema | None
+    features: Mapping[str, NDArray[Any]], target: Target, columns: Columns, known: TableSchema | None
 ) -> Table:
-    y_N, task, classes = target
     if known is not None:
         order = (*known.feature_names, *(column.name for column in known.text))
         features = {name: features[name] for name in order}
     numeric = {name: values for name, values in features.items() if values.dtype != object}
     text = tuple(TextColumn(name, values) for name, values in features.items() if values.dtype == object)
-    x_NF = np.zeros((len(y_N), 0))
+    x_NF = np.zeros((len(target.y), 0))
     if numeric:
         x_NF = np.stack([values.astype(np.float64) for values in numeric.values()], axis=1)
     notes = [
@@ -281,7 +278,7 @@ def _table_of_columns(
     ]
     notes += [*gaps(x_NF, tuple(numeric)), *columns.notes]
     if known is None:
-        notes += near_constant(x_NF, tuple(numeric))
+        notes += [*near_constant(x_NF, tuple(numeric)), *label_notes(target)]
     else:
         notes += [
             note
@@ -290,14 +287,15 @@ def _table_of_columns(
         ]
     return Table(
         x_NF,
-        y_N,
-        task,
-        classes,
+        target.y,
+        target.task,
+        target.class_names,
         tuple(numeric),
         text,
         tuple(notes),
         kinds=columns.kinds,
         formats=columns.formats,
+        target_names=target.names,
     )
 
 

@@ -74,6 +74,7 @@ def names_of(table: Table) -> tuple[str, ...]:
 
 
 MAX_CODED_CLASSES = 100
+_MAX_TARGETS = 20
 _NEARLY = 0.999
 _NEAR_COPY = 0.9999  # rank correlation of two columns that differ only by rounding
 _MAX_COMPARED = 200  # columns: each pair costs a product over the sample
@@ -85,22 +86,32 @@ def leaks(columns: list[SampledColumn], table: Table, rows: NDArray[np.int64]) -
     """Columns that determine the target alone; none if the table has one column or few rows."""
     if len(columns) < 2 or len(rows) < MIN_ROWS:
         return
-    y_S = table.y[rows]
     of = f"{len(rows):,} rows" if len(rows) == len(table.y) else f"a sample of {len(rows):,} rows"
-    _, y_ranks_S = np.unique(y_S, return_inverse=True)
-    for column in columns:
-        if column.n_values < 2:
-            continue
-        if table.task == "classification":
-            measure = _class_leak(column, y_ranks_S.reshape(-1))
-        else:
-            measure = _number_leak(column, y_S, y_ranks_S.reshape(-1))
-        if measure:
-            text = (
-                f"column '{short(column.name)}' alone determines the target: {measure} on {of}; "
-                "leave it out if its value is not known before the target's"
-            )
-            yield Oddity("leak", (column.name,), text)
+    for named, y_S in _targets(table, rows):
+        _, y_ranks_S = np.unique(y_S, return_inverse=True)
+        for column in columns:
+            if column.n_values < 2:
+                continue
+            if table.task == "regression":
+                measure = _number_leak(column, y_S, y_ranks_S.reshape(-1))
+            else:
+                measure = _class_leak(column, y_ranks_S.reshape(-1))
+            if measure:
+                text = (
+                    f"column '{short(column.name)}' alone determines {named}: {measure} on {of}; "
+                    "leave it out if its value is not known before the target's"
+                )
+                yield Oddity("leak", (column.name,), text)
+
+
+def _targets(table: Table, rows: NDArray[np.int64]) -> list[tuple[str, NDArray[Any]]]:
+    """The targets or labels that vary, each with its name for a message and its sampled values (S,)."""
+    if table.y.ndim == 1:
+        return [("the target", table.y[rows])]
+    word = "the target" if table.task == "regression" else "the label"
+    names = table.target_names or table.class_names
+    columns = [(f"{word} '{short(name)}'", table.y[rows, k]) for k, name in enumerate(names[:_MAX_TARGETS])]
+    return [(named, y_S) for named, y_S in columns if y_S.min() < y_S.max()]
 
 
 def _class_leak(column: SampledColumn, y_S: NDArray[np.int64]) -> str:

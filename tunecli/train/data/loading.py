@@ -3,7 +3,7 @@
 Owns the cache of prepared tensors. Its content is a function of the data's configuration, the files, the study's seed
 and the device, so a trial's result does not depend on earlier trials.
 
-Axes: N examples, K classes.
+Axes: N examples, K classes, labels or outputs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tunecli.config.schema.data import Data
@@ -78,14 +80,15 @@ class Fold:
 
     Attributes:
         x_train, x_valid: (N, *inputs.shape) float32, or int64 for tokens.
-        y_train, y_valid: (N,) int64 classes, or float32 standardised targets; ``y_valid`` is always on the device.
-        class_counts: training examples of each class; empty for regression.
+        y_train, y_valid: (N,) int64 classes; (N,) or (N, K) float32 standardised targets; or (N, K) float32, 1 where an
+            example has a label. ``y_valid`` is always on the device.
+        class_counts: training examples of each class; empty if the task is no classification into one class.
         target_center, target_scale: the target in its own units is ``y * target_scale + target_center``; 0 and 1 for
-            classes.
-        task: classification or regression.
+            classes and labels. Of several targets, each is (K,) float64 on the CPU.
+        task: the kind of target.
         inputs: shape and kind of one example.
         placement: the device that trains on the data, and whether it holds them.
-        class_names: one per class, in the order of the indices; empty for regression.
+        class_names: one per class or label, in the order of the indices; empty for regression.
         x_test, y_test: the test part, like the validation part; None if it was not read or does not exist.
         schema: everything about the table except its rows; None for data that came from no table.
         preparation: how the rows were prepared, fitted to the training part; None for data that were not prepared.
@@ -96,8 +99,8 @@ class Fold:
     x_valid: Tensor
     y_valid: Tensor
     class_counts: tuple[int, ...]
-    target_center: float
-    target_scale: float
+    target_center: float | Tensor
+    target_scale: float | Tensor
     task: Task
     inputs: Inputs
     placement: Placement
@@ -109,8 +112,13 @@ class Fold:
 
     @property
     def n_outputs(self) -> int:
-        """Classes, or 1 for regression."""
-        return len(self.class_counts) or 1
+        """Number of classes, labels or targets."""
+        return self.y_train.shape[1] if self.y_train.dim() == 2 else len(self.class_counts) or 1
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """One per output of a regression with several outputs; empty if there is one, or without names."""
+        return () if self.schema is None else self.schema.target_names
 
 
 def load(
@@ -182,8 +190,8 @@ def _load(
             valid[0].to(home),
             valid[1].to(device),
             class_counts=table.class_counts_of(part.train_indices),
-            target_center=fitted.target_center,
-            target_scale=fitted.target_scale,
+            target_center=_number_or_tensor(fitted.target_center),
+            target_scale=_number_or_tensor(fitted.target_scale),
             task=table.task,
             inputs=Inputs(tuple(train[0].shape[1:]), n_tokens),
             placement=placement,
@@ -202,6 +210,10 @@ def _prepared(
 ) -> tuple[Tensor, Tensor]:
     prepared = preparation.apply(fitted, table, indices)
     return torch.from_numpy(prepared.x), torch.from_numpy(prepared.y)
+
+
+def _number_or_tensor(values_K: NDArray[np.float64]) -> float | Tensor:
+    return values_K.item() if len(values_K) == 1 else torch.from_numpy(values_K)
 
 
 def _n_bytes(examples: tuple[Tensor, Tensor] | None) -> int:

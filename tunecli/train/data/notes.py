@@ -27,6 +27,7 @@ NoteKind = Literal[
     "unmatched",
     "other_files",
     "target_left_out",
+    "labels",
 ]
 """The kinds of notes:
 
@@ -45,6 +46,7 @@ NoteKind = Literal[
 - ``unmatched``: no row of a validation or test file has a category that the training file has.
 - ``other_files``: files of a folder that are not images.
 - ``target_left_out``: rows to predict have a target that cannot be used.
+- ``labels``: several target columns, or an array of several, are read as labels.
 """
 
 
@@ -73,6 +75,7 @@ OddityKind = Literal[
     "numbers_as_classes",
     "ratings",
     "classes_as_numbers",
+    "labels_as_classes",
     "leak",
     "id",
     "date",
@@ -91,6 +94,7 @@ OddityKind = Literal[
 - ``numbers_as_classes``: the target's classes look like numbers.
 - ``ratings``: ordered whole numbers became classes.
 - ``classes_as_numbers``: whole numbers that may be classes are predicted as numbers.
+- ``labels_as_classes``: the target's classes look like several labels, such as ``red|round``.
 - ``leak``: one column alone determines the target.
 - ``id``: a column numbers the rows, or differs in each row.
 - ``date``: a column holds dates or times.

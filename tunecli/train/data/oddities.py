@@ -28,6 +28,7 @@ from tunecli.train.data.leakage import (
 from tunecli.train.data.notes import MIN_ROWS, Oddity, listed, not_numbers, short, variants
 from tunecli.train.data.number_forms import PLAIN, form_of, stray_texts, written_numbers
 from tunecli.train.data.table import Table, TextColumn
+from tunecli.train.data.target import labels_of
 
 _FEW_MEMBERS = 5
 _IMBALANCED = 0.9
@@ -71,6 +72,8 @@ def target_oddities(table: Table, target: str, *, is_inferred: bool) -> Iterator
     """The oddities of the target alone. The arguments are those of `oddities`."""
     named = f"the target '{short(target)}'" if target else "the target"
     columns = (target,) if target else ()
+    if table.y.ndim == 2:
+        return
     if table.task == "regression":
         if is_inferred:
             yield from _perhaps_classes(table, named, columns)
@@ -78,6 +81,7 @@ def target_oddities(table: Table, target: str, *, is_inferred: bool) -> Iterator
     counts = dict(zip(table.class_names, table.class_counts, strict=True))
     if is_inferred:
         yield from _perhaps_numbers(counts, named, columns)
+        yield from _perhaps_labels(counts, named, columns)
     spelled = variants(counts)
     if spelled:
         text = f"{named} has classes that differ only in case or blanks: {listed(spelled)}; write each in one way"
@@ -132,6 +136,18 @@ def _perhaps_numbers(counts: Mapping[str, int], named: str, columns: tuple[str, 
                 "if they are classes, set `data.task: classification`"
             )
             yield Oddity("ratings", columns, text)
+
+
+def _perhaps_labels(counts: Mapping[str, int], named: str, columns: tuple[str, ...]) -> Iterator[Oddity]:
+    """Classes such as ``red|round``, whose parts are fewer than they are."""
+    joined = [name for name in counts if "|" in name or ";" in name]
+    labels = set[str]().union(*map(labels_of, counts))
+    if len(joined) >= 2 and len(labels) < len(counts):
+        text = (
+            f"{named} has classes that look like several labels (`{short(joined[0])}`); set `data.task: multilabel` "
+            f"to predict the {len(labels)} labels"
+        )
+        yield Oddity("labels_as_classes", columns, text)
 
 
 def _perhaps_classes(table: Table, named: str, columns: tuple[str, ...]) -> Iterator[Oddity]:

@@ -3,7 +3,7 @@
 `fit` sees only training rows, and `apply` uses its result on any rows, so nothing of the validation or test part leaks
 into training. Loads no torch.
 
-Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
+Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns, K outputs.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Preparation:
         scale: divides the difference; never 0; shaped like ``center``.
         categories: by text column, its training values in order.
         vocabulary: the tokens of a text column; None if there is no such column.
-        target_center: mean of a regression target, in its units; 0 for classes.
-        target_scale: standard deviation of a regression target, above 0; 1 for classes.
+        target_center: (K,) means of a regression's targets, in their units; one 0 for classes and labels.
+        target_scale: (K,) standard deviations of a regression's targets, above 0; one 1 for classes and labels.
         is_flat: shaped like ``center``: inputs that become 0 in every row, because in training they vary by no more
             than the rounding of their numbers.
     """
@@ -48,14 +48,14 @@ class Preparation:
     scale: NDArray[np.float64]
     categories: tuple[tuple[str, ...], ...]
     vocabulary: Vocabulary | None
-    target_center: float
-    target_scale: float
+    target_center: NDArray[np.float64]
+    target_scale: NDArray[np.float64]
     is_flat: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Inputs with the axes of `Table`, float32, or int64 for tokens; and targets (N,), int64 or float32."""
+    """Inputs with the axes of `Table`, float32, or int64 for tokens; and targets (N,) or (N, K), int64 or float32."""
 
     x: NDArray[Any]
     y: NDArray[Any]
@@ -95,9 +95,11 @@ def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
         tuple(sorted({v for v in column.values[train_indices].tolist() if v is not None}))
         for column in table.text
     )
-    target_center, target_scale = 0.0, 1.0
+    target_center, target_scale = np.zeros(1), np.ones(1)
     if table.task == "regression":
-        target_center, target_scale = _target_scale(table.y[train_indices])
+        y_NK = table.y[train_indices].reshape(len(train_indices), -1)
+        scales = [_target_scale(np.ascontiguousarray(y_N)) for y_N in y_NK.T]
+        target_center, target_scale = (np.array(values) for values in zip(*scales, strict=True))
     return Preparation(median, center, scale, categories, vocabulary, target_center, target_scale, is_flat)
 
 
@@ -112,7 +114,10 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
     """
     y_N = table.y[indices]
     if table.task == "regression":
-        y_N = _as_float32((y_N - preparation.target_center) / preparation.target_scale, (), "the target")
+        scaled = (y_N - preparation.target_center) / preparation.target_scale
+        y_N = _as_float32(scaled, table.target_names, "the target")
+    elif table.task == "multilabel":
+        y_N = y_N.astype(np.float32)
     if table.prose is not None and preparation.vocabulary is not None:
         return Prepared(encode(preparation.vocabulary, table.prose.values[indices].tolist()), y_N)
     if table.kind == "tokens":

@@ -34,13 +34,15 @@ class DataFacts:
         n_examples: all rows, before the validation and test parts are taken from them.
         inputs: shape and kind of one example. Text columns count with all their values and characters. A model may have
             fewer inputs: values that only the validation or test part has are not encoded.
-        task: classification or regression.
-        n_classes: 0 for regression.
-        class_counts: examples of each class; empty for regression.
+        task: the kind of target.
+        n_classes: 0 if the task is no classification into one class.
+        class_counts: examples of each class; empty if the task is no classification into one class.
         notes: decisions that the user should know, made while the data was read.
-        min_target: the smallest target of a regression, in its own units; None for classes.
-        class_names: one per class; empty for regression, and where they are unknown until the data is read.
+        min_target: the smallest target of a regression, in its own units; None for classes and labels.
+        class_names: one per class or label; empty for regression, and where they are unknown until the data is read.
         has_zero_target: whether a target of a regression is 0.
+        n_targets: number of labels, or of targets of a regression.
+        target_names: one per target of a regression with several targets; empty otherwise.
     """
 
     n_examples: int
@@ -52,6 +54,13 @@ class DataFacts:
     min_target: float | None = None
     class_names: tuple[str, ...] = ()
     has_zero_target: bool = False
+    n_targets: int = 1
+    target_names: tuple[str, ...] = ()
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes, labels or targets."""
+        return self.n_classes or self.n_targets
 
 
 BUNDLED_FACTS: dict[str, DataFacts] = {
@@ -234,12 +243,14 @@ def _facts(settings: TextSettings, knobs: str, base_path: str, stamps: tuple[Sta
         len(table.y),
         _inputs_of(table, settings),
         table.task,
-        len(table.class_names),
+        len(table.class_counts),
         table.class_counts,
         table.notes,
         float(table.y.min()) if table.task == "regression" else None,
         table.class_names,
         table.task == "regression" and bool((table.y == 0).any()),
+        table.y.shape[1] if table.y.ndim == 2 else 1,
+        table.target_names,
     )
 
 

@@ -48,11 +48,13 @@ class DataSummary:
         is_read: False for data from the user's code, of which nothing else is known.
         validation: how the validation part is chosen, in words.
         n_examples: rows of the training source.
-        task: classification or regression; None if unknown.
+        task: the kind of target; None if unknown.
         why: the reason for the task, in words.
-        target: the target's column; empty if it has no name.
-        class_counts: each class with its number of examples; empty for regression. A class without a name is a number.
-        target_range: the smallest and the largest target of a regression; None if unknown.
+        target: the target's column, or all of them; empty if it has no name.
+        class_counts: each class or label with its number of examples; empty for regression. A class without a name is a
+            number.
+        target_range: the smallest and the largest target of a regression with one target; None if unknown.
+        n_targets: number of labels, or of targets of a regression.
         inputs: shape and kind of one example; None if unknown.
         n_numbers: number of numeric columns; None if the inputs are not columns.
         n_categories: each one-hot column with the number of its categories in the whole source.
@@ -75,6 +77,7 @@ class DataSummary:
     target: str = ""
     class_counts: tuple[tuple[str, int], ...] = ()
     target_range: tuple[float, float] | None = None
+    n_targets: int = 1
     inputs: Inputs | None = None
     n_numbers: int | None = None
     n_categories: tuple[tuple[str, int], ...] = ()
@@ -123,7 +126,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         )
     table = read_source(data, base_path)
     is_inferred = isinstance(data.source, FileSource) and data.task == "auto"
-    target = (data.target or "y") if isinstance(data.source, FileSource) else ""
+    target = _target_name(data) if isinstance(data.source, FileSource) else ""
     text_counts = {column.name: Counter(column.values.tolist()) for column in table.text}
     n_none = {name: counts_of_column.pop(None, 0) for name, counts_of_column in text_counts.items()}
     texts = _texts(table, data, base_path, study_seed)
@@ -132,7 +135,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         *_unseen(table, text_counts, data, base_path, study_seed),
         *(text_column_oddities(texts) if texts else ()),
     )
-    y_range = (float(table.y.min()), float(table.y.max())) if table.task == "regression" else None
+    is_one_number = table.task == "regression" and table.y.ndim == 1
     return DataSummary(
         shown(data),
         is_read=True,
@@ -141,10 +144,9 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         task=facts.task,
         why=_why(table, data, is_inferred=is_inferred),
         target=target,
-        class_counts=tuple(zip(table.class_names, table.class_counts, strict=True))
-        if y_range is None
-        else (),
-        target_range=y_range,
+        class_counts=tuple(zip(table.class_names, table.class_counts or table.label_counts, strict=True)),
+        target_range=(float(table.y.min()), float(table.y.max())) if is_one_number else None,
+        n_targets=facts.n_targets,
         inputs=facts.inputs,
         n_numbers=table.x.shape[1] if table.kind == "features" else None,
         n_categories=tuple((name, len(counts_of_column)) for name, counts_of_column in text_counts.items()),
@@ -193,7 +195,7 @@ def target_note(data: Data, base_path: Path) -> str:
     table = read_source(data, base_path)
     if table.task != "classification":
         return ""
-    target = data.target or "y"
+    target = _target_name(data)
     all_oddities = target_oddities(table, target, is_inferred=True)
     oddity = next((one for one in all_oddities if one.kind in ("numbers_as_classes", "ratings")), None)
     if oddity is not None:
@@ -245,6 +247,10 @@ def n_test_of(data: Data, facts: DataFacts, base_path: Path) -> int | None:
     return facts.n_examples - n_train - (0 if data.validation.file is not None else n_valid)
 
 
+def _target_name(data: Data) -> str:
+    return ", ".join(data.targets) or "y"
+
+
 def _why(table: Table, data: Data, *, is_inferred: bool) -> str:
     """The reason for the task, in words."""
     if isinstance(data.source, Images):
@@ -253,6 +259,10 @@ def _why(table: Table, data: Data, *, is_inferred: bool) -> str:
         return "known for this data set"
     if not is_inferred:
         return f"`data.task: {data.task}`"
+    if table.task == "multilabel":
+        return "inferred: the targets hold only true and false, or 1 and 0; `data.task: regression` predicts numbers"
+    if table.y.ndim == 2:
+        return "inferred: several targets of numbers"
     if table.task == "regression":
         if not np.array_equal(table.y, np.round(table.y)):
             return "inferred: the target's values are numbers, not all of them whole"

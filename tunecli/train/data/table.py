@@ -2,7 +2,7 @@
 
 Loads no torch.
 
-Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns.
+Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns, K outputs, L labels.
 """
 
 from __future__ import annotations
@@ -91,14 +91,15 @@ class TableSchema:
     Attributes:
         kind: the kind of inputs.
         shape: the shape of one row of `Table.x`.
-        task: classification or regression.
-        class_names: one per class, in the order of the indices; empty for regression.
+        task: the kind of target.
+        class_names: one per class or label, in the order of the indices; empty for regression.
         feature_names: one per column of `Table.x`; empty if it holds no features.
         text: the columns that are encoded as categories.
         prose: the column that is read as a text; empty if there is none.
         n_tokens: number of different tokens in `Table.x`; 0 if it holds numbers.
         kinds: the kind of each column of the file, including the target's.
         formats: by column of numbers that are not plain, how the training file writes them.
+        target_names: one per output of a regression with several outputs; empty otherwise.
     """
 
     kind: InputKind
@@ -111,6 +112,7 @@ class TableSchema:
     n_tokens: int = 0
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     formats: Mapping[str, NumberFormat] = field(default_factory=dict)
+    target_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,9 +141,10 @@ class Table:
     Attributes:
         x: features (N, F), NaN if missing; sequences (N, T, F) or images (N, C, H, W), never missing; or int64 tokens
             (N, T). It is (N, 0) if ``prose`` holds the inputs.
-        y: (N,) class indices (int64), or the target in its own units (float64).
-        task: classification or regression.
-        class_names: one per class, in the order of the indices; empty for regression.
+        y: (N,) class indices (int64); the target in its own units (float64), (N,) or (N, K); or (N, L) int64, 1 where
+            an example has a label.
+        task: the kind of target.
+        class_names: one per class or label, in the order of the indices; empty for regression.
         feature_names: one per column of ``x``; empty if ``x`` holds no features.
         text: the columns that are one-hot encoded later.
         data_notes: decisions made while the data was read.
@@ -152,6 +155,7 @@ class Table:
         formats: by column of numbers that are not plain, how the file writes them.
         roles: columns that are not inputs.
         has_target: False for rows to predict without targets: ``y`` is 0 there.
+        target_names: one per output of a regression with several outputs; empty otherwise.
     """
 
     x: NDArray[Any]
@@ -167,6 +171,7 @@ class Table:
     formats: Mapping[str, NumberFormat] = field(default_factory=dict)
     roles: RowRoles = RowRoles()
     has_target: bool = True
+    target_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Tables are cached and shared by all trials of a process.
@@ -188,14 +193,19 @@ class Table:
 
     @property
     def class_counts(self) -> tuple[int, ...]:
-        """Examples of each class; empty for regression."""
+        """Examples of each class; empty if the task is no classification into one class."""
         return self.class_counts_of(slice(None))
 
     def class_counts_of(self, rows: NDArray[np.int64] | slice) -> tuple[int, ...]:
-        """Examples of each class in ``rows``; empty for regression."""
-        if self.task == "regression":
+        """Examples of each class in ``rows``; empty if the task is no classification into one class."""
+        if self.task != "classification":
             return ()
         return tuple(np.bincount(self.y[rows], minlength=len(self.class_names)).tolist())
+
+    @property
+    def label_counts(self) -> tuple[int, ...]:
+        """Examples of each label; empty if examples have no labels."""
+        return tuple(self.y.sum(0).tolist()) if self.task == "multilabel" else ()
 
     @property
     def schema(self) -> TableSchema:
@@ -214,4 +224,5 @@ class Table:
             self.n_tokens,
             self.kinds,
             self.formats,
+            self.target_names,
         )

@@ -19,7 +19,7 @@ from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.train.data.arrays import as_inputs, as_target, as_tokens
 from tunecli.train.data.table import Table
-from tunecli.train.data.target import encode_target
+from tunecli.train.data.target import Origin, encode_array, label_notes
 from tunecli.train.user_code.code import resolve, running
 
 _SEED = 0
@@ -30,8 +30,9 @@ def read_user_data(knob: UserCode, data: Data, base_path: Path) -> Table:
     """Call the user's function and read its result.
 
     The function returns ``(x, y)``, or a map with ``x``, ``y`` and two optional keys: ``class_names``, the names of the
-    classes 0, 1, … of ``y``, and ``n_tokens``, with which ``x`` is read as tokens (N, T). Arrays, lists and tensors are
-    accepted. Global generators get the same seed in every process, so all workers have the same data.
+    classes 0, 1, … of ``y`` (N,) or of the columns of ``y`` (N, K), and ``n_tokens``, with which ``x`` is read as
+    tokens (N, T). Arrays, lists and tensors are accepted. Global generators get the same seed in every process, so all
+    workers have the same data.
 
     Args:
         knob: the function and its arguments.
@@ -71,14 +72,26 @@ def table_of(made: Any, data: Data, name: str) -> Table:
         x = as_inputs(x, data.inputs, f"`x` of {name}", "data.source")
     target_name = f"`y` of {name}"
     raw_N = as_target(_as_array(arrays["y"], target_name), len(x), target_name, "data.source")
-    if arrays.get("class_names") is not None:
-        class_names = tuple(str(class_name) for class_name in arrays["class_names"])
+    class_names = tuple(str(class_name) for class_name in arrays.get("class_names") or ())
+    if class_names and raw_N.ndim == 1:
         y_N = _indices(raw_N, class_names, data, name)
         return Table(x, y_N, "classification", class_names, n_tokens=n_tokens)
-    y_N, task, class_names = encode_target(
-        raw_N, data.task, lambda row: f"example {row} of {name}", parameter="data.source"
+    origin = Origin(lambda row: f"example {row} of {name}", "data.source")
+    target = encode_array(raw_N, data.task, origin)
+    names = class_names or target.class_names or target.names
+    if raw_N.ndim == 2 and len(names) != raw_N.shape[1]:
+        message = f"`y` of {name} has {raw_N.shape[1]} columns, but there are {len(names)} `class_names`"
+        raise DataError(message, hint="name each column of `y`")
+    is_of_labels, notes = target.task == "multilabel", label_notes(target) if data.task == "auto" else ()
+    return Table(
+        x,
+        target.y,
+        target.task,
+        names if is_of_labels or raw_N.ndim == 1 else (),
+        data_notes=notes,
+        n_tokens=n_tokens,
+        target_names=() if is_of_labels or raw_N.ndim == 1 else names,
     )
-    return Table(x, y_N, task, class_names, n_tokens=n_tokens)
 
 
 def _as_map(made: Any, name: str) -> Mapping[str, Any]:

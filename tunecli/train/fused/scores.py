@@ -130,7 +130,7 @@ class _ByAutograd:
 
     def _filled_rows(self, outputs: Block, y_TB: Tensor) -> tuple[Tensor, Tensor]:
         if self._y is None:
-            self._y = y_TB.new_zeros(len(self._rows), y_TB.shape[1])
+            self._y = y_TB.new_zeros(len(self._rows), *y_TB.shape[1:])
         self._y[: self._n_models] = y_TB
         self._rows[: self._n_models] = outputs.view[:, :, : self._n].transpose(1, 2)
         return self._rows, self._y

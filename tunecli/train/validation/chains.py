@@ -103,7 +103,8 @@ def _cuts(case: Case) -> Iterator[Problem]:
         key = f"weights.{number}.cut"
         n_units = _n_units(link, shapes)
         if not n_units:
-            outputs = "classes" if case.facts.task == "classification" else "prediction"
+            words = {"classification": "classes", "multilabel": "labels", "regression": "prediction"}
+            outputs = words[case.facts.task]
             message = f"no rows can be cut: the model has only its output layer, whose rows are the {outputs}"
             hint = "use magnitude, random or columns, or a model with hidden layers"
             yield Problem(f"{key}.by", message, hint)
@@ -154,7 +155,7 @@ def _unit_name(link: WeightCut) -> str:
 
 def _shapes(model: AnyModel, facts: DataFacts) -> list[Shape]:
     """The shapes of the model's weights; empty if they are unknown."""
-    return shapes_of(model, facts.inputs, facts.n_classes or 1)
+    return shapes_of(model, facts.inputs, facts.n_outputs)
 
 
 RULES: tuple[Rule, ...] = (_learning_rate_links, _rprop, _weight_links, _cuts)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.metric_names import NamedMetric, metric_of
-from tunecli.config.metrics import METRICS
+from tunecli.config.metrics import METRICS, TARGET
 from tunecli.config.schema.losses import Task
 from tunecli.config.suggestions import nearest
 from tunecli.config.user_code import goal_places
-from tunecli.train.data.sources import read_validation
+from tunecli.train.data.sources import DataFacts, read_validation
 from tunecli.train.data.splits import validated_classes
 from tunecli.train.validation.case import Case, Problem, Rule
 
@@ -75,6 +75,8 @@ def _one_of(task: Task) -> str:
 def _undefined(case: Case, path: str, metric: NamedMetric) -> Iterator[Problem]:
     """Metrics without a value, as far as the data show it before they are split."""
     name, needs = metric.name, metric.facts.needs
+    if case.facts.task == "multilabel":
+        return  # a label without two values is left out of the mean
     if needs in ("classes", "variation") and case.n_valid == 1:
         yield Problem(path, f"{name} is not defined for one validation example", "validate on more")
     elif (needs == "classes" and _least_classes(case) < 2) or (needs == "variation" and _is_constant(case)):
@@ -91,6 +93,15 @@ def _undefined(case: Case, path: str, metric: NamedMetric) -> Iterator[Problem]:
 def _misfits(case: Case, path: str, metric: NamedMetric) -> Iterator[Problem]:
     """Settings that do not fit the classes of the data."""
     settings, facts = metric.settings, case.facts
+    if facts.task == "multilabel":
+        yield from _of_labels(path, metric, facts)
+        return
+    if facts.task == "regression":
+        yield from _of_target(path, metric, facts)
+        return
+    if settings.get("average") == "samples":
+        message = f"{metric.name} is the mean over the labels of each example, but the data has classes"
+        yield Problem(path, message, f"use {metric.base}, or {metric.base}_weighted")
     if "k" in settings and settings["k"] >= facts.n_classes:
         message = f"{metric.name} is always 1: the data has {facts.n_classes} classes"
         hint = "use val_accuracy" if facts.n_classes == 2 else f"at most {facts.n_classes - 1}"
@@ -103,13 +114,38 @@ def _misfits(case: Case, path: str, metric: NamedMetric) -> Iterator[Problem]:
         yield from _of_class(case, path, metric, settings["positive"])
 
 
+def _of_labels(path: str, metric: NamedMetric, facts: DataFacts) -> Iterator[Problem]:
+    """Settings that do not fit labels."""
+    if metric.settings.get("average") == "binary":
+        hint = f"name a label, {{name: {metric.base}, positive: LABEL}}, or use {metric.base}"
+        yield Problem(path, f"{metric.name} needs two classes, but the data has labels", hint)
+    name = metric.settings.get("positive")
+    if name is not None and facts.class_names and name not in facts.class_names:
+        yield _no_such(
+            path, f"{metric.name}: the data has no label `{name}`", name, facts.class_names, "labels"
+        )
+
+
+def _of_target(path: str, metric: NamedMetric, facts: DataFacts) -> Iterator[Problem]:
+    """A target that the data lacks."""
+    name, names = metric.settings.get(TARGET), facts.target_names
+    if name is not None and not names:
+        yield Problem(path, f"{metric.name}: the data has only one target", f"use {metric.base}")
+    elif name is not None and name not in names:
+        yield _no_such(path, f"{metric.name}: the data has no target `{name}`", name, names, "targets")
+
+
+def _no_such(path: str, message: str, name: str, names: Sequence[str], word: str) -> Problem:
+    n_more = len(names) - _SHOWN_CLASSES
+    more = f" and {n_more} more" if n_more > 0 else ""
+    hint = nearest(name, names) or f"the {word} are {', '.join(names[:_SHOWN_CLASSES])}{more}"
+    return Problem(path, message, hint)
+
+
 def _of_class(case: Case, path: str, metric: NamedMetric, name: str) -> Iterator[Problem]:
     names = case.facts.class_names
     if name not in names:
-        n_more = len(names) - _SHOWN_CLASSES
-        more = f" and {n_more} more" if n_more > 0 else ""
-        hint = nearest(name, names) or f"the classes are {', '.join(names[:_SHOWN_CLASSES])}{more}"
-        yield Problem(path, f"{metric.name}: the data has no class `{name}`", hint)
+        yield _no_such(path, f"{metric.name}: the data has no class `{name}`", name, names, "classes")
     elif any(names.index(name) not in present for present in _classes(case)):
         message = f"{metric.name} is not defined where no validation example has the class `{name}`"
         yield Problem(path, message, "validate on more")
@@ -130,7 +166,7 @@ def _least_classes(case: Case) -> int:
 def _is_constant(case: Case) -> bool:
     """Whether all targets of a validation file are equal; False for a part split off, which depends on the seed."""
     own_N = _own_targets(case)
-    return own_N is not None and len(np.unique(own_N)) == 1
+    return own_N is not None and len(own_N) > 0 and bool((own_N == own_N[:1]).all())
 
 
 def _own_targets(case: Case) -> NDArray[np.generic] | None:

@@ -25,14 +25,14 @@ def _loss_task(case: Case) -> Iterator[Problem]:
     loss, task = case.config.loss, case.facts.task
     if loss is None or isinstance(loss, UserCode) or task in loss.tasks:
         return
-    family = AnyClassLoss if task == "classification" else AnyNumberLoss
-    names = ", ".join(one.model_fields["name"].default for one in get_args(family))
+    known = [*get_args(AnyClassLoss), *get_args(AnyNumberLoss)]
+    names = ", ".join(one.model_fields["name"].default for one in known if task in one.tasks)
     yield Problem("loss", f"`{loss.name}` does not work for {task}", f"use one of {names}")
 
 
 def _class_weights(case: Case) -> Iterator[Problem]:
     loss, facts, is_balanced = case.config.loss, case.facts, case.config.data.balance == "weight"
-    if facts.task != "classification":
+    if facts.task == "regression":
         return
     if isinstance(loss, UserCode) and is_balanced:
         message = "a loss of your own takes no class weights"
@@ -40,8 +40,9 @@ def _class_weights(case: Case) -> Iterator[Problem]:
     class_weights = getattr(loss, "class_weights", [])
     if not class_weights:
         return
-    if len(class_weights) != facts.n_classes:
-        message = f"{len(class_weights)} class weights, but the data has {facts.n_classes} classes"
+    if len(class_weights) != facts.n_outputs:
+        of = "classes" if facts.task == "classification" else "labels"
+        message = f"{len(class_weights)} class weights, but the data has {facts.n_outputs} {of}"
         yield Problem("loss.class_weights", message)
     if is_balanced:
         message = "`balance: weight` computes class weights of its own"
@@ -163,8 +164,12 @@ def _image_augmentation(augmentation: AnyAugmentation, case: Case, parameter: st
 
 
 def _balance(case: Case) -> Iterator[Problem]:
-    if case.config.data.balance != "none" and case.facts.task != "classification":
+    balance, task = case.config.data.balance, case.facts.task
+    if balance != "none" and task == "regression":
         yield Problem("data.balance", "only classes can be balanced", "drop `balance`")
+    if balance == "sample" and task == "multilabel":
+        message = "examples with several labels cannot be sampled so that all labels are equally likely"
+        yield Problem("data.balance", message, "use `balance: weight`")
 
 
 def _batches(case: Case) -> Iterator[Problem]:
