@@ -127,7 +127,7 @@ def epoch_examples(
     if not data.augment:
         return EpochExamples(fold.x_train, fold.y_train, order_N)
     x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
-    x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)))
+    x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)), fold.x_train)
     partner_y_N: Tensor | None = None
     mix_shares: Tensor | None = None
     for knob in data.augment:

@@ -6,8 +6,20 @@ from typing import get_args
 
 import pytest
 import torch
+from pydantic import ValidationError
 
-from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Mixup, Noise
+from tunecli.config.schema.augmentations import (
+    AnyAugmentation,
+    Crop,
+    Cutout,
+    Flip,
+    Jitter,
+    Mask,
+    Mixup,
+    Noise,
+    RandAugment,
+    Rotation,
+)
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.augmentation import augment
@@ -22,7 +34,9 @@ def test_every_augmentation_has_an_implementation() -> None:
     assert all(callable(implementation(each.implementation)) for each in known)
 
 
-@pytest.mark.parametrize("knob", [Noise(), Flip(), Crop(), Cutout(), Mask()])
+@pytest.mark.parametrize(
+    "knob", [Noise(), Flip(), Crop(), Cutout(), Mask(), Rotation(), Jitter(), RandAugment()]
+)
 def test_same_seed_gives_same_images_and_the_input_is_unchanged(knob: AnyAugmentation) -> None:
     before = IMAGES.clone()
     first, again, other = (augment([knob], IMAGES, cpu_generator(seed)) for seed in (1, 1, 2))
@@ -96,6 +110,32 @@ def test_cutout_zeroes_one_square_that_may_cross_the_edge() -> None:
         assert 2 <= rows <= 3
         assert 2 <= columns <= 3
         assert torch.equal(after[:, ~holes], before[:, ~holes])
+
+
+def test_a_rotation_turns_by_at_most_its_angle_and_keeps_the_centre() -> None:
+    ramp = torch.arange(9.0) - 4.0
+    images = ramp.expand(300, 1, 9, 9)
+    turned = augment([Rotation(degrees=30.0)], images, cpu_generator(0))
+    slope = turned[:, 0, 5, 4] - turned[:, 0, 3, 4]  # a turn mixes rows into columns: 2 sin(angle)
+    degrees = torch.rad2deg(torch.asin(slope / 2))
+    assert degrees.abs().max() <= 30.0
+    assert degrees.abs().max() > 28.0
+    assert degrees.mean().abs() < 3.0
+    assert turned[:, 0, 4, 4].abs().max() < 1e-5
+
+
+def test_a_jitter_changes_only_what_it_names_within_its_factors() -> None:
+    images = torch.rand(300, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.5
+    source = torch.cat([images, torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)])
+    jitter = Jitter(brightness=0.4, contrast=0.0, saturation=0.0)
+    factor = augment([jitter], images, cpu_generator(0), source) / images
+    torch.testing.assert_close(factor, factor[:, :1, :1, :1].expand_as(factor), atol=1e-4, rtol=1e-4)
+    assert (factor.min().item(), factor.max().item()) == pytest.approx((0.6, 1.4), abs=0.02)
+
+
+def test_a_jitter_that_changes_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must be above 0"):
+        Jitter(brightness=0.0, contrast=0.0, saturation=0.0)
 
 
 def test_an_empty_chain_is_the_identity() -> None:

@@ -13,18 +13,35 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Flip, Mask, Noise
+from tunecli.config.schema.augmentations import (
+    AnyAugmentation,
+    Crop,
+    Cutout,
+    Flip,
+    Jitter,
+    Mask,
+    Noise,
+    Rotation,
+)
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation_of
+from tunecli.train.data import image_operations as operations
+from tunecli.train.data.image_operations import ChannelRange, rotated, warped
 
 
-def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torch.Generator) -> Tensor:
+def augment(
+    augmentations: Sequence[AnyAugmentation],
+    x: Tensor,
+    generator: torch.Generator,
+    source: Tensor | None = None,
+) -> Tensor:
     """Apply a chain of augmentations in order, except ``mixup``, which also changes targets and is applied elsewhere.
 
     Args:
         augmentations: the chain.
-        x: (N, ...) floating point; (N, C, H, W) for ``flip``, ``crop`` and ``cutout``.
+        x: (N, ...) floating point; (N, C, H, W) for those that need images.
         generator: a generator on the CPU.
+        source: the examples (N, C, H, W) whose values are the range of each channel; by default ``x``.
 
     Returns:
         A new tensor of the same shape; ``x`` itself if the chain changes nothing.
@@ -37,7 +54,10 @@ def augment(augmentations: Sequence[AnyAugmentation], x: Tensor, generator: torc
             shape = tuple(x.shape[1:])
             message = f"`{augmentation.name}` cannot augment examples of {x.dtype} and shape {shape}"
             raise DataError(message, hint="remove it from `data.augment`", parameter=f"data.augment.{number}")
-        if augmentation.implementation:
+        if augmentation.needs_range:
+            channels = ChannelRange.of(x if source is None else source)
+            x = implementation_of(augmentation)(augmentation, x, generator, channels)
+        elif augmentation.implementation:
             x = implementation_of(augmentation)(augmentation, x, generator)
     return x
 
@@ -83,3 +103,24 @@ def cutout(knob: Cutout, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
     in_columns_NW = (column_NW >= 0) & (column_NW < knob.size)
     is_cut_NHW = in_rows_NH[:, :, None] & in_columns_NW[:, None, :]
     return x_NCHW.masked_fill(is_cut_NHW[:, None], 0.0)
+
+
+def rotation(knob: Rotation, x_NCHW: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn each image by an angle that is uniform in [-degrees, degrees]."""
+    turn_N = 2.0 * torch.rand(len(x_NCHW), generator=generator) - 1.0
+    return warped(x_NCHW, rotated(turn_N * knob.degrees, x_NCHW.shape[2:]))
+
+
+def jitter(knob: Jitter, x_NCHW: Tensor, generator: torch.Generator, channels: ChannelRange) -> Tensor:
+    """Change brightness, contrast and saturation, in this order, by factors that are uniform around 1."""
+    draw_3N = 2.0 * torch.rand(3, len(x_NCHW), generator=generator).to(x_NCHW.device) - 1.0
+    unit_NCHW = channels.to_unit(x_NCHW)
+    steps = (
+        (knob.brightness, operations.brightness),
+        (knob.contrast, operations.contrast),
+        (knob.saturation, operations.saturation),
+    )
+    for draw_N, (most, operation) in zip(draw_3N, steps, strict=True):
+        if most > 0:
+            unit_NCHW = operation(unit_NCHW, 1.0 + most * draw_N)
+    return channels.from_unit(unit_NCHW)
