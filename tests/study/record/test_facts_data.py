@@ -56,3 +56,19 @@ def test_a_folder_is_hashed_by_the_names_and_sizes_of_its_files(tmp_path):
     between = facts._sha256(photos)
     (photos / "dog" / "2.png").write_bytes(b"x")
     assert len({before, between, facts._sha256(photos)}) == 3
+
+
+def test_files_of_a_pattern_are_hashed_each_and_by_their_names(study_file, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"part-{name}.csv").write_text(f"a,b,y\n{ROWS}")
+    spec = load_checked(study_file(**{"{source: iris}": "{source: 'part-*.csv', target: y}"}), ())
+    recorded = facts.data_hashes(spec)
+    assert list(recorded) == ["part-*.csv", "part-*.csv: part-a.csv", "part-*.csv: part-b.csv"]
+    assert facts.changed_data(recorded, spec) == []
+    (tmp_path / "part-b.csv").write_text(f"a,b,y\n{ROWS}9,9,a\n")
+    assert facts.changed_data(recorded, spec) == ["part-*.csv: part-b.csv has changed"]
+    (tmp_path / "part-b.csv").rename(tmp_path / "part-c.csv")
+    assert facts.changed_data(recorded, spec) == [
+        "part-*.csv has changed",
+        "part-*.csv: part-b.csv is gone",
+    ]

@@ -383,8 +383,8 @@ def test_title_above_the_header_is_named_in_the_hint(tmp_path: Path) -> None:
     ("content", "expected"),
     [
         (b"PK\x03\x04" + b"[Content_Types].xml", "ZIP archive"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "NUL characters"),
-        ("a,b\n1,2\n".encode("utf-32-be"), "NUL characters"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "a NUL character in line 1"),
+        ("a,b\n1,2\n".encode("utf-32-be"), "a NUL character in line 1"),
     ],
 )
 def test_content_that_is_not_text_is_refused(tmp_path: Path, content: bytes, expected: str) -> None:

@@ -60,11 +60,14 @@ def test_bad_csv_file_is_reported_with_its_place(tmp_path: Path, text: str, mess
     assert caught.value.parameter == "data.validation"
 
 
-def test_a_csv_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+def test_a_csv_file_in_another_encoding_is_read_with_a_note(tmp_path: Path) -> None:
     path = tmp_path / "latin.csv"
     path.write_bytes("a,b\nMünchen,1\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not UTF-8"):
-        read_csv(path, SOURCE)
+    columns = read_csv(path, SOURCE)
+    assert columns.values["a"].tolist() == ["München"]
+    assert [note.text for note in columns.notes] == [
+        "latin.csv is not UTF-8: it is read as Windows-1252 (the first other text is `München,1` in line 2)"
+    ]
 
 
 def test_a_parquet_file_gives_numbers_truth_values_and_text(tmp_path: Path) -> None:

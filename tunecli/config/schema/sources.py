@@ -41,10 +41,13 @@ class Bundled(SourceKnob):
 
 
 class FileSource(SourceKnob):
-    """A table in a file (csv, npz or parquet); its target column is `data.target`.
+    """A table in a file (csv, tsv, txt, parquet or npz); its target column is `data.target`.
+
+    A text file may be compressed: `mine.csv.gz`, also bz2, xz, zst and zip.
 
     Attributes:
-        path: path of the file, relative to the configuration file.
+        path: path of the file, relative to the configuration file. `*` matches any characters of a name:
+            `parts/*.csv` reads all such files as one table.
     """
 
     implementation: ClassVar[str] = "tunecli.train.data.files:read_file"

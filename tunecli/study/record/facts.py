@@ -23,11 +23,12 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.secrets import resolved
 from tunecli.config.study import StudySpec
-from tunecli.errors import ConfigError, StoreDamaged, StoreTooNew
+from tunecli.errors import ConfigError, DataError, StoreDamaged, StoreTooNew
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan
 from tunecli.study.record.versions import absent_plug_ins, versions
+from tunecli.train.data.file_patterns import is_pattern, names_below
 
 T = TypeVar("T")
 
@@ -184,15 +185,29 @@ def _has_type(hint: Any, value: Any) -> bool:
 def data_hashes(spec: StudySpec) -> dict[str, str]:
     """SHA-256, in hexadecimal, of every data file of a study, by its name in the study's file.
 
-    Missing files are left out. A folder of images is hashed by the names and sizes of its files. Generated and bundled
+    Missing files are left out. A folder of images is hashed by the names and sizes of its files. A pattern has the hash
+    of its files' names, and one for each of them: ``parts/*.csv: a.csv``. Generated and bundled
     data sets are identified by the recorded versions, and the user's own function by its code.
 
     Raises:
         UsageError: a name contains an environment variable that is not set.
     """
     names = sorted({name for plain in concrete_trials(spec.space) for name in _names(plain)})
-    hashes = {name: _sha256(spec.base_path / resolved(name)) for name in names}
+    hashes: dict[str, str] = {}
+    for name in names:
+        path = spec.base_path / resolved(name)
+        hashes |= _pattern_hashes(name, path) if is_pattern(path) else {name: _sha256(path)}
     return {name: digest for name, digest in hashes.items() if digest}
+
+
+def _pattern_hashes(name: str, path: Path) -> dict[str, str]:
+    """The hashes of a pattern's files; empty if none matches."""
+    try:
+        files = names_below(path)
+    except DataError:
+        return {}
+    listing = hashlib.sha256("\n".join(files).encode()).hexdigest()
+    return {name: listing, **{f"{name}: {inner}": _sha256(file) for inner, file in files.items()}}
 
 
 def changed_data(recorded: Mapping[str, str], spec: StudySpec) -> list[str]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from tunecli.errors import DataError
 from tunecli.train.data.columns import no_such_column
+from tunecli.train.data.file_patterns import is_pattern
 from tunecli.train.main_memory import require_memory
 
 InputsKnob = Literal["auto", "features", "sequence", "image"]
@@ -190,6 +191,9 @@ def read_npz(
         DataError: the file is no NPZ file, or lacks the arrays; shapes do not agree; an array contains objects, NaN or
             infinity, claims more data than the file holds, or does not fit into memory.
     """
+    if is_pattern(path):
+        message = f"{path.name} is a pattern, but arrays are read from one NPZ file"
+        raise DataError(message, hint="join the arrays in one file", parameter=parameter)
     try:
         with zipfile.ZipFile(path) as archive:
             members = {

@@ -98,6 +98,7 @@ class Columns:
         notes: decisions about columns.
         marks: by column, the texts that were read as missing: text, first row, number of rows; in order of the rows.
         hint: advice for the error that a column does not exist.
+        files: the first row and the name of each file, if there are several.
     """
 
     name: str
@@ -111,10 +112,12 @@ class Columns:
     notes: list[DataNote] = field(default_factory=list)
     marks: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     hint: str = ""
+    files: tuple[tuple[int, str], ...] = ()
 
     def place(self, row: int) -> str:
         """The place of a row, in words: ``line 7 of wine.csv``."""
-        return f"{self.row_word} {self.row_numbers[row]} of {self.name}"
+        file = next((name for first, name in reversed(self.files) if first <= row), self.name)
+        return f"{self.row_word} {self.row_numbers[row]} of {file}"
 
     def add_problem(self, column: str, predicate: str, fix: str, row: int | None = None) -> None:
         """Record why a column cannot be used.

@@ -1,6 +1,6 @@
 """CSV files, read as typed columns, with notes on how the fields were read.
 
-csv_records.py splits a file into fields, number_text.py decides which fields are numbers or missing values, and
+csv_tables.py splits files into fields, number_text.py decides which fields are numbers or missing values, and
 decimal_marks.py settles columns whose decimal mark their own values leave open.
 """
 
@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tunecli.errors import DataError
-from tunecli.train.data.columns import Columns, Request, check_header
-from tunecli.train.data.csv_records import BLANK, SEPARATORS, read_records
+from tunecli.train.data.columns import Columns, Request
+from tunecli.train.data.csv_tables import read_text_table
 from tunecli.train.data.decimal_marks import add_format_notes, add_open_mark, settled
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import FieldColumn, read_fields
@@ -23,43 +22,22 @@ _LONGEST_WHOLE = 300  # digits of a finite float64
 
 
 def read_csv(path: Path, request: Request) -> Columns:
-    """Read a CSV file with a header, separated by comma, semicolon, tab or vertical bar; see `read_records`.
+    """Read a CSV file with a header, separated by comma, semicolon, tab or vertical bar; see `read_text_table`.
 
-    The header is the first line that holds a name. Blank lines are no rows. `read_fields` types each column. The column
-    that the request names as text is read unchanged.
+    `read_fields` types each column. The column that the request names as text is read unchanged.
+
+    Args:
+        path: the file, plain or compressed, or a pattern of several.
+        request: the columns to read.
 
     Raises:
-        DataError: the file cannot be opened, is empty, is not UTF-8, has a row whose width differs from the header's,
-            or has columns without a name or with the same name.
+        DataError: as `read_text_table`.
     """
-    parameter = request.parameter
-    separator, records = read_records(path, parameter)
-    top = next(
-        (place for place, (_, fields) in enumerate(records) if any(field.strip(BLANK) for field in fields)), 0
-    )
-    header_line, names = records[top] if records else (1, [])
-    header = [name.strip() for name in names]
-    check_header(header, path.name, parameter)
-    rows = [
-        record for record in records[top + 1 :] if len(header) == 1 or any(record[1]) or len(record[1]) > 1
-    ]
-    if not rows:
-        hint = f"line {header_line} is read as the header" if header else ""
-        raise DataError(f"{path.name} has no rows", hint=hint, parameter=parameter)
-    known = ", ".join(SEPARATORS.values())
-    for line, row in rows:
-        if len(row) != len(header):
-            n_fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
-            message = f"line {line} of {path.name} has {n_fields}, and the header has {len(header)}"
-            hint = f"the fields are read as separated by {SEPARATORS[separator]}; known separators: {known}"
-            if len(header) == 1:
-                header_text = f"line {header_line}, `{header[0][:40]}`"
-                hint += f"; the header is read from {header_text}: remove the lines before the real header"
-            raise DataError(message, hint=hint, parameter=parameter)
-    row_numbers = np.array([line for line, _ in rows], dtype=np.int64)
-    hint = f"its header contains none of the known separators: {known}" if len(header) == 1 else ""
-    columns = Columns(path.name, tuple(header), row_numbers, "line", hint=hint)
-    by_name = zip(header, zip(*(row for _, row in rows), strict=True), strict=True)
+    table = read_text_table(path, request.parameter)
+    header = table.header
+    columns = Columns(table.name, header, table.line_numbers, "line", hint=table.hint, files=table.files)
+    columns.notes.extend(table.notes)
+    by_name = zip(header, zip(*table.rows, strict=True), strict=True)
     fields_of = {name: fields for name, fields in by_name if request.is_wanted(name)}
     typed_columns = {
         name: read_fields(fields, request.kind_of(name), request.format_of(name))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from itertools import islice
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import chain, islice
 
-from tunecli.errors import DataError, os_reason
+from tunecli.errors import DataError
+from tunecli.train.data.text_files import MAX_LINE, TextFile
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
 _N_SAMPLE_LINES = 64
@@ -23,7 +23,7 @@ Record = tuple[int, list[str]]
 _DECLARED = re.compile(r"""["']?sep=(.)["']?[,;\t| "']*[\r\n]*""", re.IGNORECASE)
 
 
-def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
+def read_records(file: TextFile, parameter: str) -> tuple[str, list[Record]]:
     """Split a file into records.
 
     The separator is the one with which all rows have as many fields as the header; if there are several such, the one
@@ -31,57 +31,35 @@ def read_records(path: Path, parameter: str) -> tuple[str, list[Record]]:
     record. Separators and line breaks inside quotes belong to the value; blanks around quotes do not.
 
     Args:
-        path: the file.
+        file: the file.
         parameter: the configuration key that errors name.
 
     Returns:
         The separator, one of `SEPARATORS`; and the records that are not empty, the header first.
 
     Raises:
-        DataError: the file cannot be opened, is not UTF-8 text, has a quoted value without a proper end, or declares a
-            separator that is not in `SEPARATORS`.
+        DataError: the file has a quoted value without a proper end, or declares a separator that is not in
+            `SEPARATORS`.
     """
+    name = file.path.name
+    with closing(file.lines()) as all_lines:
+        lines = list(islice(all_lines, _N_SAMPLE_LINES))
+        declared = _declared_separator(lines[:1], name, parameter)
+        n_skipped = 1 if declared else 0
+        separator = declared or _separator_of(lines)
+        if not _has_tabs_before_quotes(lines, separator):
+            with suppress(csv.Error):
+                rest = islice(chain(lines, all_lines), n_skipped, None)
+                return separator, list(_counted_from(n_skipped, _plain_records(rest, separator)))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(islice(file, _N_SAMPLE_LINES))
-            _require_text(lines, path.name, parameter)
-            declared = _declared_separator(lines[:1], path.name, parameter)
-            n_skipped = 1 if declared else 0
-            lines = lines[n_skipped:]
-            separator = declared or _separator_of(lines)
-            if not _has_tabs_before_quotes(lines, separator):
-                file.seek(0)
-                with suppress(csv.Error):
-                    rest = islice(file, n_skipped, None)
-                    return separator, list(_counted_from(n_skipped, _plain_records(rest, separator)))
-            file.seek(0)
-            text = "".join(islice(file, n_skipped, None))
-            return separator, list(_counted_from(n_skipped, _lenient_records(text, separator)))
+        with closing(file.lines()) as all_lines:
+            rest = islice(all_lines, n_skipped, None)
+            return separator, list(_counted_from(n_skipped, _lenient_records(rest, separator)))
     except _IllFormedError as error:
         problem = f"the quoted value that begins in line {error.line + n_skipped} has no proper end"
-        message = f"{path.name} is not a readable CSV file: {problem}"
+        message = f"{name} is not a readable CSV file: {problem}"
         hint = 'close the value with `"`, and write a quote inside it twice'
         raise DataError(message, hint=hint, parameter=parameter) from error
-    except UnicodeDecodeError as error:
-        hint = "save it as UTF-8"
-        raise DataError(f"{path.name} is not UTF-8 text", hint=hint, parameter=parameter) from error
-    except OSError as error:
-        message = f"{path.name} cannot be read: {os_reason(error)}"
-        raise DataError(message, parameter=parameter) from error
-
-
-def _require_text(lines: Sequence[str], file: str, parameter: str) -> None:
-    """Check that the first lines are text: ZIP archives and UTF-16 text may be valid UTF-8 by chance.
-
-    Raises:
-        DataError: they are not text.
-    """
-    if lines and lines[0].startswith("PK\3\4"):
-        message = f"{file} is not a CSV file but a ZIP archive, such as an Excel workbook"
-        raise DataError(message, hint="save it as CSV in UTF-8", parameter=parameter)
-    if any("\0" in line for line in lines):
-        message = f"{file} is not UTF-8 text: it contains NUL characters"
-        raise DataError(message, hint="save it as UTF-8", parameter=parameter)
 
 
 def _declared_separator(first: Sequence[str], file: str, parameter: str) -> str:
@@ -130,7 +108,7 @@ def _sampled(lines: Sequence[str], separator: str, n_records: int | None = None)
         return [row for _, row in islice(_plain_records(lines, separator), n_records)]
     rows: list[list[str]] = []
     try:
-        rows.extend(row for _, row in islice(_lenient_records("".join(lines), separator), n_records))
+        rows.extend(row for _, row in islice(_lenient_records(lines, separator), n_records))
     except _IllFormedError as error:
         is_cut_off = error.is_open and len(lines) == _N_SAMPLE_LINES
         return rows if is_cut_off else None
@@ -157,39 +135,63 @@ class _IllFormedError(Exception):
         self.is_open = is_open
 
 
-def _lenient_records(text: str, separator: str) -> Iterator[Record]:
+def _lenient_records(lines: Iterable[str], separator: str) -> Iterator[Record]:
     """Records that Python's reader refuses: tabs before a quote, blanks after it, or very long fields.
 
     It is slower than Python's reader, so it only reads files that need it. A quote inside an unquoted value is part of
-    the value.
+    the value. Only the lines of one record are in memory.
 
     Raises:
         _IllFormedError: a quoted value is not closed, or text other than blanks follows it.
+    """
+    record_at = _lenient_reader(separator)
+    source, text, position, line, n_more = iter(lines), "", 0, 1, 1
+    while True:
+        if position == len(text):
+            text, position, n_more = next(source, ""), 0, 1
+            if not text:
+                return
+        try:
+            end, n_lines, fields = record_at(text, position, line)
+        except _IllFormedError as error:
+            more = "".join(islice(source, n_more)) if error.is_open else ""
+            if not more or len(text) - position > MAX_LINE:
+                raise
+            text, position = text[position:] + more, 0
+            n_more *= 2  # so that a value of many lines takes linear time
+            continue
+        if fields:
+            yield line + n_lines, fields
+        position, line = end, line + n_lines + 1
+
+
+def _lenient_reader(separator: str) -> Callable[[str, int, int], tuple[int, int, list[str]]]:
+    """A function of a text, a position and its line that reads one record.
+
+    It returns the position after the record, the number of line breaks inside it, and its fields (none if it is empty).
     """
     blanks = "[ ]*+" if separator == "\t" else r"[ \t]*+"
     ends = re.escape(separator) + r"\r\n"
     quoted = re.compile(rf'{blanks}"([^"]*+(?:""[^"]*+)*+)"{blanks}(?=[{ends}]|\Z)')
     plain = re.compile(rf'(?!")[^{ends}]*+')
     left_open = re.compile(r'"[^"]*+(?:""[^"]*+)*+\Z')
-    position, line, fields = 0, 1, list[str]()
-    while True:
-        if match := quoted.match(text, position):
-            fields.append(match[1].replace('""', '"'))
-            line += len(re.findall(r"\r\n|\r|\n", match[1]))
-        elif match := plain.match(text, position):
-            fields.append(match[0].lstrip(" "))
-        else:
-            raise _IllFormedError(line, is_open=left_open.match(text, position) is not None)
-        position = match.end()
-        if text.startswith(separator, position):
+
+    def record_at(text: str, position: int, line: int) -> tuple[int, int, list[str]]:
+        n_lines, fields = 0, list[str]()
+        while True:
+            if match := quoted.match(text, position):
+                fields.append(match[1].replace('""', '"'))
+                n_lines += len(re.findall(r"\r\n|\r|\n", match[1]))
+            elif match := plain.match(text, position):
+                fields.append(match[0].lstrip(" "))
+            else:
+                raise _IllFormedError(line + n_lines, is_open=left_open.match(text, position) is not None)
+            position = match.end()
+            if not text.startswith(separator, position):
+                break
             position += 1
-            continue
-        if fields != [""] or match.re is quoted:
-            yield line, fields
-        fields = []
-        if position == len(text):
-            return
+        is_empty = fields == [""] and match.re is not quoted
         position += 2 if text.startswith("\r\n", position) else 1
-        line += 1
-        if position == len(text):
-            return
+        return min(position, len(text)), n_lines, [] if is_empty else fields
+
+    return record_at

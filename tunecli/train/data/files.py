@@ -36,8 +36,14 @@ from tunecli.train.data.parquet_files import read_parquet
 from tunecli.train.data.scaling import center_and_scale
 from tunecli.train.data.table import MAX_CATEGORIES, Table, TableSchema, TextColumn, TextSchema
 from tunecli.train.data.target import Origin, Target, encode_targets, label_notes, unknown_target
+from tunecli.train.data.unpacking import ending_of
 
-READERS: dict[str, Callable[[Path, Request], Columns]] = {".csv": read_csv, ".parquet": read_parquet}
+READERS: dict[str, Callable[[Path, Request], Columns]] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".txt": read_csv,
+    ".parquet": read_parquet,
+}
 """By the ending of a file's name: (path, columns to read) → columns.
 `table_of_arrays` reads NPZ files."""
 
@@ -86,9 +92,9 @@ def read_table(
 
 
 def _read(path: Path, data: Data, parameter: str, known: TableSchema | None, *, needs_target: bool) -> Table:
-    reader = READERS.get(path.suffix.lower())
+    reader = READERS.get(ending_of(path))
     if reader is None:
-        hint = "use a csv, npz or parquet file; end the name of a folder of images with a slash"
+        hint = "use a csv, tsv, txt, npz or parquet file; end the name of a folder of images with a slash"
         raise DataError(f"{path.name} has no known file ending", hint=hint, parameter=parameter)
     if known is not None and known.kind != ("features" if data.text is None else "tokens"):
         message = f"{path.name} has columns, but the training data has inputs of the kind `{known.kind}`"

@@ -26,6 +26,7 @@ NoteKind = Literal[
     "near_constant",
     "unmatched",
     "other_files",
+    "encoding",
     "target_left_out",
     "labels",
 ]
@@ -45,6 +46,7 @@ NoteKind = Literal[
 - ``near_constant``: a column varies by no more than the rounding of its numbers; scaling makes it 0.
 - ``unmatched``: no row of a validation or test file has a category that the training file has.
 - ``other_files``: files of a folder that are not images.
+- ``encoding``: a file is not UTF-8, and in which encoding it is read.
 - ``target_left_out``: rows to predict have a target that cannot be used.
 - ``labels``: several target columns, or an array of several, are read as labels.
 """

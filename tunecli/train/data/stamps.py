@@ -11,6 +11,7 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError, os_reason
+from tunecli.train.data.file_patterns import files_of
 
 Stamp = tuple[str, int, int]
 """A file's full path, modification time in nanoseconds, and size in bytes."""
@@ -45,7 +46,7 @@ def source_stamps(data: Data, base_path: Path) -> Iterator[Stamp]:
     """
     match data.source:
         case FileSource(path=path):
-            yield stamp_of(path, base_path, "data.source")
+            yield from _file_stamps(path, base_path, "data.source")
         case Images(path=path):
             yield from _folder_stamps(path, base_path, "data.source")
         case UserCode(python=code):
@@ -63,7 +64,7 @@ def stamps_beside(data: Data, file: str, base_path: Path, parameter: str) -> tup
         case Images():
             return tuple(_folder_stamps(file, base_path, parameter))
         case FileSource():
-            return (stamp_of(file, base_path, parameter),)
+            return tuple(_file_stamps(file, base_path, parameter))
     message = f"`file` needs a source that is a file or a folder, and the source is {shown(data)}"
     raise DataError(message, hint="use `fraction`", parameter=parameter)
 
@@ -83,6 +84,16 @@ def stamp_of(file: str, base_path: Path, parameter: str) -> Stamp:
         hint = "end the name of a folder of images with a slash" if path.is_dir() else ""
         raise DataError(f"{file} is not a file", hint=hint, parameter=parameter)
     return str(path.resolve()), status.st_mtime_ns, status.st_size
+
+
+def _file_stamps(file: str, base_path: Path, parameter: str) -> Iterator[Stamp]:
+    """The stamps of a file, or of all files that match a pattern; an added or removed file changes them.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    for path in files_of(base_path / file, parameter):
+        yield stamp_of(file if path == base_path / file else str(path), base_path, parameter)
 
 
 def shown(data: Data) -> str:
