@@ -19,6 +19,7 @@ from tunecli.train.workload import has_batch_norm
 
 FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((7,)), Inputs((5, 3)), Inputs((2, 7, 5)), Inputs((6,), 11)
 CODES = Inputs((7,), categories=(4, 30))
+MIXED = Inputs((11,), 13, categories=(4, 30), text_length=6)
 KINDS = (FEATURES, SEQUENCE, Inputs((1, 8, 4)), TOKENS)
 FORMS: list[tuple[Any, Inputs]] = [
     *(("linear", inputs) for inputs in (FEATURES, SEQUENCE, IMAGE)),
@@ -65,6 +66,8 @@ FORMS: list[tuple[Any, Inputs]] = [
     *((name, CODES) for name in ("linear", "mlp", "tabular_resnet", "ft_transformer", "transformer")),
     *((name, FEATURES) for name in ("tabular_resnet", "ft_transformer")),
     ({"name": "mlp", "embedding": 3}, CODES),
+    *((name, inputs) for name in ("linear", "mlp", "tabular_resnet") for inputs in (TOKENS, MIXED)),
+    *((name, MIXED) for name in ("gru", "transformer", "tcn")),
     (
         {
             "name": "tabular_resnet",

@@ -92,7 +92,9 @@ class _Call:
 _CALLS: dict[Place, _Call] = {
     (): _Call(("params", "trial")),
     ("data", "source"): _Call(),
-    ("model",): _Call(offered=frozenset({"input_shape", "n_outputs", "n_tokens"})),
+    ("model",): _Call(
+        offered=frozenset({"input_shape", "n_outputs", "n_tokens", "categories", "text_length"})
+    ),
     ("loss",): _Call(("outputs", "targets")),
     ("optimizer",): _Call(("parameters",)),
     METRIC: _Call(("outputs", "targets")),

@@ -25,9 +25,9 @@ from tunecli.config.schema.models import (
 from tunecli.config.schema.user_code import UserCode
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.table import Inputs
+from tunecli.train.model_fronts import front_of, n_joined
 
 _GATES = {"rnn": 1, "gru": 3, "lstm": 4}
-_MOST_VALUES = 50
 
 
 class Size(NamedTuple):
@@ -48,33 +48,15 @@ NOTHING = Size(0, 0)
 
 
 def size_of(model: AnyModel, inputs: Inputs, n_outputs: int) -> Size | None:
-    """The size of a model, with the embeddings in front of it; None if it is unknown without building it."""
+    """The size of a model, with the layers around it; None if it is unknown without building it."""
     if isinstance(model, UserCode) or not model.size_function:
         return None
-    n_in_front = sum(prod(shape) for shape in embedding_shapes(model, inputs))
-    size: Size = implementation(model.size_function)(model, behind_embeddings(model, inputs), n_outputs)
-    return size + Size(n_in_front)
-
-
-def embedding_shapes(model: AnyModel, inputs: Inputs) -> list[tuple[int, int]]:
-    """Number of codes and size of the vectors of each column, of the embeddings in front of a model.
-
-    A size that is `auto` is half the number of codes, rounded up, and at most 50: the first rule of fast.ai's library
-    (Howard & Gugger 2018). Empty if there are no codes, if the model reads them, or for the user's own model.
-    """
-    if isinstance(model, UserCode) or model.reads_codes:
-        return []
-    size: int | str = getattr(model, "embedding", "auto")
-    return [
-        (n_codes, size if isinstance(size, int) else min(_MOST_VALUES, (n_codes + 1) // 2))
-        for n_codes in inputs.categories
-    ]
-
-
-def behind_embeddings(model: AnyModel, inputs: Inputs) -> Inputs:
-    """The inputs that a model gets: numbers, then the vectors of each column of codes."""
-    shapes = embedding_shapes(model, inputs)
-    return Inputs((inputs.n_numbers + sum(size for _, size in shapes),)) if shapes else inputs
+    front = front_of(model, inputs)
+    size: Size = implementation(model.size_function)(model, front.inputs, front.joined_width or n_outputs)
+    if front.joined_width:
+        joint = _affine(n_joined(front, inputs), front.joined_width) + _affine(front.joined_width, n_outputs)
+        size += joint
+    return size + Size(sum(prod(shape) for shape in front.tables))
 
 
 def linear_size(knob: Linear, inputs: Inputs, n_outputs: int) -> Size:
@@ -219,7 +201,7 @@ def _tokens(knob: Transformer, inputs: Inputs) -> tuple[Size, int]:
             return _affine(inputs.shape[1], knob.width, inputs.shape[0]), inputs.shape[0]
         case "features":
             return _feature_tokens(inputs, knob.width), inputs.shape[0]
-        case "image":
+        case _:
             n_channels, rows, columns = inputs.shape
             n_patches = (rows // knob.patch) * (columns // knob.patch)
             return _affine(n_channels * knob.patch**2, knob.width, n_patches), n_patches

@@ -11,13 +11,13 @@ from tunecli.config.schema.models import AnyModel, Cnn, FtTransformer, Linear, M
 from tunecli.config.schema.user_code import UserCode
 from tunecli.registry.implementations import implementation
 from tunecli.train.data.table import Inputs
-from tunecli.train.model_sizes import behind_embeddings, embedding_shapes
+from tunecli.train.model_fronts import front_of, n_joined
 
 Shape = tuple[int, ...]
 
 
 def shapes_of(model: AnyModel, inputs: Inputs, n_outputs: int) -> list[Shape]:
-    """The shapes of a model's weights, with those of the embeddings in front of it; empty if they are unknown.
+    """The shapes of a model's weights, with those of the layers around it; empty if they are unknown.
 
     Args:
         model: its setting.
@@ -26,10 +26,11 @@ def shapes_of(model: AnyModel, inputs: Inputs, n_outputs: int) -> list[Shape]:
     """
     if isinstance(model, UserCode) or not model.weight_shapes or inputs.kind not in model.kinds:
         return []
-    shapes: list[Shape] = implementation(model.weight_shapes)(
-        model, behind_embeddings(model, inputs), n_outputs
-    )
-    return [*embedding_shapes(model, inputs), *shapes]
+    front = front_of(model, inputs)
+    width = front.joined_width
+    shapes: list[Shape] = implementation(model.weight_shapes)(model, front.inputs, width or n_outputs)
+    joint: list[Shape] = [(width, n_joined(front, inputs)), (n_outputs, width)] if width else []
+    return [*front.tables, *shapes, *joint]
 
 
 def linear(knob: Linear, inputs: Inputs, n_outputs: int) -> list[Shape]:

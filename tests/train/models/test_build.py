@@ -22,6 +22,8 @@ from tunecli.train.models import build
 from tunecli.train.torch_state import scoped_seed
 
 FEATURES, SEQUENCE, IMAGE, TOKENS = Inputs((5,)), Inputs((6, 3)), Inputs((2, 8, 12)), Inputs((7,), 11)
+TEXT_AND_CODES = Inputs((11,), 9, categories=(4, 3), text_length=6)
+ONLY_TEXT_AND_NUMBERS = Inputs((8,), 9, text_length=6)
 CODES, ONLY_CODES = Inputs((5,), categories=(4, 3, 6)), Inputs((2,), categories=(4, 3))
 FT: dict[str, Any] = {"name": "ft_transformer", "width": 8, "heads": 2, "layers": 2}
 FT |= {"attention_dropout": 0.0, "dropout": 0.0}
@@ -53,6 +55,11 @@ FORMS: list[tuple[Any, Inputs]] = [
         for pool, norm in (("last", "weight"), ("mean", "none"), ("max", "weight"))
     ),
     ("linear", CODES),
+    *(({"name": name, "embedding": 12}, TOKENS) for name in ("linear", "mlp")),
+    *((name, inputs) for name in ("linear", "mlp") for inputs in (TEXT_AND_CODES, ONLY_TEXT_AND_NUMBERS)),
+    ({"name": "tabular_resnet", "width": 8, "norm": "none", "embedding": 3, "dropout": 0.0}, TEXT_AND_CODES),
+    ({"name": "transformer", "width": 8, "heads": 2}, TEXT_AND_CODES),
+    ({"name": "tcn", "channels": [6, 8], "dropout": 0.0}, ONLY_TEXT_AND_NUMBERS),
     ({"name": "mlp", "embedding": 3}, ONLY_CODES),
     ({"name": "transformer", "width": 8, "heads": 2}, CODES),
 ]
@@ -62,7 +69,7 @@ OTHER_FORMS: list[tuple[Any, Inputs]] = [
     ({"name": "tabular_resnet", "width": 8}, CODES),
     ({"name": "cnn", "norm": "batch"}, IMAGE),
     ({"name": "resnet", "channels": [4, 6]}, IMAGE),
-    *((name, inputs) for name in RECURRENT for inputs in (SEQUENCE, IMAGE, TOKENS)),
+    *((name, inputs) for name in RECURRENT for inputs in (SEQUENCE, IMAGE, TOKENS, TEXT_AND_CODES)),
     *(({"name": name, "layers": 2, "bidirectional": True, "pool": "mean"}, TOKENS) for name in RECURRENT),
     ({"name": "gru", "bidirectional": True, "pool": "max"}, SEQUENCE),
     ({"name": "rnn", "nonlinearity": "relu", "pool": "max"}, TOKENS),
@@ -82,6 +89,8 @@ def examples(inputs: Inputs, n: int, seed: int = 0) -> Tensor:
         x = torch.randn(n, *inputs.shape, generator=generator)
         for column, n_codes in enumerate(inputs.categories, inputs.n_numbers if inputs.categories else 0):
             x[:, column] = torch.randint(n_codes, (n,), generator=generator)
+        if inputs.text_length:
+            x[:, -inputs.text_length :] = examples(inputs.texts, n, seed).float()
         return x
     x = torch.randint(1, inputs.n_tokens, (n, *inputs.shape), generator=generator)
     length = torch.randint(1, inputs.shape[0] + 1, (n, 1), generator=generator)
@@ -109,7 +118,9 @@ def test_a_model_halves_its_loss_on_a_few_examples(value: Any, inputs: Inputs) -
     module = build(model_of(value), inputs, 2, seed=3)
     x, y = examples(inputs, 8), torch.arange(8) % 2
     if inputs.categories:
-        x[:, -1] = y + 1
+        x[:, -1 - inputs.text_length] = y + 1
+    elif inputs.kind == "mixed":
+        x[:, 0] += 4.0 * y
     elif inputs.kind != "tokens":  # a text is learnt by heart; one class of numbers is larger than the other
         x = x + 2.0 * y.view(-1, *[1] * len(inputs.shape))
     optimizer = torch.optim.AdamW(module.parameters(), 3e-2)
@@ -169,8 +180,7 @@ def test_many_models_of_one_shape_are_trained_as_one(value: Any, inputs: Inputs)
         ("resnet", SEQUENCE),
         ("cnn", TOKENS),
         ("lstm", FEATURES),
-        ("mlp", TOKENS),
-        ("linear", TOKENS),
+        ("ft_transformer", TEXT_AND_CODES),
     ],
 )
 def test_a_model_refuses_inputs_that_it_cannot_read(value: Any, inputs: Inputs) -> None:

@@ -85,6 +85,7 @@ trial:
 
 
 IMAGE, CODES, TEXT = Inputs((2, 8, 8)), Inputs((5,), categories=(4, 7)), Inputs((6,), 9)
+MIXED = Inputs((9,), 9, categories=(4, 7), text_length=6)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +95,8 @@ IMAGE, CODES, TEXT = Inputs((2, 8, 8)), Inputs((5,), categories=(4, 7)), Inputs(
         (Cnn(channels=[3, 5], kernel=2, norm="batch"), IMAGE),
         (Tcn(channels=[3, 3, 5]), Inputs((6, 3))),
         (Tcn(norm="none"), TEXT),
+        *((model, inputs) for model in (Linear(), Mlp(), TabularResNet(width=6)) for inputs in (TEXT, MIXED)),
+        (Tcn(channels=[3, 4]), MIXED),
         *((model, CODES) for model in (Mlp(), TabularResNet(width=6), FtTransformer(width=8, layers=2))),
     ],
 )

@@ -175,12 +175,23 @@ def test_batch_norm_needs_more_than_one_training_example(tmp_path: Path) -> None
             Inputs((4,)),
             "gru",
             (
-                "sequences, images or tokens, but the",
+                "sequences, images, tokens or texts with columns, but the",
                 "linear, mlp, tabular_resnet, transformer or ft_transformer",
             ),
         ),
-        (Inputs((9,), 5), "mlp", ("images, but the data has tokens", "rnn, lstm, gru, tcn or transformer")),
-        (Inputs((9,), 5), "resnet", ("resnet needs images", "rnn, lstm, gru, tcn or transformer")),
+        (
+            Inputs((9,), 5),
+            "ft_transformer",
+            (
+                "ft_transformer needs plain features, but the data has tokens",
+                "linear, mlp, tabular_resnet, rnn",
+            ),
+        ),
+        (
+            Inputs((12,), 5, text_length=9),
+            "resnet",
+            ("but the data has texts with columns", "rnn, lstm, gru, tcn or transformer"),
+        ),
         (
             Inputs((9, 2)),
             "cnn",

@@ -40,7 +40,7 @@ def learn_merges(lines: Iterable[str], characters: Sequence[str], most: int) -> 
         most: the largest number of different tokens: characters, and pairs that were merged.
 
     Returns:
-        The pairs, in the order in which they are merged; the same for the same texts, whatever the number of threads.
+        The pairs, in the order in which they are merged; the same for the same texts, for any number of threads.
 
     Raises:
         DataError: the package `tokenizers` is not installed.

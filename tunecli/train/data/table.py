@@ -1,4 +1,4 @@
-"""A data set once it is read (`Table`), what its files have in common (`TableSchema`), and the shape of an example.
+"""A data set once it is read (`Table`), the properties of all its files (`TableSchema`), and the shape of an example.
 
 Loads no torch.
 
@@ -22,29 +22,34 @@ from tunecli.train.data.number_text import ColumnKind
 
 MAX_CATEGORIES = 100
 
-InputKind = Literal["features", "sequence", "image", "tokens"]
+InputKind = Literal["features", "sequence", "image", "tokens", "mixed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The inputs of a data set.
 
-    A row of features holds ``n_numbers`` numbers, then one code for each column of ``categories``; all are float32,
-    which holds codes exactly.
+    A row of features holds ``n_numbers`` numbers, then one code for each column of ``categories``. A mixed row, of a
+    text with columns, holds ``text_length`` tokens after them. All are float32, which holds whole numbers up to 2^24
+    exactly.
 
     Attributes:
         shape: the shape of one example: (F,) features, (T, F) a sequence, (C, H, W) an image, or (T,) tokens.
         n_tokens: number of different tokens, padding (token 0) included; 0 if inputs are numbers.
         categories: by column of codes, its number of codes; code 0 is a missing value or one that training lacks.
+        text_length: number of tokens at the end of a mixed row; 0 for other inputs.
     """
 
     shape: tuple[int, ...]
     n_tokens: int = 0
     categories: tuple[int, ...] = ()
+    text_length: int = 0
 
     @property
     def kind(self) -> InputKind:
-        """The kind of inputs: one of four."""
+        """The kind of inputs: one of five."""
+        if self.text_length:
+            return "mixed"
         if self.n_tokens:
             return "tokens"
         kinds: dict[int, InputKind] = {1: "features", 2: "sequence", 3: "image"}
@@ -57,8 +62,15 @@ class Inputs:
 
     @property
     def n_numbers(self) -> int:
-        """Number of features that are not codes."""
-        return self.shape[0] - len(self.categories)
+        """Number of features that are neither codes nor tokens; 0 for a text alone."""
+        if self.n_tokens and not self.text_length:
+            return 0
+        return self.shape[0] - len(self.categories) - self.text_length
+
+    @property
+    def texts(self) -> Inputs:
+        """The texts alone, of mixed rows."""
+        return Inputs((self.text_length,), self.n_tokens)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,8 +22,9 @@ from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.seeding import seed_for
 from tunecli.train.data.table import Inputs
-from tunecli.train.model_sizes import behind_embeddings, embedding_shapes
+from tunecli.train.model_fronts import Front, front_of
 from tunecli.train.models.columns import EmbeddedCodes
+from tunecli.train.models.texts_in_rows import ColumnsAndMean, MeanOfTokens, TextBesideColumns
 from tunecli.train.torch_state import scoped_seed
 from tunecli.train.user_code.code import resolve, running
 
@@ -35,7 +36,7 @@ def build(
 ) -> nn.Module:
     """Build a model on the CPU, with torch's default initial weights. Global generators are left unchanged.
 
-    If the inputs have codes of categories that the model does not read, a layer of embeddings comes before it.
+    Layers come before it that turn codes and tokens that it does not read into vectors.
 
     Args:
         model: its setting.
@@ -56,16 +57,27 @@ def build(
         return _own(model, inputs, n_outputs, base_path, seed)
     if inputs.kind not in model.kinds:
         raise ValueError(f"{model.name} needs {' or '.join(model.kinds)} inputs, not {inputs.kind}")
-    shapes = embedding_shapes(model, inputs)
+    front = front_of(model, inputs)
     with scoped_seed(seed, torch.device("cpu")):
-        module = implementation_of(model)(model, behind_embeddings(model, inputs), n_outputs)
+        module = implementation_of(model)(model, front.inputs, front.joined_width or n_outputs)
     if not isinstance(module, nn.Module):
         message = f"the model `{model.name}` is a {type(module).__name__}, not a torch.nn.Module"
         raise UsageError(message, hint="its `implementation` must name a function that returns one")
-    if not shapes:
+    if not (front.has_tables or front.joined_width):
         return module
     with scoped_seed(seed_for(seed, "embedding"), torch.device("cpu")):
-        return nn.Sequential(EmbeddedCodes(inputs.n_numbers, shapes), module)
+        return _with_front(module, front, inputs, n_outputs)
+
+
+def _with_front(module: nn.Module, front: Front, inputs: Inputs, n_outputs: int) -> nn.Module:
+    """A model with the layers around it."""
+    if front.joined_width:
+        return TextBesideColumns(front, inputs, module, n_outputs)
+    if front.tokens is None:
+        return nn.Sequential(EmbeddedCodes(inputs.n_numbers, front.codes), module)
+    if inputs.kind == "tokens":
+        return nn.Sequential(MeanOfTokens(front.tokens), module)
+    return nn.Sequential(ColumnsAndMean(front, front.tokens, inputs), module)
 
 
 def has_undeclared_batch_norm(knob: AnyModel, module: nn.Module) -> bool:
@@ -84,6 +96,7 @@ def _own(knob: UserCode, inputs: Inputs, n_outputs: int, base_path: Path, seed: 
         "n_outputs": n_outputs,
         "n_tokens": inputs.n_tokens,
         "categories": inputs.categories,
+        "text_length": inputs.text_length,
     }
     parameters = inspect.signature(make).parameters
     with running(seed):

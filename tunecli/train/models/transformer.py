@@ -197,7 +197,7 @@ def tokens_of(knob: Transformer, inputs: Inputs) -> tuple[nn.Module, int]:
             if inputs.categories:
                 return ColumnTokens(inputs, knob.width), inputs.shape[0]
             return FeatureTokens(inputs.shape[0], knob.width), inputs.shape[0]
-        case "image":
+        case _:
             n_channels, rows, columns = inputs.shape
             if rows % knob.patch or columns % knob.patch:
                 raise ValueError(f"a patch of {knob.patch} does not divide an image of {rows} × {columns}")

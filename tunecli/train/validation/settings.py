@@ -18,7 +18,13 @@ from tunecli.train.machine import missing_compiler
 from tunecli.train.validation.case import Case, Problem, Rule
 from tunecli.train.workload import has_batch_norm, steps_once_an_epoch
 
-_PLURALS = {"features": "plain features", "sequence": "sequences", "image": "images", "tokens": "tokens"}
+_PLURALS = {
+    "features": "plain features",
+    "sequence": "sequences",
+    "image": "images",
+    "tokens": "tokens",
+    "mixed": "texts with columns",
+}
 
 
 def _loss_task(case: Case) -> Iterator[Problem]:
@@ -142,7 +148,7 @@ def _mixups(case: Case) -> Iterator[Problem]:
 def _augmentation(case: Case) -> Iterator[Problem]:
     for number, augmentation in enumerate(case.config.data.augment):
         parameter = f"data.augment.{number}"
-        if case.facts.inputs.kind == "tokens":
+        if case.facts.inputs.n_tokens:
             message = f"{augmentation.name} changes numbers, but the data has tokens"
             yield Problem(parameter, message, "drop it")
         elif augmentation.needs_images:

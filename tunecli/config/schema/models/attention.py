@@ -41,7 +41,7 @@ class Transformer(ModelKnob):
     implementation: ClassVar[str] = "tunecli.train.models.transformer:transformer"
     size_function: ClassVar[str] = "tunecli.train.model_sizes:transformer_size"
     reads_codes: ClassVar[bool] = True
-    kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens")
+    kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens", "mixed")
     name: Literal["transformer"] = "transformer"
     width: Count = 64
     layers: Count = 2
@@ -53,6 +53,11 @@ class Transformer(ModelKnob):
     activation: Activation = GELU
     dropout: Dropout = 0.0
     init: Initialisation = DEFAULT
+
+    @property
+    def text_width(self) -> int:
+        """Number of values that stand for a text beside columns."""
+        return self.width
 
     @model_validator(mode="after")
     def _heads_divide_the_width(self) -> Transformer:

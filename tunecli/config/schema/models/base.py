@@ -1,7 +1,7 @@
 """The base of the models' settings, and the types of values that several models share.
 
-``kinds`` says which inputs a model takes: plain features (F), a sequence (T, F), an image (C, H, W) or
-tokens (T).
+``kinds`` says which inputs a model takes: plain features (F), a sequence (T, F), an image (C, H, W), tokens (T), or
+mixed rows of columns and tokens (F + T).
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class ModelKnob(NamedKnob):
         has_convolutions: whether it has convolutions.
         reads_codes: whether it reads the codes of categories; a model that does not gets the embeddings that
             `tunecli.train.models.build` puts in front of it.
+        averages_tokens: whether a text reaches it as the mean of its tokens' vectors, which
+            `tunecli.train.models.build` puts in front of it.
         why_not_fused: why several trials with it cannot be trained as one model; empty if they can.
         activation: activation after each layer.
         dropout: dropout probability after each layer.
         init: rule for the initial weights.
-        embedding: size of the vector that each category becomes if `data.categories` is `embedding`; `auto` takes half
-            the number of categories, rounded up, and at most 50.
+        embedding: size of the vector that each category becomes if `data.categories` is `embedding`, and that each
+            token of a text becomes; `auto` takes half the number of categories or tokens, rounded up, and at most 50.
     """
 
     kinds: ClassVar[tuple[str, ...]]
@@ -52,7 +54,13 @@ class ModelKnob(NamedKnob):
     weight_shapes: ClassVar[str] = ""
     has_convolutions: ClassVar[bool] = False
     reads_codes: ClassVar[bool] = False
+    averages_tokens: ClassVar[bool] = False
     why_not_fused: ClassVar[str] = ""
+
+    @property
+    def text_width(self) -> int:
+        """Number of values that stand for a text beside columns; 0 if the model has no such layer."""
+        return 0
 
     @property
     def has_batch_norm(self) -> bool:

@@ -18,7 +18,8 @@ class Linear(ModelKnob):
     implementation: ClassVar[str] = "tunecli.train.models.feedforward:linear"
     size_function: ClassVar[str] = "tunecli.train.model_sizes:linear_size"
     weight_shapes: ClassVar[str] = "tunecli.train.weight_shapes:linear"
-    kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
+    averages_tokens: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens", "mixed")
     name: Literal["linear"] = "linear"
     embedding: EmbeddingSize = "auto"
     init: Initialisation = DEFAULT
@@ -38,7 +39,8 @@ class Mlp(ModelKnob):
     implementation: ClassVar[str] = "tunecli.train.models.feedforward:mlp"
     size_function: ClassVar[str] = "tunecli.train.model_sizes:mlp_size"
     weight_shapes: ClassVar[str] = "tunecli.train.weight_shapes:mlp"
-    kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image")
+    averages_tokens: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens", "mixed")
     name: Literal["mlp"] = "mlp"
     hidden: list[Count] | None = None
     width: Count | None = None
@@ -82,7 +84,8 @@ class TabularResNet(ModelKnob):
     implementation: ClassVar[str] = "tunecli.train.models.tabular:tabular_resnet"
     size_function: ClassVar[str] = "tunecli.train.model_sizes:tabular_resnet_size"
     weight_shapes: ClassVar[str] = "tunecli.train.weight_shapes:tabular_resnet"
-    kinds: ClassVar[tuple[str, ...]] = ("features",)
+    averages_tokens: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("features", "tokens", "mixed")
     name: Literal["tabular_resnet"] = "tabular_resnet"
     width: Count = 128
     blocks: Count = 2

@@ -30,7 +30,7 @@ class Recurrent(ModelKnob):
     implementation: ClassVar[str] = "tunecli.train.models.recurrent:recurrent"
     size_function: ClassVar[str] = "tunecli.train.model_sizes:recurrent_size"
     why_not_fused: ClassVar[str] = "a recurrent net's kernels take one model at a time"
-    kinds: ClassVar[tuple[str, ...]] = ("sequence", "image", "tokens")
+    kinds: ClassVar[tuple[str, ...]] = ("sequence", "image", "tokens", "mixed")
     name: Literal["rnn", "lstm", "gru"]
     width: Count = 64
     layers: Count = 1
@@ -40,6 +40,11 @@ class Recurrent(ModelKnob):
     pool: Literal["last", "mean", "max"] = "last"
     dropout: Dropout = 0.0
     init: Initialisation = DEFAULT
+
+    @property
+    def text_width(self) -> int:
+        """Number of values that stand for a text beside columns."""
+        return self.width
 
     @model_validator(mode="after")
     def _gates_have_their_own_nonlinearity(self) -> Recurrent:
@@ -67,7 +72,7 @@ class Tcn(ModelKnob):
     size_function: ClassVar[str] = "tunecli.train.model_sizes:tcn_size"
     weight_shapes: ClassVar[str] = "tunecli.train.weight_shapes:tcn"
     has_convolutions: ClassVar[bool] = True
-    kinds: ClassVar[tuple[str, ...]] = ("sequence", "tokens")
+    kinds: ClassVar[tuple[str, ...]] = ("sequence", "tokens", "mixed")
     name: Literal["tcn"] = "tcn"
     channels: Channels = [32, 32, 32, 32]
     kernel: Pixels = 3
@@ -77,6 +82,11 @@ class Tcn(ModelKnob):
     activation: Activation = RELU
     dropout: Dropout = 0.2
     init: Initialisation = DEFAULT
+
+    @property
+    def text_width(self) -> int:
+        """Number of values that stand for a text beside columns."""
+        return self.channels[-1]
 
     @property
     def n_steps_seen(self) -> int:
