@@ -252,6 +252,7 @@ VERBS = [
     "verify",
     "confirm",
     "train",
+    "predict",
     "check",
     "init",
     "import",

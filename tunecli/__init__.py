@@ -1,7 +1,7 @@
 """tunecli: tune deep-learning models from one YAML file.
 
 The names below are imported when they are used, so that `import tunecli` is quick. `docs/extending.md` shows how
-plug-ins use them.
+plug-ins use them, and `docs/guide/predict.md` shows `load_model`.
 """
 
 from importlib import import_module
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tunecli.search.fidelity import Action, Curve
     from tunecli.search.protocols import Bounds
     from tunecli.seeding import generator_for
+    from tunecli.train.artifact.loading import load_model
+    from tunecli.train.artifact.model import TrainedModel
     from tunecli.train.user_code.function import TrialStopped
     from tunecli.trial import Observation, Parameters, State
 
@@ -48,10 +50,12 @@ __all__ = [
     "SourceKnob",
     "Space",
     "State",
+    "TrainedModel",
     "TrialStopped",
     "__version__",
     "generator_for",
     "is_feasible",
+    "load_model",
     "point_of_units",
     "propose",
     "units_of_point",
@@ -73,6 +77,8 @@ _MODULES = {
     "tunecli.search.fidelity": ("Action", "Curve"),
     "tunecli.search.protocols": ("Bounds",),
     "tunecli.seeding": ("generator_for",),
+    "tunecli.train.artifact.loading": ("load_model",),
+    "tunecli.train.artifact.model": ("TrainedModel",),
     "tunecli.train.user_code.function": ("TrialStopped",),
     "tunecli.trial": ("Observation", "Parameters", "State"),
 }

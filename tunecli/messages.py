@@ -72,7 +72,8 @@ class Files:
 
     Attributes:
         base_path: the folder that relative file names start from.
-        weights_path: the file for the weights; empty: keep no weights.
+        weights_path: the model file for the kept weights; empty: keep no weights.
+        has_only_weights: whether that file holds the weights alone, and nothing else that a model file holds.
         keep_below: keep the weights only if the trial's loss (``sign * score``) is below this; None: always, as with
             constraints or several objectives, where the loss alone does not decide.
         checkpoint_dir: the folder for the user's own checkpoints; empty: a temporary one.
@@ -87,6 +88,7 @@ class Files:
 
     base_path: str = "."
     weights_path: str = ""
+    has_only_weights: bool = False
     keep_below: float | None = None
     checkpoint_dir: str = ""
     trial_dir: str = ""

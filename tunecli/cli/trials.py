@@ -20,6 +20,7 @@ from tunecli.console.options import (
     Exact,
     ExportFile,
     Json,
+    ModelFile,
     OpenTest,
     OptunaFile,
     Repeats,
@@ -40,6 +41,7 @@ def export(
     trial: BestOrTrial = None,
     out: ExportFile = None,
     weights: WeightsFile = None,
+    model: ModelFile = None,
     is_tested: Tested = False,
     is_confirmed: ConfirmedTrial = False,
     optuna: OptunaFile = None,
@@ -56,12 +58,14 @@ def export(
 
     folder, out_path = RunFolder.find(run), None if out == STDOUT else out
     if optuna is not None:
-        one = {"--trial": trial, "-o": out, "--weights": weights}
+        one = {"--trial": trial, "-o": out, "--weights": weights, "--model": model}
         flags = {"--test": is_tested, "--confirmed": is_confirmed}
         require_alone({**one, **{flag: True for flag, is_given in flags.items() if is_given}})
         Console(is_json=is_json).show(export_optuna(folder, optuna))
         return
-    view = export_view(folder, trial, out_path, weights, open_test=is_tested, is_confirmed=is_confirmed)
+    view = export_view(
+        folder, trial, out_path, weights, model, open_test=is_tested, is_confirmed=is_confirmed
+    )
     Console(is_json=is_json).show(view)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tunecli.commands.data import data_of, first_lines
@@ -64,6 +64,7 @@ def train(spec: StudySpec, weights_path: Path | None, say: Callable[[str], None]
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
     plan = plan_for(spec)
     job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
+    job = replace(job, files=replace(job.files, has_only_weights=True))
     limits = (job.limits.time_s, job.limits.idle_s, job.limits.memory_bytes)
     is_limited = any(limit is not None for limit in limits)
     # only another process can end a trial that hangs or takes all memory

@@ -91,6 +91,15 @@ WeightsFile = Annotated[
         help="Also write the trained weights, as safetensors.",
     ),
 ]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="FILE",
+        parser=_regular_file_name,
+        help="Also write the model with all that `tunecli predict` needs.",
+    ),
+]
 Top = Annotated[
     int | None,
     typer.Option("--top", metavar="N", parser=whole_number(1), help="Show only the first N rows."),
@@ -261,5 +270,43 @@ OptunaFile = Annotated[
         metavar="FILE",
         parser=_regular_file_name,
         help="Write all trials into a new SQLite file in Optuna's format, for optuna-dashboard.",
+    ),
+]
+RunOrModel = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN_OR_MODEL", help="A run folder, a study's name, or a model file.", show_default=False
+    ),
+]
+NewRows = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="The rows: a csv, parquet or npz file, or a folder of images.",
+        parser=file_name,
+        show_default=False,
+    ),
+]
+PredictionFile = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--out",
+        metavar="FILE",
+        parser=file_name,
+        help="Write the predictions here, as csv, parquet or npz; `-` is stdout [default: stdout].",
+    ),
+]
+Ensemble = Annotated[
+    int | None,
+    typer.Option("--ensemble", metavar="K", parser=whole_number(1), help="Average the K best trials."),
+]
+Probabilities = Annotated[
+    bool, typer.Option("--proba", help="Add a column with the probability of each class.")
+]
+CodeFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--code", metavar="DIR", help="The folder of your own model's code [default: that of the study]."
     ),
 ]

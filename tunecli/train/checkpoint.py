@@ -29,6 +29,7 @@ from torch import Tensor
 from tunecli import durable_files
 from tunecli.errors import CHECK_THE_DISK, StoreFailed, from_os_error, os_reason
 from tunecli.messages import Checkpointed, Job
+from tunecli.train.artifact.layout import bare_weights, header_of
 from tunecli.train.state_dicts import Node, NotPlain, put_together, take_apart
 from tunecli.trial import Checkpoint
 
@@ -143,38 +144,16 @@ def load_newest(job: Job) -> LoadedCheckpoint:
     return LoadedCheckpoint(0, f"{', '.join(faults)}; began from the start" if faults else "")
 
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> str:
-    """Write weights as safetensors, whole and durable or not at all.
-
-    Args:
-        path: the file; its folder is made if it is missing.
-        tensors: the weights by name, on any device.
-        config: the trial, as JSON data; stored in the file's metadata.
-
-    Returns:
-        The file's SHA-256, in hexadecimal.
-
-    Raises:
-        DiskFull: no room is left.
-        StoreFailed: any other error of the disk.
-    """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # One entry only: safetensors writes several in varying order, but equal weights should give equal files.
-    content = safetensors.torch.save(plain, {"config": json.dumps(config, sort_keys=True)})
-    return write_whole(path, content, "weights")
-
-
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read weights onto the CPU, and the config of their trial.
+    """Read the weights of a model file or of a file of weights onto the CPU, and the config of their trial.
 
     Raises:
         OSError: the file cannot be read.
-        safetensors.SafetensorError: it is not a safetensors file.
+        ValueError, safetensors.SafetensorError: it is not a safetensors file.
     """
-    with safetensors.safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
-        metadata = file.metadata() or {}
-    return tensors, json.loads(metadata.get("config", "{}"))
+    content = bare_weights(path.read_bytes())
+    tensors = safetensors.torch.load(content)
+    return tensors, json.loads(header_of(content).metadata.get("config", "{}"))
 
 
 def write_whole(path: Path, content: bytes, what: str) -> str:

@@ -21,6 +21,8 @@ from tunecli.trial import Failure, FailureKind, Outcome, State
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from tunecli.train.data.loading import Fold
+
 _SAVED = (
     "epochs",
     "kept_epoch",
@@ -49,6 +51,7 @@ class TrialProgress:
         stale_epochs: number of epochs since the last improvement.
         earlier_s: seconds that earlier attempts trained, up to the checkpoint.
         is_finished_early: whether the trial finishes at a time limit with its result so far.
+        folds: the data of each fold without their examples, for the model file.
     """
 
     epochs: int = 0
@@ -61,6 +64,7 @@ class TrialProgress:
     stale_epochs: int = 0
     earlier_s: float = 0.0
     is_finished_early: bool = False
+    folds: tuple[Fold, ...] = ()
     _began_s: float | None = field(default_factory=time.monotonic)
 
     @property

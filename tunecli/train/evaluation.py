@@ -1,7 +1,7 @@
 """A model's outputs on examples, and their loss and metrics: the same passes in validation, in tests and in `predict`.
 
-Equal weights and examples give equal bits, whoever asks: the examples of a pass, the precision and the kernels are
-decided here alone. Knows neither training nor files.
+Equal weights and examples always give equal bits: this module alone decides the examples of a pass, the precision and
+the kernels. Knows neither training nor files.
 
 Axes: N examples, K outputs.
 """

@@ -112,6 +112,11 @@ class Learner:
             self.updater = Updater(config, self.model, self.n_epochs, self._seed_for, base_path)
         self._train_loss = float("nan")
 
+    @property
+    def fold(self) -> Fold:
+        """The data."""
+        return self._fold
+
     def train_epoch(self, epoch: int) -> float:
         """Train one epoch, counted from 1.
 

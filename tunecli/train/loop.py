@@ -15,7 +15,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from tunecli.config.metrics import LEARNING_RATE
 from tunecli.config.schema import TrialConfig
@@ -24,7 +23,10 @@ from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.messages import EpochEnded, Event, Job, Order, Paused, Started, Stopped
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint, devices
+from tunecli.train.artifact.layout import bare_weights
+from tunecli.train.artifact.writing import facts_of_job, packed, without_rows
 from tunecli.train.data import loading
+from tunecli.train.data.loading import Fold
 from tunecli.train.epoch_end import (
     TrialProgress,
     end_epoch,
@@ -72,7 +74,7 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
         try:
             ending = yield from _train(job, device, progress, loaded, is_stop_wanted)
             if ending is State.COMPLETE:
-                sha256 = save_kept_weights(job, progress)
+                sha256 = save_kept_weights(job, progress, device_name)
         except (DiskFull, StoreFailed):
             raise
         except USER_CODE_ERRORS as error:
@@ -90,20 +92,28 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     yield Paused(end.number, end.attempt, end.outcome) if is_paused else end
 
 
-def save_kept_weights(job: Job, progress: TrialProgress) -> str:
-    """Write the kept weights of a complete trial, if its job saves them.
+def save_kept_weights(job: Job, progress: TrialProgress, device_name: str) -> str:
+    """Write the model file of a complete trial, if its job saves it.
+
+    Args:
+        job: the trial.
+        progress: its progress, with the kept weights and the folds.
+        device_name: the device that trained it.
 
     Returns:
         The file's SHA-256, in hexadecimal; empty if no file was written.
 
     Raises:
-        DiskFull, StoreFailed: the disk refuses them.
+        DiskFull, StoreFailed: the disk refuses it.
     """
     if not progress.weights or not saves_weights(job, progress.kept_loss):
         return ""
-    return checkpoint.save_weights(
-        Path(job.files.weights_path), _with_unique_names(progress.weights), job.task.config
-    )
+    score, folds = progress.metrics[job.task.objective.metric], progress.folds
+    facts = facts_of_job(job, score, progress.kept_epoch, len(folds), device_name)
+    content = packed(progress.weights, folds, job.task.config, facts)
+    if job.files.has_only_weights:
+        content = bare_weights(content)
+    return checkpoint.write_whole(Path(job.files.weights_path), content, "weights")
 
 
 def _train(
@@ -121,6 +131,7 @@ def _train(
     torch.set_num_threads(job.execution.threads)
     config, base_path = TrialConfig.model_validate(resolved(job.task.config)), Path(job.files.base_path)
     learners, costs = _learners(job, config, base_path, device)
+    progress.folds = folds_of(learners, job.task.repeats)
     if loaded.epoch:
         progress.restore(loaded.progress())
         for number, learner in enumerate(learners):
@@ -189,6 +200,11 @@ def _learners(
     return learners, _mean(costs)
 
 
+def folds_of(learners: Sequence[Learner], n_repeats: int) -> tuple[Fold, ...]:
+    """The data of each fold without their examples: the learners of further repeats have the same folds."""
+    return tuple(without_rows(learner.fold) for learner in learners[: len(learners) // n_repeats])
+
+
 def _epoch(
     learners: Sequence[Learner], epoch: int, metric: str, measures: FurtherMetrics
 ) -> dict[str, float]:
@@ -216,14 +232,3 @@ def _mean(metrics_of: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """The mean of each metric that all the entries have."""
     names = [name for name in metrics_of[0] if all(name in one for one in metrics_of)]
     return {name: statistics.fmean(one[name] for one in metrics_of) for name in names}
-
-
-def _with_unique_names(models: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
-    """The weights of all models in one map, with ``model<n>.`` before each name if there are several models."""
-    if len(models) == 1:
-        return models[0]
-    return {
-        f"model{number}.{name}": tensor
-        for number, model in enumerate(models)
-        for name, tensor in model.items()
-    }

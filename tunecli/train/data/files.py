@@ -99,10 +99,15 @@ def _read(path: Path, data: Data, parameter: str, known: TableSchema | None, *, 
     if known is not None and known.kind != ("features" if data.text is None else "tokens"):
         message = f"{path.name} has columns, but the training data has inputs of the kind `{known.kind}`"
         raise DataError(message, hint="save it as npz", parameter=parameter)
-    kinds = None if known is None else _kinds_of(known)
-    formats = {} if known is None else known.formats
-    columns = reader(path, Request(parameter, data.targets, data.text, kinds, formats=formats))
+    columns = reader(path, request_for(data, parameter, known))
     return table_of_columns(columns, data, parameter, known, needs_target=needs_target)
+
+
+def request_for(data: Data, parameter: str, known: TableSchema | None = None) -> Request:
+    """The columns to read from a file, and how: all of a training file, or those that its schema ``known`` names."""
+    kinds = None if known is None else kinds_of(known)
+    formats = {} if known is None else known.formats
+    return Request(parameter, data.targets, data.text, kinds, formats=formats)
 
 
 def table_of_columns(
@@ -176,7 +181,7 @@ def _left_out(columns: Columns, data: Data, known: TableSchema | None) -> tuple[
     """The note on columns of a file that the training data lacks."""
     if known is None or data.text is not None:  # the other columns of a text are named already
         return ()
-    trained = {*_kinds_of(known), *data.targets}
+    trained = {*kinds_of(known), *data.targets}
     others = tuple(name for name in columns.names if name not in trained)
     if not others:
         return ()
@@ -188,7 +193,7 @@ def _with_notes(table: Table, notes: Sequence[DataNote]) -> Table:
     return replace(table, data_notes=(*table.data_notes, *notes)) if notes else table
 
 
-def _kinds_of(known: TableSchema) -> dict[str, ColumnKind]:
+def kinds_of(known: TableSchema) -> dict[str, ColumnKind]:
     """The kinds of the columns of a training table."""
     numbers = dict.fromkeys(known.feature_names, "number")
     texts = dict.fromkeys((column.name for column in known.text), "text")

@@ -190,8 +190,8 @@ def _load(
             valid[0].to(home),
             valid[1].to(device),
             class_counts=table.class_counts_of(part.train_indices),
-            target_center=_number_or_tensor(fitted.target_center),
-            target_scale=_number_or_tensor(fitted.target_scale),
+            target_center=number_or_tensor(fitted.target_center),
+            target_scale=number_or_tensor(fitted.target_scale),
             task=table.task,
             inputs=Inputs(tuple(train[0].shape[1:]), n_tokens),
             placement=placement,
@@ -212,7 +212,8 @@ def _prepared(
     return torch.from_numpy(prepared.x), torch.from_numpy(prepared.y)
 
 
-def _number_or_tensor(values_K: NDArray[np.float64]) -> float | Tensor:
+def number_or_tensor(values_K: NDArray[np.float64]) -> float | Tensor:
+    """The center or the scale of one target as a number, those of several as a tensor (K,)."""
     return values_K.item() if len(values_K) == 1 else torch.from_numpy(values_K)
 
 

@@ -197,5 +197,5 @@ def _ended(member: Member, ending: Failure | State) -> Ended:
     if ending is State.COMPLETE:
         ending = end_training(job, progress, lambda: member.learner.test(progress.weights[0], member.further))
     if ending is State.COMPLETE:
-        sha256 = save_kept_weights(job, progress)
+        sha256 = save_kept_weights(job, progress, str(member.device))
     return ended(job, progress, ending, str(member.device), sha256)

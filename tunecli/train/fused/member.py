@@ -21,6 +21,7 @@ from tunecli.config.secrets import resolved
 from tunecli.messages import Job
 from tunecli.seeding import seed_for
 from tunecli.train import checkpoint
+from tunecli.train.artifact.writing import without_rows
 from tunecli.train.chains import StepPosition
 from tunecli.train.data import loading
 from tunecli.train.epoch_end import TrialProgress
@@ -74,6 +75,7 @@ class Member:
         self.further = further_metrics(job.task.objective, Path(job.files.base_path))
         self.progress = TrialProgress()
         self.progress.charge(0.0)
+        self.progress.folds = (without_rows(self.fold),)
         if loaded.epoch:
             self.progress.restore(loaded.progress())
             self.learner.restore(loaded.learner(0, device))
