@@ -202,7 +202,7 @@ def test_an_override_without_path_or_value_is_a_usage_error(assignment):
 
 
 def test_problems_of_the_data_have_a_place_in_the_file():
-    def inspect(config, objective, base_path):
+    def inspect(config, objective, base_path, study_seed):
         yield "data.source", "no such flower", "pick another"
         yield "objective.metric", "not for flowers", ""
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.study.conftest import STUDY
@@ -185,6 +186,18 @@ def test_options_about_a_part_of_the_data_that_does_not_exist_are_refused(swept,
     folder = own("trial.report(0, score=random.random())")
     with pytest.raises(UsageError, match=r"--splits needs `trial\.data`"):
         confirm(folder, Request(n_repeats=3, is_split=True))
+
+
+def test_a_split_that_cannot_be_drawn_again_is_refused(swept, tmp_path):
+    generator = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    np.savez(tmp_path / "s.npz", x=generator.normal(size=(40, 3)), y=y, time=np.arange(40))
+    text = TWO_OPTIMIZERS.replace(
+        "source: iris", f"source: {tmp_path}/s.npz, validation: {{fraction: 0.2, by: time}}"
+    )
+    assert "by: time" in text
+    with pytest.raises(UsageError, match="--splits cannot draw other parts"):
+        confirm(swept(text, "timed"), Request(n_repeats=3, is_split=True))
 
 
 def test_more_repeats_add_runs_and_fewer_repeats_change_nothing(swept):

@@ -159,7 +159,7 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     first = resolve_trial(space, next(points_to_check(space)))
     facts = facts_of(first.data, spec.base_path) if isinstance(first, TrialConfig) else None
     if facts is not None and isinstance(first, TrialConfig):
-        n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path))
+        n_valid = min(n for _, n in sizes_of_parts(first.data, facts, spec.base_path, spec.settings.seed))
         if n_valid < _FEW_EXAMPLES:
             yield f"the score is measured on {n_valid} examples only, so it is noisy"
 

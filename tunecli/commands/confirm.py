@@ -23,6 +23,7 @@ from tunecli.study.record.confirmation import (
     Recorded,
     confirmed,
     current_confirmation,
+    data_settings,
     has_data,
     has_test_part,
 )
@@ -33,6 +34,7 @@ from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.part_sizes import PartSizes, recorded_sizes
 from tunecli.study.runner.signals import Signalled
 from tunecli.text import counted, duration, sanitize
+from tunecli.train.data.splits import is_redrawn
 from tunecli.trial import FreshRun, Outcome, Stage, Trial
 
 
@@ -183,7 +185,7 @@ def _require_parts(study: Study, request: Request, recorded: Recorded, trials: l
     """Refuse an option about a part of the data that no candidate has: it would change nothing.
 
     Raises:
-        UsageError: there is no test part, or no data that tunecli splits.
+        UsageError: there is no test part, no data that tunecli splits, or no part that can be drawn again.
     """
     numbers = recorded.confirmation.candidates
     candidates = [trial for trial in trials if trial.number in numbers]
@@ -196,6 +198,17 @@ def _require_parts(study: Study, request: Request, recorded: Recorded, trials: l
             "--splits needs `trial.data`: your own code splits its data itself",
             hint="leave it out, or split by the trial's seed in your code",
         )
+    if request.is_split and not any(_is_redrawn(study, trial) for trial in candidates):
+        raise UsageError(
+            "--splits cannot draw other parts: files, times or the marks of a column decide which rows they hold",
+            hint="leave it out: fresh seeds alone show how much the score depends on chance in training",
+        )
+
+
+def _is_redrawn(study: Study, trial: Trial) -> bool:
+    """Whether another seed may give a trial another split."""
+    data = data_settings(study, trial)
+    return has_data(study, trial) and (data is None or is_redrawn(data))
 
 
 def _is_current(study: Study, recorded: Recorded) -> bool:

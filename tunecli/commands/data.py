@@ -183,8 +183,7 @@ def _read(summary: DataSummary) -> str:
 def _parts(summary: DataSummary) -> str:
     trains = sorted({n_train for n_train, _ in summary.parts})
     validates = sorted({n_valid for _, n_valid in summary.parts})
-    how = summary.validation if len(summary.parts) == 1 else f"{len(summary.parts)} folds"
-    return f"{_span(trains)} train, {_span(validates)} validate ({how})"
+    return f"{_span(trains)} train, {_span(validates)} validate ({summary.validation})"
 
 
 def _target(summary: DataSummary) -> str:

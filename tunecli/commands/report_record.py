@@ -71,6 +71,7 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         n_test=sizes.n_test,
         is_folded=sizes.is_folded or _is_folded(study),
         n_repeats=settings.search.repeats,
+        n_draws=sizes.n_draws,
         versions=dict(facts["versions"]),
         hashes={**facts["data"], **facts["code"]},
         mixtures=tuple(mixtures(study.log, trials)),
@@ -158,5 +159,5 @@ def least_step(trials: Iterable[Trial], objective: Objective, facts: StudyFacts)
     gap between two scores on record.
     """
     if objective.metric in FRACTIONS and facts.n_valid:
-        return 1 / (facts.n_valid * facts.n_repeats)
+        return 1 / (facts.n_valid * facts.n_draws * facts.n_repeats)
     return least_gap(trial.outcome.score for trial in trials if trial.outcome is not None)

@@ -125,7 +125,7 @@ def _errors(spec: StudySpec, chosen: _Chosen) -> dict[Gist, str]:
     """The errors at a point, by gist; empty for a point that a search does not propose."""
 
     def find(trial: TrialConfig) -> Iterator[tuple[str, str]]:
-        for problem in trial_problems(trial, spec.objective, spec.base_path):
+        for problem in trial_problems(trial, spec.objective, spec.base_path, spec.settings.seed):
             yield problem.parameter, problem.message
 
     point = point_with(spec.space, chosen)
@@ -165,7 +165,7 @@ def notes_of_trials(spec: StudySpec, first: Parameters | None) -> Iterator[str]:
         differing = [name for name in point if name not in default or point[name] != default[name]]
         where = " and ".join(f"{name} is {shown(point[name])}" for name in differing)
         names = names_in(concrete(space, point))
-        for note in trial_notes(trial, spec.objective, spec.base_path):
+        for note in trial_notes(trial, spec.objective, spec.base_path, spec.settings.seed):
             if note.topic not in noted and (note.is_of_any or number == 0):
                 noted.add(note.topic)
                 yield redacted(f"if {where}: {note.text}" if where else note.text, names)

@@ -45,8 +45,12 @@ from tunecli.registry.pruners import pruner_info
 from tunecli.registry.samplers import SAMPLERS, SamplerInfo, sampler_info
 from tunecli.trial import Scalar
 
-Inspect = Callable[[TrialConfig, Objective, Path], Iterable[tuple[str, str, str]]]
-"""(config, objective, base path) → problems that only the data shows: (path under ``trial``, message, hint)."""
+DataProblems = Iterable[tuple[str, str, str]]
+"""Problems that only the data shows: (path under ``trial``, message, hint)."""
+Inspect = Callable[[TrialConfig, Objective, Path, int], DataProblems]
+"""(config, objective, base path, the study's seed) → problems."""
+InspectTrial = Callable[[TrialConfig, Objective, Path], DataProblems]
+"""The same, for one seed."""
 MAX_VISITED = 2_000_000
 """Largest number of values in all checked trials together; checking so many takes some seconds."""
 
@@ -56,7 +60,7 @@ def trial_problems(
     settings_tree: Space,
     settings: StudySettings | None,
     base_path: Path,
-    inspect: Inspect | None,
+    inspect: InspectTrial | None,
 ) -> Iterator[Problem]:
     """Problems of the trials of a space, each at its place in the file.
 
@@ -218,7 +222,7 @@ def _n_values(plain: Any) -> int:
 
 
 def _inspected(
-    trial: AnyTrial, plain: Any, objective: Objective, base_path: Path, inspect: Inspect
+    trial: AnyTrial, plain: Any, objective: Objective, base_path: Path, inspect: InspectTrial
 ) -> Iterator[CodeProblem]:
     if not isinstance(trial, TrialConfig):
         return
@@ -234,7 +238,7 @@ def _steps(path: str) -> Place:
     return tuple(int(step) if is_index(step, MAX_VALUES) else step for step in names)
 
 
-def _of_data_alone(plain: Any, base_path: Path, inspect: Inspect) -> Iterator[CodeProblem]:
+def _of_data_alone(plain: Any, base_path: Path, inspect: InspectTrial) -> Iterator[CodeProblem]:
     """Problems of the data of a trial that has other problems, so that one run reports both."""
     if not isinstance(plain, dict) or trial_model(plain) is not TrialConfig:
         return

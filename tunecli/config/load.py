@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tunecli.config.checks import Inspect, goal_problems, grid_problems, trial_problems
+from tunecli.config.checks import Inspect, InspectTrial, goal_problems, grid_problems, trial_problems
 from tunecli.config.concrete_trial import (
     locate,
     trial_models,
@@ -110,6 +110,7 @@ def parse_study(
     problems.extend(unknown_keys(root, TOP_LEVEL))
     space = _space(root, file, problems)
     settings, settings_tree = _settings(root, file, space, problems)
+    inspect_trial = None if inspect is None else _seeded(inspect, 0 if settings is None else settings.seed)
     if settings is None:
         base_path = _folder_as_written(root) or base_path
     elif settings.run.folder is not None:
@@ -124,8 +125,8 @@ def parse_study(
         )
     if space is not None and not any(isinstance(part, Broken) for part in walk(space.tree)):
         refused: tuple[Combination, ...] = ()
-        if inspect is not None and settings is not None:
-            refused = refused_combinations(space, inspect, settings.objective.objective, base_path)
+        if inspect_trial is not None and settings is not None:
+            refused = refused_combinations(space, inspect_trial, settings.objective.objective, base_path)
         is_counted = inspect is not None and settings is not None
         space = _constrained(space, settings_tree, refused, problems, is_counted=is_counted)
     if space is not None:
@@ -133,7 +134,7 @@ def parse_study(
             problems.extend(grid_problems(space))
         if settings is not None:
             problems.extend(goal_problems(settings, settings_tree))
-        problems.extend(trial_problems(space, settings_tree, settings, base_path, inspect))
+        problems.extend(trial_problems(space, settings_tree, settings, base_path, inspect_trial))
         if inspect is not None and not any(
             problem.parameter.startswith("trial.command") for problem in problems
         ):
@@ -142,6 +143,11 @@ def parse_study(
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
+
+
+def _seeded(inspect: Inspect, study_seed: int) -> InspectTrial:
+    """The same function for one seed, which determines the split of the data."""
+    return lambda config, objective, base_path: inspect(config, objective, base_path, study_seed)
 
 
 def _constrained(

@@ -127,6 +127,7 @@ class StudyFacts:
         elapsed_s: wall time of all sessions, in seconds.
         n_train, n_valid, n_test: the sizes of the parts of the data in examples; None: unknown.
         is_folded: whether the score is the mean over folds of the validation data.
+        n_draws: the number of times that the folds were drawn (`data.validation.repeats`).
         n_repeats: the number of trainings with different seeds whose mean is a score (`search.repeats`).
         versions: of packages, by name.
         hashes: SHA-256 of data and code files, by path.
@@ -150,6 +151,7 @@ class StudyFacts:
     n_valid: int | None = None
     n_test: int | None = None
     is_folded: bool = False
+    n_draws: int = 1
     n_repeats: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)

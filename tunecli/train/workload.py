@@ -10,8 +10,9 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.models import AnyModel, ModelKnob
 from tunecli.config.schema.optimizers import Lbfgs, OptimizerKnob
-from tunecli.train.data.sources import DataFacts, facts_of, read_validation
-from tunecli.train.data.splits import part_sizes
+from tunecli.train.data.sources import DataFacts, facts_of
+from tunecli.train.data.split_facts import split_facts
+from tunecli.train.data.splits.parts import raise_problems
 from tunecli.train.model_sizes import size_of
 
 _BACKWARD = 2  # a backward pass costs about two forward ones (Kaplan et al. 2020, section 2.1)
@@ -32,12 +33,13 @@ class Cost:
     n_multiply_adds: int | None
 
 
-def cost(config: TrialConfig, base_path: Path) -> Cost | None:
+def cost(config: TrialConfig, base_path: Path, study_seed: int = 0) -> Cost | None:
     """Estimate the cost of a trial without training; None (unknown) for the user's own data.
 
     Args:
         config: the trial.
         base_path: the folder that relative file names start from.
+        study_seed: the seed that determines the split; it matters to groups only.
 
     Raises:
         DataError: the data cannot be read or split.
@@ -45,7 +47,7 @@ def cost(config: TrialConfig, base_path: Path) -> Cost | None:
     facts = facts_of(config.data, base_path)
     if facts is None:
         return None
-    parts = sizes_of_parts(config.data, facts, base_path)
+    parts = sizes_of_parts(config.data, facts, base_path, study_seed)
     n_steps_of_parts = [steps_per_epoch(config, n_train) for n_train, _ in parts]
     n_steps = sum(config.training.n_steps(steps) for steps in n_steps_of_parts)
     epochs = max(config.training.n_epochs(steps) for steps in n_steps_of_parts)
@@ -58,16 +60,23 @@ def cost(config: TrialConfig, base_path: Path) -> Cost | None:
     return Cost(n_parameters * len(parts), n_steps, n_forward * n_passes * epochs)
 
 
-def sizes_of_parts(data: Data, facts: DataFacts, base_path: Path) -> tuple[tuple[int, int], ...]:
+def sizes_of_parts(
+    data: Data, facts: DataFacts, base_path: Path, study_seed: int = 0
+) -> tuple[tuple[int, int], ...]:
     """The number of training and of validation examples of each fold, after the test part is split off.
 
+    Args:
+        data: the data's configuration.
+        facts: the facts about the whole data.
+        base_path: the folder that relative file names start from.
+        study_seed: the seed that determines the split; it matters to groups only.
+
     Raises:
-        DataError: there are too few examples, or the validation file cannot be read.
+        DataError: the data cannot be split, or the validation file cannot be read.
     """
-    validation = read_validation(data, base_path)
-    counts = facts.class_counts or (facts.n_examples,)
-    n_file = len(validation.y) if validation else 0
-    return part_sizes(counts, data.validation, data.train_fraction, n_file, data.test)
+    found = split_facts(data, facts, base_path, study_seed)
+    raise_problems(found.problems)
+    return found.sizes
 
 
 def steps_per_epoch(config: TrialConfig, n_train: int) -> int:

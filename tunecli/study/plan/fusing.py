@@ -219,7 +219,7 @@ def cost_bounds(spec: StudySpec) -> tuple[Cost, Cost] | tuple[None, None]:
             trial = resolve_trial(spec.space, point)
         except (DanglingReferenceError, ValidationError):
             continue  # no check has seen this corner; such a trial fails before it costs anything
-        workload = cost(trial, spec.base_path) if isinstance(trial, TrialConfig) else None
+        workload = cost(trial, spec.base_path, spec.settings.seed) if isinstance(trial, TrialConfig) else None
         if workload is None:
             return None, None
         costs.append(workload)

@@ -10,9 +10,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from pydantic import ValidationError
+
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.metric_names import metric_of
 from tunecli.config.metrics import is_clock
+from tunecli.config.schema.data import Data
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.confirming import confirmed_of
@@ -181,6 +184,17 @@ def has_data(study: Study, trial: Trial) -> bool:
     return "data" in concrete(study.spec.space, trial.parameters)
 
 
+def data_settings(study: Study, trial: Trial) -> Data | None:
+    """The settings of a trial's data; None: your own code reads them, or they name secrets that are not set."""
+    plain = concrete(study.spec.space, trial.parameters)
+    if "data" not in plain:
+        return None
+    try:
+        return Data.model_validate(plain["data"])
+    except ValidationError:
+        return None
+
+
 def repeatable_metrics(outcome: Outcome) -> dict[str, float]:
     """The metrics of a run without those that a clock measures."""
     return {name: value for name, value in outcome.metrics.items() if not is_clock(name)}
@@ -239,7 +253,7 @@ def _step(
     The race is decided with it, so the further runs have no part in it (quoted numbers did not choose).
     """
     if is_fraction and sizes.n_valid:
-        return 1 / (sizes.n_valid * study.spec.settings.search.repeats)
+        return 1 / (sizes.n_valid * sizes.n_draws * study.spec.settings.search.repeats)
     raced = [run.outcome for run in recorded.runs if recorded.is_alone or run.stage is Stage.RACE]
     outcomes = [trial.outcome for trial in trials] + raced
     return least_gap(outcome.score for outcome in outcomes if outcome is not None)

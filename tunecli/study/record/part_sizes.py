@@ -31,20 +31,22 @@ class PartSizes:
         n_train, n_valid, n_test: the sizes; None: unknown, or different between the trials of the study. Over folds,
             ``n_valid`` is the sum, since the score is a mean over all of them, and ``n_train`` is the mean.
         is_folded: whether the score is a mean over folds.
+        n_draws: the number of times that the folds were drawn; ``n_valid`` counts each example once.
     """
 
     n_train: int | None = None
     n_valid: int | None = None
     n_test: int | None = None
     is_folded: bool = False
+    n_draws: int = 1
 
 
-def sizes_of(parts: Sequence[tuple[int, int]], n_test: int | None) -> PartSizes:
-    """The sizes from the numbers of training and validation examples of each fold."""
+def sizes_of(parts: Sequence[tuple[int, int]], n_test: int | None, n_draws: int = 1) -> PartSizes:
+    """The sizes from the numbers of training and validation examples of each fold, drawn ``n_draws`` times."""
     if not parts:
         return PartSizes()
     n_train = round(sum(n for n, _ in parts) / len(parts))
-    return PartSizes(n_train, sum(n for _, n in parts), n_test, len(parts) > 1)
+    return PartSizes(n_train, sum(n for _, n in parts) // n_draws, n_test, len(parts) > 1, n_draws)
 
 
 def alike(sizes: Iterable[PartSizes]) -> PartSizes:
@@ -60,7 +62,8 @@ def size_facts(sizes: PartSizes) -> dict[str, Any]:
     """The fact for the record; empty: nothing is known."""
     parts = {"train": sizes.n_train, "valid": sizes.n_valid, "test": sizes.n_test}
     known: dict[str, Any] = {part: n for part, n in parts.items() if n is not None}
-    return {PART_SIZES: {**known, "folded": sizes.is_folded}} if known else {}
+    draws = {"draws": sizes.n_draws} if sizes.n_draws > 1 else {}
+    return {PART_SIZES: {**known, "folded": sizes.is_folded, **draws}} if known else {}
 
 
 def recorded_sizes(facts: Mapping[str, Any]) -> PartSizes:
@@ -72,7 +75,9 @@ def recorded_sizes(facts: Mapping[str, Any]) -> PartSizes:
     n_train, n_valid, n_test = (
         n if isinstance(n, int) and not isinstance(n, bool) and n >= 0 else None for n in values
     )
-    return PartSizes(n_train, n_valid, n_test, recorded.get("folded") is True)
+    draws = recorded.get("draws")
+    n_draws = draws if isinstance(draws, int) and not isinstance(draws, bool) and draws >= 1 else 1
+    return PartSizes(n_train, n_valid, n_test, recorded.get("folded") is True, n_draws)
 
 
 def measured_sizes(spec: StudySpec) -> PartSizes:
@@ -94,8 +99,10 @@ def measured_sizes(spec: StudySpec) -> PartSizes:
                 facts = facts_of(trial.data, spec.base_path)
                 if facts is None:
                     return PartSizes()
-                parts = sizes_of_parts(trial.data, facts, spec.base_path)
-                sizes[key] = sizes_of(parts, n_test_of(trial.data, facts, spec.base_path))
+                seed = spec.settings.seed
+                parts = sizes_of_parts(trial.data, facts, spec.base_path, seed)
+                n_test = n_test_of(trial.data, facts, spec.base_path, seed)
+                sizes[key] = sizes_of(parts, n_test, trial.data.validation.repeats)
             except DataError:
                 return PartSizes()
     return alike(sizes.values())

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
-from tunecli.train.data.arrays import read_npz
+from tunecli.train.data.arrays import read_npz, read_row_arrays
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind
+from tunecli.train.data.role_arrays import ROLES, roles_of_arrays
 from tunecli.train.data.table import Table, TableSchema
 from tunecli.train.data.target import Origin, encode_array, label_notes, unknown_target
 
@@ -64,6 +65,7 @@ def table_of_arrays(
         note = DataNote("target_left_out", f"the target '{name}' is not used: {error.message}", (name,))
         return table_of_inputs(x, known, (note,))
     names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
+    arrays = read_row_arrays(path, {*ROLES} - {name}, len(x), parameter)
     notes = label_notes(target) if known is None and data.task == "auto" else ()
     return Table(
         x,
@@ -73,6 +75,7 @@ def table_of_arrays(
         names,
         data_notes=notes,
         kinds=kinds,
+        roles=roles_of_arrays(arrays, len(x), path.name),
         target_names=target.names,
     )
 

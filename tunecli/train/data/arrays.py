@@ -13,6 +13,7 @@ import math
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from tunecli.errors import DataError
 from tunecli.train.data.columns import no_such_column
 from tunecli.train.data.file_patterns import is_pattern
+from tunecli.train.data.role_arrays import ROLES
 from tunecli.train.main_memory import require_memory
 
 InputsKnob = Literal["auto", "features", "sequence", "image"]
@@ -218,6 +220,35 @@ def read_npz(
     return x, as_target(y_N, len(x), f"`{target_name}` in {path.name}", "data.target")
 
 
+def read_row_arrays(
+    path: Path, names: Collection[str], n_examples: int, parameter: str
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an NPZ file with some names, by name, as far as they have one value for each example.
+
+    Args:
+        path: the file, which `read_npz` has read.
+        names: of the arrays.
+        n_examples: N.
+        parameter: the configuration key that errors about the file name.
+
+    Raises:
+        DataError: as `read_npz`.
+    """
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            name = member.filename.removesuffix(_SUFFIX)
+            if name in names and member.filename.endswith(_SUFFIX):
+                try:
+                    with archive.open(member) as file:
+                        header, _ = _header(file)
+                except _BROKEN:
+                    continue
+                if header.shape in ((n_examples,), (n_examples, 1)):
+                    found[name] = _array(archive, member, f"`{name}` in {path.name}", parameter)
+    return found
+
+
 def _names(
     names: list[str], target: str | None, file: str, parameter: str, *, needs_target: bool
 ) -> tuple[str, str]:
@@ -226,7 +257,8 @@ def _names(
     if needs_target and target_name not in names:
         raise no_such_column(target_name, names, file, kind="array")
     others = [name for name in names if name != target_name]
-    input_name = "x" if "x" in others else others[0] if len(others) == 1 else None
+    inputs = [name for name in others if name not in ROLES] or others
+    input_name = "x" if "x" in others else inputs[0] if len(inputs) == 1 else None
     if input_name is None:
         message = f"{file} has {len(others)} arrays besides `{target_name}`"
         raise DataError(message, hint="give the array of inputs the name `x`", parameter=parameter)

@@ -19,7 +19,7 @@ from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
 from tunecli.train.data.columns import names_shown
 from tunecli.train.data.scaling import center_and_scale, rounding
-from tunecli.train.data.splits import Indices
+from tunecli.train.data.splits.parts import Indices
 from tunecli.train.data.table import InputKind, Table
 from tunecli.train.data.texts import TextSettings, Vocabulary, encode, learn_vocabulary
 

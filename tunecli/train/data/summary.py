@@ -16,12 +16,14 @@ import numpy as np
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
+from tunecli.text import counted
 from tunecli.train.data import splits
 from tunecli.train.data.leakage import MAX_SAMPLED
 from tunecli.train.data.notes import DataNote, Oddity, listed, short
 from tunecli.train.data.number_forms import PLAIN, form_of
 from tunecli.train.data.oddities import oddities, target_oddities
 from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test, read_validation
+from tunecli.train.data.split_facts import split_facts
 from tunecli.train.data.stamps import shown
 from tunecli.train.data.table import Inputs, Table
 from tunecli.train.data.target import MAX_INTEGER_CLASSES
@@ -108,8 +110,8 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         task: Task | None = None if data.task == "auto" else data.task
         why = f"`data.task: {task}`" if task else "the target's values decide when the function has run"
         return DataSummary(shown(data), is_read=False, validation=validation, task=task, why=why)
-    parts = sizes_of_parts(data, facts, base_path)
-    n_test = n_test_of(data, facts, base_path)
+    parts = sizes_of_parts(data, facts, base_path, study_seed)
+    n_test = n_test_of(data, facts, base_path, study_seed)
     if isinstance(data.source, Bundled | Torchvision):
         counts = tuple((str(number), n) for number, n in enumerate(facts.class_counts))
         return DataSummary(
@@ -224,12 +226,19 @@ def _further(notes: tuple[DataNote, ...], odd: tuple[Oddity, ...]) -> tuple[Data
 
 def _validation(data: Data) -> str:
     validation = data.validation
-    if validation.folds is not None:
-        return f"{validation.folds} folds"
-    return validation.file if validation.file is not None else f"a fraction of {validation.fraction:g}"
+    if validation.file is not None:
+        return validation.file
+    if validation.by == "column":
+        return "the rows that a column marks"
+    text = f"{validation.folds} folds" if validation.folds else f"a fraction of {validation.fraction:g}"
+    text += "" if validation.by == "row" else f" by {validation.by}"
+    if validation.gap:
+        gap = validation.gap if isinstance(validation.gap, str) else counted(validation.gap, "row")
+        text += f" after a gap of {gap}"
+    return text if validation.repeats == 1 else f"{text}, {validation.repeats} times"
 
 
-def n_test_of(data: Data, facts: DataFacts, base_path: Path) -> int | None:
+def n_test_of(data: Data, facts: DataFacts, base_path: Path, study_seed: int = 0) -> int | None:
     """The number of test examples; None: the user's own function makes the test part.
 
     Raises:
@@ -242,9 +251,7 @@ def n_test_of(data: Data, facts: DataFacts, base_path: Path) -> int | None:
     if data.test.file is not None:
         test = read_test(data, base_path)
         return None if test is None else len(test.y)
-    whole = data.model_copy(update={"train_fraction": 1.0})
-    n_train, n_valid = sizes_of_parts(whole, facts, base_path)[0]
-    return facts.n_examples - n_train - (0 if data.validation.file is not None else n_valid)
+    return split_facts(data, facts, base_path, study_seed).n_test
 
 
 def _target_name(data: Data) -> str:
@@ -317,9 +324,11 @@ def _unseen(
     validation = read_validation(data, base_path)
     parts = splits.split(table, data, study_seed, validation)
     n_valid = len({*np.concatenate([part.valid_indices for part in parts]).tolist()})
-    # A frequent category is in every random training part, so only rare ones are searched for.
+    # A frequent category is in every training part of single rows, so only rare ones are searched for.
     share_left = 1 - min(len(part.train_indices) for part in parts) / len(table.y)
     n_rare = math.log(_UNLIKELY) / math.log(share_left) if share_left > 0 else 0.0
+    if not splits.is_plain(data):
+        n_rare = math.inf
     for number, column in enumerate(table.text):
         known = counts[column.name]
         rare = {value for value, n in known.items() if n <= n_rare}

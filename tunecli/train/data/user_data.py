@@ -18,21 +18,24 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.train.data.arrays import as_inputs, as_target, as_tokens
+from tunecli.train.data.role_arrays import ROLES, roles_of_arrays
 from tunecli.train.data.table import Table
 from tunecli.train.data.target import Origin, encode_array, label_notes
 from tunecli.train.user_code.code import resolve, running
 
 _SEED = 0
-_KEYS = ("x", "y", "class_names", "n_tokens")
+_KEYS = ("x", "y", "class_names", "n_tokens", *ROLES)
+_ALSO = {"groups": "group"}
+"""Other spellings of keys."""
 
 
 def read_user_data(knob: UserCode, data: Data, base_path: Path) -> Table:
     """Call the user's function and read its result.
 
-    The function returns ``(x, y)``, or a map with ``x``, ``y`` and two optional keys: ``class_names``, the names of the
-    classes 0, 1, … of ``y`` (N,) or of the columns of ``y`` (N, K), and ``n_tokens``, with which ``x`` is read as
-    tokens (N, T). Arrays, lists and tensors are accepted. Global generators get the same seed in every process, so all
-    workers have the same data.
+    The function returns ``(x, y)``, or a map with ``x``, ``y`` and optional keys: ``class_names``, the names of the
+    classes 0, 1, … of ``y`` (N,) or of the columns of ``y`` (N, K); ``n_tokens``, with which ``x`` is read as tokens
+    (N, T); and ``group``, ``time`` and ``split``, by which `data.validation` may split. Arrays, lists and tensors are
+    accepted. Global generators get the same seed in every process, so all workers have the same data.
 
     Args:
         knob: the function and its arguments.
@@ -71,11 +74,13 @@ def table_of(made: Any, data: Data, name: str) -> Table:
     else:
         x = as_inputs(x, data.inputs, f"`x` of {name}", "data.source")
     target_name = f"`y` of {name}"
+    given = {role: _as_array(arrays[role], f"`{role}` of {name}") for role in ROLES if role in arrays}
+    roles = roles_of_arrays(given, len(x), name)
     raw_N = as_target(_as_array(arrays["y"], target_name), len(x), target_name, "data.source")
     class_names = tuple(str(class_name) for class_name in arrays.get("class_names") or ())
     if class_names and raw_N.ndim == 1:
         y_N = _indices(raw_N, class_names, data, name)
-        return Table(x, y_N, "classification", class_names, n_tokens=n_tokens)
+        return Table(x, y_N, "classification", class_names, n_tokens=n_tokens, roles=roles)
     origin = Origin(lambda row: f"example {row} of {name}", "data.source")
     target = encode_array(raw_N, data.task, origin)
     names = class_names or target.class_names or target.names
@@ -90,6 +95,7 @@ def table_of(made: Any, data: Data, name: str) -> Table:
         names if is_of_labels or raw_N.ndim == 1 else (),
         data_notes=notes,
         n_tokens=n_tokens,
+        roles=roles,
         target_names=() if is_of_labels or raw_N.ndim == 1 else names,
     )
 
@@ -103,11 +109,12 @@ def _as_map(made: Any, name: str) -> Mapping[str, Any]:
     missing = next((key for key in ("x", "y") if key not in made), None)
     if missing is not None:
         raise DataError(f"the map that {name} returns has no key `{missing}`")
-    unknown = next((key for key in made if key not in _KEYS), None)
+    arrays: dict[str, Any] = {_ALSO.get(str(key), str(key)): value for key, value in made.items()}
+    unknown = next((key for key in arrays if key not in _KEYS), None)
     if unknown is not None:
         message = f"the map that {name} returns has an unknown key `{unknown}`"
         raise DataError(message, hint=f"known keys: {', '.join(_KEYS)}")
-    return made
+    return arrays
 
 
 def _as_array(values: Any, name: str) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.learning_rate import Timed
 from tunecli.objective import Objective
 from tunecli.train.data.sources import DataFacts
+from tunecli.train.data.split_facts import SplitFacts
 from tunecli.train.workload import steps_per_epoch
 
 
@@ -44,6 +45,7 @@ class Case:
         known_n_valid: number of validation examples in the smallest part; None if unknown. Rules ask for `n_valid`.
         objective: the goals and constraints.
         base_path: the folder that relative file names start from.
+        known_split: facts of the split of its data; None if unknown. Rules ask for `split`.
     """
 
     config: TrialConfig
@@ -52,6 +54,18 @@ class Case:
     known_n_valid: int | None
     objective: Objective
     base_path: Path
+    known_split: SplitFacts | None = None
+
+    @property
+    def split(self) -> SplitFacts:
+        """Facts of the split of the data.
+
+        Raises:
+            FactsUnknownError: as `facts`.
+        """
+        if self.known_split is None:
+            raise FactsUnknownError
+        return self.known_split
 
     @property
     def facts(self) -> DataFacts:

@@ -13,7 +13,6 @@ from tunecli.config.schema.losses import Task
 from tunecli.config.suggestions import nearest
 from tunecli.config.user_code import goal_places
 from tunecli.train.data.sources import DataFacts, read_validation
-from tunecli.train.data.splits import validated_classes
 from tunecli.train.validation.case import Case, Problem, Rule
 
 _LIKE: dict[str, str] = {
@@ -153,10 +152,7 @@ def _of_class(case: Case, path: str, metric: NamedMetric, name: str) -> Iterator
 
 def _classes(case: Case) -> tuple[frozenset[int], ...]:
     """The classes of the examples of each validation part."""
-    data, own_N = case.config.data, _own_targets(case)
-    if own_N is not None:
-        return (frozenset(np.unique(own_N).tolist()),)
-    return validated_classes(case.facts.class_counts, data.validation, data.test)
+    return case.split.classes
 
 
 def _least_classes(case: Case) -> int:

@@ -16,7 +16,10 @@ from tunecli.config.schema.models import Linear, Tcn
 from tunecli.config.schema.user_code import UserCode
 from tunecli.objective import Objective
 from tunecli.train.chains import StepPosition, learning_rate
+from tunecli.train.data.notes import listed
 from tunecli.train.data.sources import DataFacts, facts_of
+from tunecli.train.data.split_facts import split_facts
+from tunecli.train.data.splits import is_plain
 from tunecli.train.validation.chains import cut_notes
 from tunecli.train.workload import sizes_of_parts, steps_once_an_epoch, steps_per_epoch
 
@@ -50,13 +53,16 @@ class TrialNote(NamedTuple):
     is_of_any: bool = True
 
 
-def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> Iterator[TrialNote]:
+def trial_notes(
+    config: TrialConfig, objective: Objective, base_path: Path, study_seed: int = 0
+) -> Iterator[TrialNote]:
     """Notes on a trial in which nothing is wrong.
 
     Args:
         config: the trial.
         objective: the goals and constraints.
         base_path: the folder that relative file names start from.
+        study_seed: the seed that determines the split of the data.
 
     Raises:
         DataError: the data cannot be read or split.
@@ -64,11 +70,12 @@ def trial_notes(config: TrialConfig, objective: Objective, base_path: Path) -> I
     facts = facts_of(config.data, base_path)
     n_train = None
     if facts is not None:
-        n_train = min(n_train for n_train, _ in sizes_of_parts(config.data, facts, base_path))
+        n_train = min(n_train for n_train, _ in sizes_of_parts(config.data, facts, base_path, study_seed))
         yield from (TrialNote(text, text) for text in cut_notes(config, facts))
         yield from _reach(config, facts)
         yield from _batches(config, n_train)
         yield from _length(config, n_train)
+        yield from _unvalidated(config, facts, base_path, study_seed)
     yield from _rates(config, n_train)
     yield from _units(config, objective, facts)
     yield from _scores(config, objective)
@@ -192,3 +199,19 @@ def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
     if parts and "val_loss" in objective.metrics:
         text = f"val_loss is the loss that is trained, with its {' and '.join(parts)}: not the plain cross entropy"
         yield TrialNote("val_loss", text)
+
+
+def _unvalidated(
+    config: TrialConfig, facts: DataFacts, base_path: Path, study_seed: int
+) -> Iterator[TrialNote]:
+    """Notes on classes that no example of a validation part has; of parts of single rows, only rare classes lack."""
+    classes = split_facts(config.data, facts, base_path, study_seed).classes
+    if is_plain(config.data) or not classes or not facts.class_names:
+        return
+    present = frozenset.intersection(*classes)
+    absent = [name for number, name in enumerate(facts.class_names) if number not in present]
+    if absent:
+        noun = "class" if len(absent) == 1 else "classes"
+        where = "the validation part" if len(classes) == 1 else "the validation part of some fold"
+        text = f"{where} has no example of the {noun} {listed(absent)}"
+        yield TrialNote(text, text)
