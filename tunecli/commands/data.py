@@ -82,6 +82,9 @@ def data_lines(summaries: Sequence[DataSummary]) -> list[tuple[str, str]]:
             lines.append(("inputs", _inputs(summary)))
         if summary.texts is not None:
             lines.append(("texts", _texts(summary.texts)))
+        if summary.roles:
+            roles = [f"{role} '{short(name)}'" for role, name in summary.roles]
+            lines.append(("roles", _listed(roles)))
         if summary.missing:
             lines.append(("missing", _missing(summary)))
         if summary.left_out:
@@ -148,6 +151,8 @@ def _as_data(summary: DataSummary) -> dict[str, Any]:
         "validation": summary.validation,
         "n_test": summary.n_test,
         "left_out": list(summary.left_out),
+        "roles": [{"role": role, "column": name} for role, name in summary.roles],
+        "dates": [{"column": name, "n_inputs": n} for name, n in summary.dates],
         "missing": [
             {"column": column.column, "n_missing": column.n_missing, "rule": column.rule}
             for column in summary.missing
@@ -215,7 +220,7 @@ def _inputs(summary: DataSummary) -> str:
         if summary.inputs.n_tokens:
             return f"{shape} tokens, {summary.inputs.n_tokens} different ones"
         return f"{shape} {kinds[summary.inputs.kind]}"
-    parts = [counted(summary.n_numbers, "number")] if summary.n_numbers or not summary.n_categories else []
+    parts = [_numbers(summary)] if summary.n_numbers or not summary.n_categories else []
     if summary.n_categories:
         columns = _listed([f"'{short(name)}' {n}" for name, n in summary.n_categories])
         n_columns = counted(len(summary.n_categories), "text column")
@@ -237,6 +242,16 @@ def _texts(facts: TextFacts) -> str:
 def _texts_as_data(facts: TextFacts) -> dict[str, Any]:
     known = math.isfinite(facts.unknown_fraction)
     return {**asdict(facts), "unknown_fraction": facts.unknown_fraction if known else None}
+
+
+def _numbers(summary: DataSummary) -> str:
+    """``7 numbers (5 of them from the dates 'sold')``."""
+    assert summary.n_numbers is not None
+    text = counted(summary.n_numbers, "number")
+    if not summary.dates:
+        return text
+    n_made = sum(n_inputs for _, n_inputs in summary.dates)
+    return f"{text} ({n_made} of them from the dates {listed([name for name, _ in summary.dates])})"
 
 
 def _missing(summary: DataSummary) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tunecli.config.schema.augmentations import Augmentation
+from tunecli.config.schema.columns import ColumnSettings
 from tunecli.config.schema.sources import Source, absolute, with_absolute_path
 from tunecli.config.schema.validation import Test, Validation
 from tunecli.knob import Knob
@@ -23,6 +24,7 @@ class Data(Knob):
         source: where the data comes from: a bundled data set, a file, a folder of images, or your own code.
         target: column that is predicted, or several: numbers for a regression, or truth values for a multi-label
             classification.
+        columns: columns of a file that are no inputs, or that are read in another way.
         task: the kind of target: one class, numbers, or any number of labels; `auto` decides by the target. With
             `multilabel`, a text column holds the labels of a row, separated by `|` or `;`.
         inputs: what arrays contain; `auto` reads (N, F) as features, (N, H, W) and (N, C, H, W) as images. `sequence`
@@ -44,6 +46,7 @@ class Data(Knob):
 
     source: Source
     target: str | Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
+    columns: ColumnSettings = ColumnSettings()
     task: Literal["auto", "classification", "regression", "multilabel"] = "auto"
     inputs: Literal["auto", "features", "sequence", "image"] = "auto"
     text: str | None = None
@@ -78,6 +81,13 @@ class Data(Knob):
     def most_tokens(self) -> int:
         """Largest number of different tokens."""
         return _MAX_TOKENS[self.tokens] if self.max_tokens is None else self.max_tokens
+
+    @model_validator(mode="after")
+    def _fitting_columns(self) -> Data:
+        problems = [*self.columns.problems_with(self.targets)]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
 
 def with_absolute_paths(config: dict[str, Any], base_path: Path) -> dict[str, Any]:

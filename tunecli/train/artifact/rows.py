@@ -19,9 +19,10 @@ from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
 from tunecli.train.data.array_tables import table_of_inputs
 from tunecli.train.data.arrays import as_inputs, as_tokens
+from tunecli.train.data.column_tables import table_of_columns
 from tunecli.train.data.columns import Columns, Request
 from tunecli.train.data.csv_files import add_misfit
-from tunecli.train.data.files import read_table, request_for, table_of_columns
+from tunecli.train.data.files import read_table, request_for
 from tunecli.train.data.images import read_images
 from tunecli.train.data.number_text import read_fields
 from tunecli.train.data.table import Table, TableSchema
@@ -137,7 +138,7 @@ def _listed(values: Any) -> Sequence[Any]:
 
 
 def _typed(columns: Mapping[str, Sequence[Any]], n_rows: int, data: Data, known: TableSchema) -> Columns:
-    request = request_for(data, DATA, known)
+    request = request_for(data, DATA, known, needs_target=False)
     typed = Columns(_NAME, tuple(columns), np.arange(1, n_rows + 1), "row")
     for name, values in columns.items():
         if name == data.text:

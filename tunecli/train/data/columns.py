@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.config.schema.columns import ColumnSettings, ColumnType
 from tunecli.config.suggestions import nearest
 from tunecli.errors import DataError
 from tunecli.train.data.notes import DataNote
@@ -23,6 +24,23 @@ from tunecli.train.data.number_text import ColumnKind
 
 _MAX_SHOWN = 20
 _MAX_CHARACTERS = 900  # an error is cut at 1000
+
+
+_KINDS: dict[ColumnType, ColumnKind] = {"number": "number", "category": "text", "truth": "truth"}
+_KINDS_OF_ROLES: dict[str, ColumnKind] = {"weight": "number", "id": "text", "group": "text", "split": "text"}
+_WORDS: dict[ColumnKind, str] = {"truth": "true and false", "number": "numbers"}
+
+
+def kinds_set(settings: ColumnSettings) -> dict[str, ColumnKind]:
+    """The kinds of columns that the user's settings decide. The values of a column of dates decide its kind."""
+    of_roles = {
+        name: _KINDS_OF_ROLES[role]
+        for name, roles in settings.roles.items()
+        for role in roles
+        if role in _KINDS_OF_ROLES
+    }
+    of_types = {name: _KINDS[kind] for name, kind in settings.types.items() if kind in _KINDS}
+    return of_roles | of_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +55,7 @@ class Request:
             training file itself: all its columns are read, and their values decide their kinds.
         types: the kinds that the user sets, by column of the training file: these values decide nothing.
         formats: how the training file writes the numbers of columns that are not plain.
+        columns: the columns that the user leaves out, that are no inputs, or that have a type.
     """
 
     parameter: str
@@ -45,10 +64,7 @@ class Request:
     kinds: Mapping[str, ColumnKind] | None = None
     types: Mapping[str, ColumnKind] = field(default_factory=dict)
     formats: Mapping[str, NumberFormat] = field(default_factory=dict)
-
-    def kind_of(self, name: str) -> ColumnKind | None:
-        """The kind that a column is read as; None if its values decide."""
-        return self.types.get(name) if self.kinds is None else self.kinds.get(name)
+    columns: ColumnSettings = field(default_factory=ColumnSettings)
 
     def format_of(self, name: str) -> NumberFormat | None:
         """How a column of numbers is written; None if its values decide."""
@@ -57,14 +73,36 @@ class Request:
     @property
     def named(self) -> frozenset[str]:
         """The columns that the user or the training file names."""
-        text = () if self.text is None else (self.text,)
-        return frozenset((*self.targets, *text, *(self.kinds or ()), *self.types))
+        of_columns = (name for _, name in self.columns.named)
+        names = (*self.targets, self.text, *of_columns, *(self.kinds or ()), *self.types)
+        return frozenset(name for name in names if name)
 
     def is_wanted(self, name: str) -> bool:
         """Whether a column is read. Readers drop all other columns."""
+        if name in self.targets or name in self.columns.roles:
+            return True
         if self.text is not None:
-            return name in (*self.targets, self.text)
-        return self.kinds is None or name in self.kinds or name in self.targets
+            return name == self.text
+        if self.kinds is not None:
+            return name in self.kinds
+        kept = self.columns.keep
+        return name not in self.columns.drop and (kept is None or name in kept)
+
+    def kind_of(self, name: str) -> ColumnKind | None:
+        """The kind that a column is read as; None if its values decide."""
+        return (self.kinds or {}).get(name) or self.types.get(name)
+
+    def reason(self, name: str, kind: ColumnKind) -> str:
+        """Why a column must be of a kind: ``numbers in the training data``."""
+        how = self.format_of(name)
+        if how is not None and how.example:
+            return f"{_WORDS.get(kind, kind)} written like `{how.example[:40]}` in the training data"
+        if self.kinds is not None:
+            return f"{_WORDS.get(kind, kind)} in the training data"
+        roles = self.columns.roles.get(name)
+        if roles and name not in self.columns.types:
+            return f"the `data.columns.{roles[0]}` must be {_WORDS.get(kind, kind)}"
+        return f"{_WORDS.get(kind, kind)} by its type"
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,27 +72,29 @@ def _add(columns: Columns, name: str, fields: Sequence[str], typed: FieldColumn,
     if not typed.may_be_large:
         columns.values[name] = typed.values
         columns.kinds[name] = typed.kind
-    elif columns.add(name, typed.kind, typed.values):
-        columns.notes.extend(_notes_of(columns, name, fields, typed))
+    elif columns.add(name, typed.kind, typed.values) and name not in request.columns.roles:
+        is_asked = request.kinds is None and name in request.types
+        columns.notes.extend(_notes_of(columns, name, fields, typed, is_asked=is_asked))
 
 
 def add_misfit(columns: Columns, name: str, text: str, typed: FieldColumn, request: Request) -> None:
-    """Record that a column holds a text that cannot be read as the training column's kind, or the user's."""
-    row = typed.misfit_row or 0
-    by = "in the training data" if request.kinds is not None else "by its type"
-    how = request.format_of(name)
-    if how is not None and how.example:
-        by = f"written like `{how.example[:40]}` {by}"
+    """Record that a column holds a text that cannot be read as the kind it must have."""
+    reason = request.reason(name, typed.kind)
+    where = f"in {columns.place(typed.misfit_row or 0)}, but {reason}"
     if typed.kind == "truth":
-        predicate = f"holds `{text[:40]}` in {columns.place(row)}, but true and false {by}"
-        fix = "write true or false there, or leave the field empty"
+        predicate, fix = f"holds `{text[:40]}` {where}", "write true or false there, or leave the field empty"
     else:
-        predicate = f"holds the text `{text[:40]}` in {columns.place(row)}, but numbers {by}"
+        predicate = f"holds the text `{text[:40]}` {where}"
         fix = "write a number there, or leave the field empty if the value is missing"
+    if request.kinds is None and name in request.columns.types:
+        fix += ", or remove the column from `data.columns.types`"
     columns.add_problem(name, predicate, fix)
 
 
-def _notes_of(columns: Columns, name: str, fields: Sequence[str], typed: FieldColumn) -> Iterator[DataNote]:
+def _notes_of(
+    columns: Columns, name: str, fields: Sequence[str], typed: FieldColumn, *, is_asked: bool
+) -> Iterator[DataNote]:
+    """How the fields of a column were read; ``is_asked`` if the user decides that it is text."""
     marks = [(text, n) for text, _, n in typed.marks if text]
     if marks:
         shown = ", ".join(f"`{text}` ({n})" for text, n in marks)
@@ -105,7 +107,7 @@ def _notes_of(columns: Columns, name: str, fields: Sequence[str], typed: FieldCo
             place,
             is_detail=typed.kind != "text",  # a category may have such a name
         )
-    if typed.odd_row is not None:
+    if typed.odd_row is not None and not is_asked:
         yield from _notes_of_text(columns, name, fields, typed, typed.odd_row)
     if typed.kind == "number" and (np.abs(typed.values) >= INEXACT).any():
         row = next((row for row, text in enumerate(fields) if _is_rounded(text.strip())), None)

@@ -158,6 +158,7 @@ def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Itera
     """Columns that repeat an earlier one: in the same or the opposite order, or value for value."""
     if n_rows < MIN_ROWS:
         return
+    date_of = {name: date.name for date in table.dates for name in date.inputs}
     first_of: dict[tuple[str, bytes], SampledColumn] = {}
     kept: list[SampledColumn] = []
     for column in columns:
@@ -172,6 +173,8 @@ def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Itera
             first_of.setdefault((kind, array.astype(np.int32).tobytes()), column) for kind, array in keys
         ]
         other = next((candidate for candidate in earlier if candidate is not column), None)
+        if other is not None and date_of.get(other.name, "") == date_of.get(column.name):
+            continue  # the year and the month of one date may say the same
         if other is not None:
             both = f"'{short(other.name)}' and '{short(column.name)}'"
             same = "hold the same values"

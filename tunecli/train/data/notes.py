@@ -29,6 +29,8 @@ NoteKind = Literal[
     "encoding",
     "target_left_out",
     "labels",
+    "dates",
+    "ambiguous_dates",
 ]
 """The kinds of notes:
 
@@ -49,6 +51,8 @@ NoteKind = Literal[
 - ``encoding``: a file is not UTF-8, and in which encoding it is read.
 - ``target_left_out``: rows to predict have a target that cannot be used.
 - ``labels``: several target columns, or an array of several, are read as labels.
+- ``dates``: a column of dates becomes several numbers.
+- ``ambiguous_dates``: a column may hold dates, but it does not show which number is the day.
 """
 
 

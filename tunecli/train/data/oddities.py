@@ -181,8 +181,11 @@ _DATE = re.compile(
 def numeric_oddities(table: Table, columns: list[SampledColumn]) -> Iterator[Oddity]:
     """The oddities of the columns of numbers, which come first among ``columns``."""
     n_examples = len(table.y)
+    made = {name for date in table.dates for name in date.inputs}
     for place, name in enumerate(names_of(table)):
         column = columns[place]
+        if name in made:  # a time that rises from row to row is no id
+            continue
         if column.n_values <= 2:
             if value := _only_value(table.x[:, place]):
                 text = f"column '{short(name)}' has {value}: a model learns nothing from it; leave it out"

@@ -117,9 +117,17 @@ def _add(columns: Columns, name: str, column: Any, request: Request, pa: ModuleT
     elif types.is_boolean(kind):
         _add_truths(columns, name, column, training_kind)
     elif types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
-        _add_numbers(columns, name, column, kind, training_kind, pa)
+        _add_numbers(columns, name, column, kind, request, pa)
     elif types.is_string(kind) or types.is_large_string(kind) or _is_string_view(kind, types):
-        _add_texts(columns, name, column.to_pylist(), training_kind, request)
+        _add_texts(columns, name, column.to_pylist(), request)
+    elif _is_moment(kind, types) and training_kind in (None, "text") and name not in request.targets:
+        if types.is_timestamp(kind) and kind.unit == "ns":  # Python's times have microseconds
+            column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+        columns.add(
+            name,
+            "text",
+            _objects([None if value is None else str(value) for value in column.to_pylist()]),
+        )
     elif training_kind == "text" and types.is_temporal(kind):
         columns.add(
             name,
@@ -151,8 +159,9 @@ def _add_truths(columns: Columns, name: str, column: Any, training_kind: ColumnK
 
 
 def _add_numbers(
-    columns: Columns, name: str, column: Any, kind: Any, training_kind: ColumnKind | None, pa: ModuleType
+    columns: Columns, name: str, column: Any, kind: Any, request: Request, pa: ModuleType
 ) -> None:
+    training_kind = request.kind_of(name)
     if training_kind == "text":
         columns.add(name, training_kind, _objects([_as_text(value) for value in column.to_pylist()]))
         return
@@ -161,9 +170,7 @@ def _add_numbers(
         is_other_N = ~np.isin(values, (0.0, 1.0)) & ~np.isnan(values)
         if is_other_N.any():
             row = int(is_other_N.argmax())
-            predicate = (
-                f"holds {values[row]} in {columns.place(row)}, but true and false in the training data"
-            )
+            predicate = f"holds {values[row]} in {columns.place(row)}, but {request.reason(name, 'truth')}"
             columns.add_problem(name, predicate, "write true or false there, or leave it empty")
             return
         values = values if np.isnan(values).any() else values.astype(bool)
@@ -189,13 +196,8 @@ def _as_float64(column: Any, kind: Any, pa: ModuleType) -> NDArray[np.float64]:
     return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
-def _add_texts(
-    columns: Columns,
-    name: str,
-    texts: list[str | None],
-    training_kind: ColumnKind | None,
-    request: Request,
-) -> None:
+def _add_texts(columns: Columns, name: str, texts: list[str | None], request: Request) -> None:
+    training_kind = request.kind_of(name)
     if training_kind is None or training_kind == "text":
         columns.add(name, "text", _objects(texts))
         return
@@ -205,6 +207,11 @@ def _add_texts(
         add_misfit(columns, name, fields[typed.misfit_row], typed, request)
         return
     columns.add(name, training_kind, typed.values)
+
+
+def _is_moment(kind: Any, types: ModuleType) -> bool:
+    """Whether a type holds dates, with or without a time of the day."""
+    return bool(types.is_date(kind) or types.is_timestamp(kind))
 
 
 def _is_string_view(kind: Any, types: ModuleType) -> bool:

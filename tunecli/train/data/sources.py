@@ -169,7 +169,7 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
     return facts
 
 
-_TABLE_KEYS = {"source", "target", "task", "inputs", "text"}
+_TABLE_KEYS = {"source", "target", "columns", "task", "inputs", "text"}
 """The keys of the data's configuration that determine a table, besides its files."""
 
 
@@ -281,6 +281,9 @@ def _require_no_columns(data: Data) -> None:
         raise DataError(message, hint="remove `target`", parameter="data.target")
     if data.text is not None:
         raise DataError(f"{shown(data)} has no columns", hint="remove `text`", parameter="data.text")
+    if [*data.columns.named]:
+        message = f"{shown(data)} has no columns"
+        raise DataError(message, hint="remove `columns`", parameter="data.columns")
 
 
 def _require_agreement(data: Data, task: Task, kind: InputKind) -> None:

@@ -64,6 +64,8 @@ class DataSummary:
         parts: number of training and validation examples, for each fold.
         n_test: number of test examples; None if unknown.
         left_out: columns that no model sees.
+        roles: columns that are no inputs: role and column.
+        dates: columns of dates, each with the number of its inputs.
         missing: columns with missing values.
         oddities: what looks wrong, the worst first.
         notes: decisions made while the data was read, except those that other attributes show.
@@ -87,6 +89,8 @@ class DataSummary:
     parts: tuple[tuple[int, int], ...] = ()
     n_test: int | None = 0
     left_out: tuple[str, ...] = ()
+    roles: tuple[tuple[str, str], ...] = ()
+    dates: tuple[tuple[str, int], ...] = ()
     missing: tuple[Missing, ...] = ()
     oddities: tuple[Oddity, ...] = ()
     notes: tuple[DataNote, ...] = ()
@@ -161,6 +165,8 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
             if note.kind in ("left_out", "stored_index")
             for name in note.columns
         ),
+        roles=tuple((role, name) for name, of_column in data.columns.roles.items() for role in of_column),
+        dates=tuple((date.name, len(date.parts)) for date in table.dates if date.parts),
         missing=tuple(_missing(table, n_none)),
         oddities=tuple(_placed(one, table.data_notes) for one in odd),
         notes=_further(table.data_notes, odd),

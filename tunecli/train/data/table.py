@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.schema.losses import Task
+from tunecli.train.data.dates import DateColumn
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_format import NumberFormat
 from tunecli.train.data.number_text import ColumnKind
@@ -112,6 +113,7 @@ class TableSchema:
         kinds: the kind of each column of the file, including the target's.
         formats: by column of numbers that are not plain, how the training file writes them.
         target_names: one per output of a regression with several outputs; empty otherwise.
+        dates: the columns of dates, whose inputs are among ``feature_names``, and the column of times.
     """
 
     kind: InputKind
@@ -125,6 +127,15 @@ class TableSchema:
     kinds: Mapping[str, ColumnKind] = field(default_factory=dict)
     formats: Mapping[str, NumberFormat] = field(default_factory=dict)
     target_names: tuple[str, ...] = ()
+    dates: tuple[DateColumn, ...] = ()
+
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """The columns of a file that are inputs, except ``prose``."""
+        made = {name for date in self.dates for name in date.inputs}
+        numbers = (name for name in self.feature_names if name not in made)
+        dates = (date.name for date in self.dates if date.parts)
+        return (*numbers, *dates, *(column.name for column in self.text))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +179,7 @@ class Table:
         roles: columns that are not inputs.
         has_target: False for rows to predict without targets: ``y`` is 0 there.
         target_names: one per output of a regression with several outputs; empty otherwise.
+        dates: the columns of dates, as in `TableSchema`.
     """
 
     x: NDArray[Any]
@@ -184,6 +196,7 @@ class Table:
     roles: RowRoles = RowRoles()
     has_target: bool = True
     target_names: tuple[str, ...] = ()
+    dates: tuple[DateColumn, ...] = ()
 
     def __post_init__(self) -> None:
         # Tables are cached and shared by all trials of a process.
@@ -237,4 +250,5 @@ class Table:
             self.kinds,
             self.formats,
             self.target_names,
+            self.dates,
         )
