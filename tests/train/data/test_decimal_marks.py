@@ -39,7 +39,7 @@ def test_other_columns_settle_an_open_mark(tmp_path: Path, other: str, expected:
 def test_open_mark_without_evidence_stays_text_with_a_note(tmp_path: Path, others: str) -> None:
     columns = read_csv(csv(tmp_path, f"a;b;c\n1,234;{others}\n5,678;{others}\n"), SOURCE)
     assert columns.values["a"].tolist() == ["1,234", "5,678"]
-    (note,) = [note for note in columns.notes if note.kind == "open_decimal_mark"]
+    (note,) = [note for note in columns.notes if note.columns == ("a",)]
     assert "column 'a' is text: `1,234` in line 2 of t.csv is 1234 or 1.234" in note.text
 
 
@@ -55,6 +55,15 @@ def test_plain_points_beside_decimal_commas_are_noted_and_kept(tmp_path: Path) -
     assert columns.values["a"].tolist() == [1.234, 5.0]
     (note,) = [note for note in columns.notes if note.kind == "open_decimal_mark"]
     assert "column 'a' is read with decimal points (`1.234` in line 2 of t.csv is 1.234)" in note.text
+    assert not note.is_detail
+
+
+def test_points_before_three_digits_are_noted_unless_a_column_has_decimal_points(tmp_path: Path) -> None:
+    columns = read_csv(csv(tmp_path, "a;b;c\n1.234;5;2.500\n5;6;\n"), SOURCE)
+    (note,) = columns.notes
+    assert "columns 'a', 'c' are read with decimal points" in note.text
+    assert note.is_detail
+    assert not read_csv(csv(tmp_path, "a;b;c\n1.234;5;2.5\n5;6;\n"), SOURCE).notes
 
 
 def test_one_note_names_all_columns_of_a_format(tmp_path: Path) -> None:

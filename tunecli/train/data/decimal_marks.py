@@ -79,9 +79,7 @@ def add_format_notes(columns: Columns, typed: Mapping[str, FieldColumn], fields:
     for name, column in typed.items():
         if len(column.readings) > 1 and column.kind == "text" and name in columns.values:
             columns.notes.append(_note_on_open_mark(columns, name, column, fields[name]))
-    has_commas = any(how.decimal == "," for how in columns.formats.values())
-    if has_commas and _only_mark(typed, fields) == ",":
-        columns.notes.extend(_notes_on_plain_points(columns, typed, fields))
+    columns.notes.extend(_notes_on_plain_points(columns, typed, fields))
 
 
 def _notes_on_formats(columns: Columns) -> Iterator[DataNote]:
@@ -131,15 +129,29 @@ def _open_value(column: FieldColumn, fields: Sequence[str]) -> tuple[str, int, s
 def _notes_on_plain_points(
     columns: Columns, typed: Mapping[str, FieldColumn], fields: _Fields
 ) -> Iterator[DataNote]:
-    """Notes on plain columns whose points may separate thousands, in a file with decimal commas."""
-    for name, column in typed.items():
-        if column.kind != "number" or column.readings or name not in columns.values:
-            continue
-        row = next((row for row, field in enumerate(fields[name]) if "." in field), None)
-        if row is not None:
-            text, place = fields[name][row].strip(), columns.place(row)
-            message = (
-                f"column '{name}' is read with decimal points (`{text}` in {place} is {float(text):g}), but other "
-                "columns have decimal commas; if its points separate thousands, remove them"
-            )
-            yield DataNote("open_decimal_mark", message, (name,), ((text, 1),), place)
+    """A note on plain columns whose points may separate thousands, if no column shows decimal points."""
+    names = [
+        name
+        for name, column in typed.items()
+        if column.kind == "number"
+        and not column.readings
+        and name in columns.values
+        and _has_points(fields[name])
+    ]
+    mark = _only_mark(typed, fields) if names else "."
+    if mark == "." or _has_decimal_points(typed, fields):
+        return
+    first = names[0]
+    row = next(row for row, field in enumerate(fields[first]) if "." in field)
+    text, place = fields[first][row].strip(), columns.place(row)
+    subject = f"column {quoted(names)} is" if len(names) == 1 else f"columns {quoted(names)} are"
+    why = "other columns have decimal commas" if mark == "," else "each point is followed by three digits"
+    message = (
+        f"{subject} read with decimal points (`{text}` in {place} is {float(text):g}), but {why}; "
+        "if the points separate thousands, remove them"
+    )
+    yield DataNote("open_decimal_mark", message, tuple(names), ((text, 1),), place, is_detail=mark != ",")
+
+
+def _has_points(fields: Sequence[str]) -> bool:
+    return "." in "".join(fields)

@@ -173,8 +173,9 @@ def formats_of(texts: Iterable[str]) -> tuple[NumberFormat, ...]:
         if _n_marks(text) > _n_marks(example):
             example = text
     present = [unit for unit in units if unit]
-    # Numbers in brackets only may number something, and `12` beside `12%` may be a fraction.
-    is_doubtful = not n_alone or len(present) > 1 or (set(present) & {*_SHARES} and "" in units)
+    # Whole numbers that are all in brackets may number something, and `12` beside `12%` may be a fraction.
+    is_numbering = not n_alone and not present and all(map(str.isdigit, bodies))
+    is_doubtful = is_numbering or len(present) > 1 or (set(present) & {*_SHARES} and "" in units)
     if not bodies or is_doubtful:
         return ()
     unit = present[0] if present else ""

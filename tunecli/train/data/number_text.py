@@ -115,7 +115,8 @@ class FieldColumn:
         misfit_row: the first row whose text does not fit the requested kind; None if all rows fit.
         n_numbers: number of values that are numbers.
         n_values: number of values that are not missing.
-        odd_row: in a column of text, the row of the first value that makes it text; None otherwise.
+        odd_row: in a column of text, the row of the first value that makes it text; None if there is none, or if the
+            values are numbers with two readings.
         has_decimal_commas: whether every value of a text column is a number with a decimal comma.
         may_be_large: False if every number is certainly below 2^53.
         readings: the formats in which all values are numbers, if not all are plain. Two if the decimal mark is open:
@@ -264,8 +265,8 @@ def _texts(
         _marks(fields, counts, missing),
         n_numbers=sum(counts[text] for text in numbers),
         n_values=sum(counts[text] for text in present),
-        odd_row=None if odd is None else fields.index(odd),
-        has_decimal_commas=bool(present) and all(_is_decimal(text) for text in present) and odd is not None,
+        odd_row=None if odd is None or readings else fields.index(odd),
+        has_decimal_commas=odd is not None and not readings and all(map(_is_decimal, present)),
         readings=readings,
     )
 
