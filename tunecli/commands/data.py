@@ -80,6 +80,9 @@ def data_lines(summaries: Sequence[DataSummary]) -> list[tuple[str, str]]:
             lines.append(("target", _target(summary)))
         if summary.is_read:
             lines.append(("inputs", _inputs(summary)))
+        if summary.n_effective is not None:
+            text = f"the examples count as much as {summary.n_effective:,.0f} of equal weight"
+            lines.append(("weights", text))
         if summary.texts is not None:
             lines.append(("texts", _texts(summary.texts)))
         if summary.roles:
@@ -133,6 +136,7 @@ def _as_data(summary: DataSummary) -> dict[str, Any]:
         "why": summary.why,
         "target": summary.target or None,
         "n_targets": summary.n_targets,
+        "n_effective": summary.n_effective,
         "n_classes": len(summary.class_counts),
         "classes": [{"name": name, "n_examples": n} for name, n in summary.class_counts[:_MAX_IN_JSON]],
         "target_range": None if summary.target_range is None else list(summary.target_range),

@@ -27,7 +27,7 @@ from tunecli.messages import Job
 from tunecli.train.data import loading
 from tunecli.train.data.loading import Fold
 from tunecli.train.data.table import Inputs
-from tunecli.train.losses import TargetScale, build_loss
+from tunecli.train.losses import TargetScale, build_loss, weighted_mean
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.requested_metrics import RequestedMetric, requested_metrics, requested_values
 
@@ -106,14 +106,20 @@ def _scores(model: Any, fold: Fold, loss: Any, requested: Sequence[RequestedMetr
     """Fit a model to a fold; its metrics on the validation part, under the names of a trial's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit that has not converged still has a score
-        model.fit(_columns(fold.x_train, fold.inputs), fold.y_train.numpy())
+        weights = None if fold.w_train is None else fold.w_train.numpy()
+        model.fit(_columns(fold.x_train, fold.inputs), fold.y_train.numpy(), sample_weight=weights)
         outputs = _outputs(model, _columns(fold.x_valid, fold.inputs), fold)
-    metrics = evaluate(fold.task, outputs, fold.y_valid, fold.target_scale)
-    for name, value in requested_values(requested, fold, outputs, fold.y_valid).items():
+    weight_N = fold.w_valid
+    metrics = evaluate(fold.task, outputs, fold.y_valid, fold.target_scale, weight_N=weight_N)
+    for name, value in requested_values(requested, fold, outputs, fold.y_valid, weight_N).items():
         metrics[f"val_{name}"] = float(value)
     if _is_comparable(loss, fold.task):
         target = TargetScale(fold.target_center, fold.target_scale)
-        metrics["val_loss"] = float(build_loss(loss, fold.task, target=target)(outputs, fold.y_valid))
+        mean_loss = build_loss(loss, fold.task, target=target)
+        if weight_N is None:
+            metrics["val_loss"] = float(mean_loss(outputs, fold.y_valid))
+        else:
+            metrics["val_loss"] = float(weighted_mean(mean_loss, outputs, fold.y_valid, weight_N.float()))
     return finite(metrics)
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor
 
-from tunecli.train.ranks import average_precisions, mean_where
+from tunecli.train.ranks import average_precisions, mean_of, mean_where
 
 _N_BINS = 15
 _LEAST_PROBABILITY = torch.finfo(torch.float64).eps
@@ -30,18 +30,20 @@ class Classified:
         logits_NK: the outputs.
         y_N: the classes.
         class_names: one per class; empty: the classes are named by their numbers.
+        weight_N: float64 weights of the examples, or None. With weights, all tensors are on the CPU.
     """
 
     logits_NK: Tensor
     y_N: Tensor
     class_names: Sequence[str] = ()
+    weight_N: Tensor | None = None
 
     @cached_property
     def confusion_KK(self) -> Tensor:
-        """Number of examples by class and by the most likely class, float64."""
+        """Number (or weight) of examples by class and by the most likely class, float64."""
         k = self.logits_NK.shape[1]
         cells_N = self.y_N * k + self.logits_NK.argmax(1)
-        return torch.bincount(cells_N, minlength=k**2).double().view(k, k)
+        return torch.bincount(cells_N, self.weight_N, minlength=k**2).double().view(k, k)
 
     @cached_property
     def p_NK(self) -> Tensor:
@@ -78,7 +80,7 @@ def average_precision(part: Classified) -> Tensor:
     The second of two classes; of more, the mean over the classes that have examples.
     """
     scores_KN, is_class_KN = class_scores(part.logits_NK, part.y_N)
-    values_K = average_precisions(scores_KN, is_class_KN)
+    values_K = average_precisions(scores_KN, is_class_KN, part.weight_N)
     mean = mean_where(values_K, ~values_K.isnan())
     return torch.where(part.has_one_class, torch.nan, mean)
 
@@ -167,19 +169,19 @@ def top_k(part: Classified, k: int) -> Tensor:
     own_N1 = logits_NK.gather(1, y_N1)
     is_later_NK = torch.arange(logits_NK.shape[1], device=y_N1.device) > y_N1
     n_before_N = ((logits_NK > own_N1) | ((logits_NK == own_N1) & is_later_NK)).sum(1)
-    return (n_before_N < k).double().mean()
+    return mean_of((n_before_N < k).double(), part.weight_N)
 
 
 def log_loss(part: Classified) -> Tensor:
     """−mean log p of the true class (`sklearn.metrics.log_loss`, which clips p as here)."""
     p_N = part.p_NK.gather(1, part.y_N[:, None]).squeeze(1)
-    return -p_N.clamp(_LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY).log().mean()
+    return -mean_of(p_N.clamp(_LEAST_PROBABILITY, 1.0 - _LEAST_PROBABILITY).log(), part.weight_N)
 
 
 def brier(part: Classified) -> Tensor:
     """Brier score (Brier 1950), halved for two classes (`sklearn.metrics.brier_score_loss`)."""
     n_classes = part.logits_NK.shape[1]
-    value = (part.p_NK - fn.one_hot(part.y_N, n_classes)).square().sum(1).mean()
+    value = mean_of((part.p_NK - fn.one_hot(part.y_N, n_classes)).square().sum(1), part.weight_N)
     return value / 2.0 if n_classes == 2 else value
 
 
@@ -190,4 +192,6 @@ def calibration_error(part: Classified) -> Tensor:
     gap_N = (guess_N == part.y_N).double() - confidence_N
     # A product with the bins' masks adds in a fixed order; a scatter on an accelerator does not.
     mask_NB = fn.one_hot(torch.bucketize(confidence_N, edges_B), _N_BINS).double()
+    if part.weight_N is not None:
+        return ((gap_N * part.weight_N) @ mask_NB).abs().sum() / part.weight_N.sum()
     return (gap_N @ mask_NB).abs().sum() / len(gap_N)

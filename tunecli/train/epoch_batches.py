@@ -8,7 +8,7 @@ Axes: N examples of an epoch, B batches of an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple, Protocol
@@ -29,9 +29,11 @@ class Batch(NamedTuple):
 
     Attributes:
         x, y: inputs and targets.
-        share: its share of its step's examples, in (0, 1].
+        share: its share of its step's examples, or of their weight, in [0, 1].
         partner_y: with mixup, the targets of the examples that were mixed in.
         mix_share: with mixup, the weight of ``y`` against ``partner_y``, in [0, 1].
+        weight: the weights of the examples, float32; None: all count the same.
+        partner_weight: with mixup, the weights of the examples that were mixed in.
     """
 
     x: Tensor
@@ -39,6 +41,8 @@ class Batch(NamedTuple):
     share: float
     partner_y: Tensor | None = None
     mix_share: Tensor | None = None
+    weight: Tensor | None = None
+    partner_weight: Tensor | None = None
 
 
 class Step(Protocol):
@@ -54,7 +58,7 @@ class BatchSlice(NamedTuple):
 
     Attributes:
         first, last: the slice, ``last`` exclusive.
-        share: its share of its step's examples, in (0, 1].
+        share: its share of its step's examples, or of their weight, in [0, 1].
         batch: the number of its batch in the epoch, from 0; micro-batches share one.
     """
 
@@ -73,6 +77,8 @@ class EpochExamples:
         order: the indices (N,) of the epoch's examples in ``x`` and ``y``.
         partner_y: with mixup, the targets of the examples that were mixed in.
         mix_shares: with mixup, the weight of ``y`` in each batch (B,).
+        weights: the weights (N,) of the epoch's examples in order, float64 on the CPU; None: all count the same.
+        partner_weights: with mixup, the weights (N,) of the examples that were mixed in.
     """
 
     x: Tensor
@@ -80,6 +86,34 @@ class EpochExamples:
     order: Tensor | None = None
     partner_y: Tensor | None = None
     mix_shares: Tensor | None = None
+    weights: Tensor | None = None
+    partner_weights: Tensor | None = None
+
+    def weigh(self, steps: Iterable[list[BatchSlice]]) -> Iterator[list[BatchSlice]]:
+        """The slices of each step, with their shares of the step's weight."""
+        for slices in steps:
+            if self.weights is None:
+                yield slices
+                continue
+            weights = [self._weight_of(one) for one in slices]
+            total = sum(weights) or 1.0
+            yield [one._replace(share=weight / total) for one, weight in zip(slices, weights, strict=True)]
+
+    def _weight_of(self, one: BatchSlice) -> float:
+        assert self.weights is not None
+        weight = float(self.weights[one.first : one.last].sum())
+        if self.partner_weights is None or self.mix_shares is None:
+            return weight
+        share = float(self.mix_shares[one.batch])
+        return share * weight + (1.0 - share) * float(self.partner_weights[one.first : one.last].sum())
+
+    def weights_of(self, one: BatchSlice, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+        """The weights of a slice's examples and of their partners, float32 on a device."""
+        weight, partner_weight = (
+            None if weights_N is None else weights_N[one.first : one.last].float().to(device)
+            for weights_N in (self.weights, self.partner_weights)
+        )
+        return weight, partner_weight
 
     @property
     def sources(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -123,17 +157,23 @@ def epoch_examples(
         seed_for: (names) → a seed.
     """
     flat_sizes = list(chain.from_iterable(sizes))
-    order_N = epoch_order(data, fold, epoch, seed_for)[: sum(flat_sizes)].to(fold.x_train.device)
+    order_N = epoch_order(data, fold, epoch, seed_for)[: sum(flat_sizes)]
+    weight_N = None if fold.w_train is None else fold.w_train[order_N]
+    order_N = order_N.to(fold.x_train.device)
     if not data.augment:
-        return EpochExamples(fold.x_train, fold.y_train, order_N)
+        return EpochExamples(fold.x_train, fold.y_train, order_N, weights=weight_N)
     x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
     x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)), fold.x_train)
     partner_y_N: Tensor | None = None
     mix_shares: Tensor | None = None
+    partner_weight_N: Tensor | None = None
     for knob in data.augment:
         if isinstance(knob, Mixup):
-            x, partner_y_N, mix_shares = mix(x, y_N, flat_sizes, knob.alpha, seed_for("mixup", epoch))
-    return EpochExamples(x, y_N, None, partner_y_N, mix_shares)
+            seed = seed_for("mixup", epoch)
+            x, partner_y_N, mix_shares = mix(x, y_N, flat_sizes, knob.alpha, seed)
+            if weight_N is not None:
+                partner_weight_N = weight_N[partners_of(flat_sizes, seed)]
+    return EpochExamples(x, y_N, None, partner_y_N, mix_shares, weight_N, partner_weight_N)
 
 
 def batch_slices(
@@ -177,7 +217,7 @@ def epoch_steps(
     assert y_N is not None
     if memory_format is not torch.contiguous_format:
         x = x.contiguous(memory_format=memory_format)
-    steps = [*batch_slices(sizes, split)]
+    steps = [*examples.weigh(batch_slices(sizes, split))]
     lengths = [one.last - one.first for slices in steps for one in slices]
     partners: Sequence[Tensor | None] = [None] * len(lengths)
     if partner_y_N is not None:
@@ -186,7 +226,13 @@ def epoch_steps(
     pieces = zip(torch.split(x, lengths), torch.split(y_N, lengths), partners, strict=True)
     return [
         [
-            Batch(*piece[:2], one.share, piece[2], None if mix_shares is None else mix_shares[one.batch])
+            Batch(
+                *piece[:2],
+                one.share,
+                piece[2],
+                None if mix_shares is None else mix_shares[one.batch],
+                *examples.weights_of(one, x.device),
+            )
             for one, piece in zip(slices, pieces, strict=False)
         ]
         for slices in steps
@@ -237,12 +283,31 @@ def mix(
     """
     drawn_B = generator_for(seed, "share").beta(alpha, alpha, len(sizes))
     share_B = torch.from_numpy(drawn_B).to(x.dtype).to(x.device)
+    partner_N = partners_of(sizes, seed).to(x.device)
+    share_N = share_B.repeat_interleave(torch.tensor(sizes, device=x.device))
+    share = share_N.view(-1, *[1] * (x.dim() - 1))
+    return share * x + (1.0 - share) * x.index_select(0, partner_N), y_N.index_select(0, partner_N), share_B
+
+
+def partners_of(sizes: Sequence[int], seed: int) -> Tensor:
+    """The example (N,) that mixup mixes into each one: a random order of each batch; arguments as for `mix`."""
     generator = cpu_generator(seed)
     first, partners = 0, []
     for size in sizes:
         partners.append(first + torch.randperm(size, generator=generator))
         first += size
-    partner_N = torch.cat(partners).to(x.device)
-    share_N = share_B.repeat_interleave(torch.tensor(sizes, device=x.device))
-    share = share_N.view(-1, *[1] * (x.dim() - 1))
-    return share * x + (1.0 - share) * x.index_select(0, partner_N), y_N.index_select(0, partner_N), share_B
+    return torch.cat(partners)
+
+
+def step_weights(fold: Fold, order_N: Tensor, sizes: Sequence[Sequence[int]]) -> list[float]:
+    """The weight of the examples of each step of an epoch; without weights, their number.
+
+    Args:
+        fold: the examples.
+        order_N: the epoch's order, from `epoch_order`.
+        sizes: the sizes of the batches of each step.
+    """
+    lengths = [sum(step) for step in sizes]
+    if fold.w_train is None:
+        return [float(n) for n in lengths]
+    return [float(part.sum()) for part in torch.split(fold.w_train[order_N[: sum(lengths)]], lengths)]

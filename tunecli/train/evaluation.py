@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tunecli.config.schema import TrialConfig
 from tunecli.train.compilation import begin_step
 from tunecli.train.data.loading import Fold
-from tunecli.train.losses import LossFunction, TargetScale, predictor
+from tunecli.train.losses import LossFunction, TargetScale, predictor, weighted_mean
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics, requested_values
 from tunecli.train.torch_state import autocast, kernels
@@ -75,6 +75,7 @@ class Evaluator:
         part: str,
         further: FurtherMetrics = NO_FURTHER,
         averaged: AbstractContextManager[None] | None = None,
+        weight_N: Tensor | None = None,
     ) -> dict[str, float]:
         """The metrics on examples, with the loss; undefined metrics are absent.
 
@@ -84,16 +85,22 @@ class Evaluator:
             part: prefix of the names: ``val`` or ``test``.
             further: metrics that are computed in addition.
             averaged: a block in which the model has the weights to evaluate; None: it has them.
+            weight_N: float64 weights of the examples, on the CPU; None: all count the same.
         """
         with self._computing(averaged, runs_metrics=bool(further.own)):
-            return self._scored(self._outputs(x), y_N, part, further)
+            return self._scored(self._outputs(x), y_N, part, further, weight_N)
 
     def score(
-        self, outputs: Tensor, y_N: Tensor, part: str, further: FurtherMetrics = NO_FURTHER
+        self,
+        outputs: Tensor,
+        y_N: Tensor,
+        part: str,
+        further: FurtherMetrics = NO_FURTHER,
+        weight_N: Tensor | None = None,
     ) -> dict[str, float]:
         """The metrics of outputs that `outputs` gave, as `evaluate` computes them."""
         with self._computing(runs_metrics=bool(further.own)):
-            return self._scored(outputs, y_N, part, further)
+            return self._scored(outputs, y_N, part, further, weight_N)
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Logits (N, K) from outputs; or predictions of the standardised target (N, 1)."""
@@ -112,14 +119,21 @@ class Evaluator:
             outputs = self.passes(x)
         return outputs.float()
 
-    def _scored(self, outputs: Tensor, y_N: Tensor, part: str, further: FurtherMetrics) -> dict[str, float]:
-        losses = {} if self.loss is None else {f"{part}_loss": float(self.loss(outputs, y_N))}
+    def _scored(
+        self, outputs: Tensor, y_N: Tensor, part: str, further: FurtherMetrics, weight_N: Tensor | None
+    ) -> dict[str, float]:
+        losses = {}
+        if self.loss is not None and weight_N is None:
+            losses = {f"{part}_loss": float(self.loss(outputs, y_N))}
+        elif self.loss is not None and weight_N is not None:
+            value = weighted_mean(self.loss, outputs, y_N, weight_N.to(outputs.device, outputs.dtype))
+            losses = {f"{part}_loss": float(value)}
         if math.isnan(float(outputs.sum())) and bool(outputs.isnan().any()):
             # argmax of NaN is some class, so an accuracy would be meaningless
             return {f"{part}_loss": math.nan}
         outputs = self.predictions(outputs)
-        metrics = evaluate(self.fold.task, outputs, y_N, self.fold.target_scale, part)
-        for name, value in requested_values(further.requested, self.fold, outputs, y_N).items():
+        metrics = evaluate(self.fold.task, outputs, y_N, self.fold.target_scale, part, weight_N)
+        for name, value in requested_values(further.requested, self.fold, outputs, y_N, weight_N).items():
             metrics[f"{part}_{name}"] = float(value)
         for own in further.own:
             metrics[f"{part}_{own.name}"] = own.score(self.in_units(outputs), self.in_units(y_N))

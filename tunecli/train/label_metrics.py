@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as fn
 from torch import Tensor
 
-from tunecli.train.ranks import areas, average_precisions, mean_where
+from tunecli.train.ranks import areas, average_precisions, mean_of, mean_where
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,13 @@ class Labelled:
         logits_NL: the outputs.
         y_NL: 1 where an example has a label, else 0.
         class_names: one per label; empty: the labels are named by their numbers.
+        weight_N: float64 weights of the examples, or None. With weights, all tensors are on the CPU.
     """
 
     logits_NL: Tensor
     y_NL: Tensor
     class_names: Sequence[str] = ()
+    weight_N: Tensor | None = None
 
     @cached_property
     def is_label_NL(self) -> Tensor:
@@ -46,10 +48,14 @@ class Labelled:
 
     @cached_property
     def counts(self) -> tuple[Tensor, Tensor, Tensor]:
-        """By label, float64 (L,): examples that have it and get it, that have it, and that get it."""
+        """By label, float64 (L,): number (or weight) of examples that have it and get it, have it, and get it."""
         is_label_NL, is_guess_NL = self.is_label_NL, self.is_guess_NL
-        hits_NL = is_label_NL & is_guess_NL
-        return hits_NL.sum(0).double(), is_label_NL.sum(0).double(), is_guess_NL.sum(0).double()
+        return self._sum(is_label_NL & is_guess_NL), self._sum(is_label_NL), self._sum(is_guess_NL)
+
+    def _sum(self, is_counted_NL: Tensor) -> Tensor:
+        if self.weight_N is None:
+            return is_counted_NL.sum(0).double()
+        return self.weight_N @ is_counted_NL.double()
 
     def index_of(self, name: str) -> int | None:
         """The index of a label; None if there is no such label."""
@@ -69,12 +75,12 @@ def standard(part: Labelled) -> dict[str, Tensor]:
 
 def accuracy(part: Labelled) -> Tensor:
     """Share of examples whose labels are all right (`sklearn.metrics.accuracy_score`: subset accuracy)."""
-    return (part.is_guess_NL == part.is_label_NL).all(1).double().mean()
+    return mean_of((part.is_guess_NL == part.is_label_NL).all(1).double(), part.weight_N)
 
 
 def hamming_loss(part: Labelled) -> Tensor:
     """Share of wrong pairs of an example and a label (`sklearn.metrics.hamming_loss`)."""
-    return (part.is_guess_NL != part.is_label_NL).double().mean(1).mean()
+    return mean_of((part.is_guess_NL != part.is_label_NL).double().mean(1), part.weight_N)
 
 
 def auroc(part: Labelled) -> Tensor:
@@ -82,7 +88,7 @@ def auroc(part: Labelled) -> Tensor:
 
     A label that all examples have, or none, is left out.
     """
-    areas_L = areas(part.logits_NL.double().T.contiguous(), part.is_label_NL.T.contiguous())
+    areas_L = areas(part.logits_NL.double().T.contiguous(), part.is_label_NL.T.contiguous(), part.weight_N)
     return mean_where(areas_L, ~areas_L.isnan())
 
 
@@ -92,7 +98,7 @@ def average_precision(part: Labelled) -> Tensor:
     A label that no example has is left out.
     """
     scores_LN, is_label_LN = part.logits_NL.double().T.contiguous(), part.is_label_NL.T.contiguous()
-    values_L = average_precisions(scores_LN, is_label_LN)
+    values_L = average_precisions(scores_LN, is_label_LN, part.weight_N)
     return mean_where(values_L, ~values_L.isnan())
 
 
@@ -140,7 +146,7 @@ def _of_samples(part: Labelled, guessed_share: float, true_share: float) -> Tens
     """The mean over the examples of hits / (guessed_share · predicted + true_share · had), 0 where that is 0 / 0."""
     hits_N = (part.is_label_NL & part.is_guess_NL).sum(1).double()
     guessed_N, true_N = part.is_guess_NL.sum(1).double(), part.is_label_NL.sum(1).double()
-    return _fraction(hits_N, guessed_share * guessed_N + true_share * true_N).mean()
+    return mean_of(_fraction(hits_N, guessed_share * guessed_N + true_share * true_N), part.weight_N)
 
 
 def _fraction(above: Tensor, below: Tensor) -> Tensor:
@@ -152,9 +158,10 @@ def log_loss(part: Labelled) -> Tensor:
     losses_NL = fn.binary_cross_entropy_with_logits(
         part.logits_NL.double(), part.y_NL.double(), reduction="none"
     )
-    return losses_NL.mean(1).mean()
+    return mean_of(losses_NL.mean(1), part.weight_N)
 
 
 def brier(part: Labelled) -> Tensor:
     """Mean over the labels of the squared error of their probabilities (`sklearn.metrics.brier_score_loss` of each)."""
-    return (part.logits_NL.double().sigmoid() - part.y_NL.double()).square().mean(1).mean()
+    error_NL = part.logits_NL.double().sigmoid() - part.y_NL.double()
+    return mean_of(error_NL.square().mean(1), part.weight_N)

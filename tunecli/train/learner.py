@@ -23,11 +23,19 @@ from tunecli.seeding import seed_for
 from tunecli.train.chains import StepPosition
 from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
-from tunecli.train.epoch_batches import Batch, Step, batch_slices, epoch_examples, epoch_steps
+from tunecli.train.epoch_batches import (
+    Batch,
+    Step,
+    batch_slices,
+    epoch_examples,
+    epoch_order,
+    epoch_steps,
+    step_weights,
+)
 from tunecli.train.evaluation import ROWS_PER_PASS, Evaluator
 from tunecli.train.initialisation import initialise
 from tunecli.train.label_losses import balance_weights
-from tunecli.train.losses import TargetScale, build_loss, user_object
+from tunecli.train.losses import TargetScale, build_loss, user_object, weighted_loss, weighted_mean
 from tunecli.train.models import build, has_undeclared_batch_norm
 from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
@@ -134,11 +142,19 @@ class Learner:
             for now, step in zip(self.moments(epoch), steps, strict=True):
                 losses.append(self.updater.step(now, partial(self._gradient, step)))
             self.updater.end_epoch(epoch, (batch.x for step in steps for batch in step))
-        n_examples = sum(map(sum, sizes))
-        shares = torch.tensor([sum(step) / n_examples for step in sizes], device=self._device)
+        shares = torch.tensor(self._shares(epoch, sizes), device=self._device)
         # The losses stay on the device until here: reading one waits for all work queued there.
         self._train_loss = float(torch.stack(losses).float() @ shares)
         return self._train_loss
+
+    def _shares(self, epoch: int, sizes: list[list[int]]) -> list[float]:
+        """The share of each step in an epoch's examples, or in their weight."""
+        if self._fold.w_train is None:
+            n_examples = sum(map(sum, sizes))
+            return [sum(step) / n_examples for step in sizes]
+        order_N = epoch_order(self._config.data, self._fold, epoch, self._seed_for)
+        weights = step_weights(self._fold, order_N, sizes)
+        return [weight / (sum(weights) or 1.0) for weight in weights]
 
     def sizes(self, epoch: int) -> list[list[int]]:
         """The sizes of the batches of each step of an epoch, counted from 1; the last epoch may have fewer steps."""
@@ -172,7 +188,7 @@ class Learner:
             further: metrics that are computed in addition.
         """
         return self._evaluator.evaluate(
-            self._fold.x_valid, self._fold.y_valid, "val", further, self.averaged()
+            self._fold.x_valid, self._fold.y_valid, "val", further, self.averaged(), self._fold.w_valid
         )
 
     def test(self, weights: dict[str, Tensor], further: FurtherMetrics = NO_FURTHER) -> dict[str, float]:
@@ -181,7 +197,9 @@ class Learner:
             return {}
         self.model.load_state_dict(weights)
         self.updater.average = None
-        return self._evaluator.evaluate(self._fold.x_test, self._fold.y_test, "test", further)
+        return self._evaluator.evaluate(
+            self._fold.x_test, self._fold.y_test, "test", further, None, self._fold.w_test
+        )
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's current state; with weight averaging, of the averaged weights."""
@@ -260,12 +278,26 @@ class Learner:
         with autocast(self._config.training.precision, self._device):
             outputs = self._forward(batch.x)
         outputs = outputs.float()
+        if batch.weight is not None:
+            return self._weighted_loss(outputs, batch, batch.weight)
         loss = self.training_loss(outputs, batch.y)
         if batch.partner_y is None or batch.mix_share is None:
             return loss
         # Zhang et al. 2018, section 2: for losses that are linear in the target, this is the loss of the mixed target.
         other = self.training_loss(outputs, batch.partner_y)
         return batch.mix_share * loss + (1.0 - batch.mix_share) * other
+
+    def _weighted_loss(self, outputs: Tensor, batch: Batch, weight_B: Tensor) -> Tensor:
+        """Σ w l / Σ w over a batch; with mixup, over the examples and their partners."""
+        if batch.partner_y is None or batch.partner_weight is None or batch.mix_share is None:
+            return weighted_mean(self.training_loss, outputs, batch.y, weight_B)
+        share = batch.mix_share
+        total, weight = weighted_loss(self.training_loss, outputs, batch.y, weight_B)
+        other, other_weight = weighted_loss(
+            self.training_loss, outputs, batch.partner_y, batch.partner_weight
+        )
+        mixed = share * weight + (1.0 - share) * other_weight
+        return (share * total + (1.0 - share) * other) / mixed.clamp_min(torch.finfo(mixed.dtype).tiny)
 
     def _class_weights(self) -> Tensor:
         """Class weights (K,), N / (K · count): inverse frequency with mean 1 over the examples (King & Zeng 2001).

@@ -103,6 +103,43 @@ def build_loss(
     return partial(_in_single, task, loss)
 
 
+def weighted_loss(
+    loss: LossFunction, outputs: Tensor, targets: Tensor, weight_B: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The weighted sum Σ w l of the examples' losses, and Σ w.
+
+    The loss of an example is the mean over a batch of this example alone.
+
+    Args:
+        loss: from `build_loss`.
+        outputs, targets: of a batch.
+        weight_B: weights of its examples, at least 0, in the dtype of the outputs.
+
+    Raises:
+        UsageError: the loss is the user's own.
+    """
+    if user_object(loss) is not None:
+        message = "a loss of your own takes no weights of examples"
+        raise UsageError(message, hint="remove the weights from the data")
+    loss_B = torch.func.vmap(_vectorised(loss))(outputs[:, None], targets[:, None])
+    return (loss_B * weight_B).sum(), weight_B.sum()
+
+
+def weighted_mean(loss: LossFunction, outputs: Tensor, targets: Tensor, weight_B: Tensor) -> Tensor:
+    """Σ w l / Σ w; 0 if all weights are 0. The arguments are those of `weighted_loss`."""
+    total, weight = weighted_loss(loss, outputs, targets, weight_B)
+    return total / weight.clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+def _vectorised(loss: LossFunction) -> LossFunction:
+    """The same loss from operations that `torch.func.vmap` has rules for."""
+    inner = loss.args[-1] if isinstance(loss, partial) else None
+    if not (isinstance(inner, partial) and inner.args and inner.args[0] in _VECTORISED):
+        return loss
+    task, _ = loss.args  # type: ignore[attr-defined]  # it is a partial of _in_single
+    return partial(_in_single, task, partial(inner.func, _VECTORISED[inner.args[0]], *inner.args[1:]))
+
+
 def predictor(knob: AnyLoss | None, target: TargetScale = OWN_UNITS) -> Callable[[Tensor], Tensor]:
     """The function from a model's outputs to predictions of the standardised target, for regression metrics.
 
@@ -174,6 +211,14 @@ def hinge(knob: Hinge, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor)
     return _mean(losses_B, weights_K, y_B)
 
 
+def margins(knob: Hinge, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+    """`hinge`, from operations that `torch.func.vmap` has rules for."""
+    own_B1 = logits_BK.gather(1, y_B[:, None])
+    is_other_BK = y_B[:, None] != torch.arange(logits_BK.shape[1], device=y_B.device)
+    miss_BK = (knob.margin - own_B1 + logits_BK).clamp_min(0.0) ** knob.p
+    return _mean((miss_BK * is_other_BK).mean(1), weights_K, y_B)
+
+
 def bce(knob: Bce, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
     """The mean over classes of binary cross entropy, with smoothing as in timm (Wightman et al. 2021)."""
     target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
@@ -186,6 +231,18 @@ def kl(knob: Kl, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Te
     target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
     losses_BK = fn.kl_div(fn.log_softmax(logits_BK, 1), target_BK, reduction="none")
     return _mean(losses_BK.sum(1), weights_K, y_B)
+
+
+def divergence(knob: Kl, weights_K: Tensor | None, logits_BK: Tensor, y_B: Tensor) -> Tensor:
+    """`kl`, from operations that `torch.func.vmap` has rules for."""
+    target_BK = _smoothed(y_B, logits_BK, knob.label_smoothing)
+    log_p_BK = fn.log_softmax(logits_BK, 1)
+    losses_B = (torch.special.xlogy(target_BK, target_BK) - target_BK * log_p_BK).sum(1)
+    return _mean(losses_B, weights_K, y_B)
+
+
+_VECTORISED: dict[Callable[..., Tensor], Callable[..., Tensor]] = {hinge: margins, kl: divergence}
+"""The same losses for `torch.func.vmap`, which has no rules for the kernels of these."""
 
 
 def _smoothed(y_B: Tensor, logits_BK: Tensor, smoothing: float) -> Tensor:

@@ -29,6 +29,7 @@ from tunecli.train.class_metrics import class_scores
 from tunecli.train.compilation import forward_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.models import build
+from tunecli.train.number_metrics import Predicted, mae, r2, rmse
 from tunecli.train.ranks import areas, mean_where
 from tunecli.train.torch_state import autocast, kernels
 from tunecli.train.user_code import code as user_code
@@ -39,7 +40,12 @@ _ENOUGH_S = 0.3
 
 
 def evaluate(
-    task: Task, outputs: Tensor, y: Tensor, target_scale: float | Tensor = 1.0, part: str = "val"
+    task: Task,
+    outputs: Tensor,
+    y: Tensor,
+    target_scale: float | Tensor = 1.0,
+    part: str = "val",
+    weight_N: Tensor | None = None,
 ) -> dict[str, float]:
     """The metrics of a part that are always computed, except the loss, by their names in an objective.
 
@@ -49,6 +55,7 @@ def evaluate(
         y: (N,) classes; (N,) or (N, K) standardised targets; or (N, K), 1 where an example has a label.
         target_scale: the standard deviation that targets were divided by, (K,) of several; errors are multiplied by it.
         part: prefix of the names: ``val`` or ``test``.
+        weight_N: float64 weights of the examples, on the CPU; None: all count the same.
 
     Returns:
         ``val_accuracy``, ``val_balanced_accuracy``, ``val_f1``, ``val_auroc``; or ``val_mae``, ``val_rmse`` (in the
@@ -56,15 +63,15 @@ def evaluate(
         ``val_auroc`` and ``val_hamming_loss``. A metric that is undefined here (R² of a constant target, AUROC of one
         class) or not finite is absent.
     """
-    if outputs.device.type == "mps":  # it has no float64
+    if outputs.device.type == "mps" or weight_N is not None:  # mps has no float64
         outputs, y = outputs.cpu(), y.cpu()
     match task:
         case "classification":
-            values = _classification(outputs, y)
+            values = _classification(outputs, y, weight_N)
         case "multilabel":
-            values = label_metrics.standard(label_metrics.Labelled(outputs, y))
+            values = label_metrics.standard(label_metrics.Labelled(outputs, y, weight_N=weight_N))
         case "regression":
-            values = _regression(outputs, y, target_scale)
+            values = _regression(outputs, y, target_scale, weight_N)
     numbers = torch.stack(list(values.values())).tolist()
     metrics = {f"{part}_{name}": number for name, number in zip(values, numbers, strict=True)}
     for name in (f"{part}_mae", f"{part}_rmse"):
@@ -78,23 +85,23 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _classification(logits_NK: Tensor, y_N: Tensor) -> dict[str, Tensor]:
+def _classification(logits_NK: Tensor, y_N: Tensor, weight_N: Tensor | None) -> dict[str, Tensor]:
     n_classes = logits_NK.shape[1]
     guess_N = logits_NK.argmax(1)
-    confusion_KK = torch.bincount(y_N * n_classes + guess_N, minlength=n_classes**2).double()
+    confusion_KK = torch.bincount(y_N * n_classes + guess_N, weight_N, minlength=n_classes**2).double()
     confusion_KK = confusion_KK.view(n_classes, n_classes)
     hits_K = confusion_KK.diagonal()
     true_K, guessed_K = confusion_KK.sum(1), confusion_KK.sum(0)
     return {
-        "accuracy": hits_K.sum() / len(y_N),
+        "accuracy": hits_K.sum() / (len(y_N) if weight_N is None else weight_N.sum()),
         "balanced_accuracy": mean_where(hits_K / true_K, true_K > 0),
         # 2 TP / (2 TP + FP + FN), over the classes that occur among targets or guesses.
         "f1": mean_where(2.0 * hits_K / (true_K + guessed_K), true_K + guessed_K > 0),
-        "auroc": auroc(logits_NK, y_N),
+        "auroc": auroc(logits_NK, y_N, weight_N),
     }
 
 
-def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
+def auroc(logits_NK: Tensor, y_N: Tensor, weight_N: Tensor | None = None) -> Tensor:
     """Area under the ROC curve: of the second of two classes; of more, the mean of each class against the rest.
 
     A class with all the examples or no examples is left out of the mean.
@@ -102,15 +109,17 @@ def auroc(logits_NK: Tensor, y_N: Tensor) -> Tensor:
     Returns:
         A float64 scalar; NaN if no class is left.
     """
-    areas_K = areas(*class_scores(logits_NK, y_N))
+    areas_K = areas(*class_scores(logits_NK, y_N), weight_N)
     return mean_where(areas_K, ~areas_K.isnan())
 
 
-def _regression(output_NK: Tensor, y: Tensor, scale: float | Tensor) -> dict[str, Tensor]:
+def _regression(
+    output_NK: Tensor, y: Tensor, scale: float | Tensor, weight_N: Tensor | None
+) -> dict[str, Tensor]:
     """The metrics of standardised targets; of several targets, the mean of each one's, in its own units."""
     if y.dim() == 1:
-        return _of_one_target(output_NK.squeeze(1), y)
-    values = [_of_one_target(output_N, y_N) for output_N, y_N in zip(output_NK.T, y.T, strict=True)]
+        return _of_one_target(output_NK.squeeze(1), y, weight_N)
+    values = [_of_one_target(output_N, y_N, weight_N) for output_N, y_N in zip(output_NK.T, y.T, strict=True)]
     scale_K = torch.as_tensor(scale, dtype=torch.float64, device=y.device)
     columns = {name: torch.stack([one[name] for one in values]) for name in values[0]}
     return {
@@ -118,7 +127,10 @@ def _regression(output_NK: Tensor, y: Tensor, scale: float | Tensor) -> dict[str
     }
 
 
-def _of_one_target(output_N: Tensor, y_N: Tensor) -> dict[str, Tensor]:
+def _of_one_target(output_N: Tensor, y_N: Tensor, weight_N: Tensor | None) -> dict[str, Tensor]:
+    if weight_N is not None:
+        part = Predicted(output_N.double(), y_N.double(), weight_N)
+        return {"mae": mae(part), "rmse": rmse(part), "r2": r2(part)}
     target_N = y_N.double()
     error_N = output_N.double() - target_N
     squares = error_N.square().sum()

@@ -1,7 +1,7 @@
 """Metrics of a ranking: the area under the ROC curve, and the average precision, of several classes or labels at once.
 
 Without weights, all counts are whole numbers until the last division: a sum of floats along an axis has no fixed order
-on CUDA. With weights, the sums are taken on the CPU.
+on CUDA. Weighted examples are on the CPU.
 
 Axes: N examples, K classes or labels.
 """
@@ -27,7 +27,7 @@ def areas(scores_KN: Tensor, is_class_KN: Tensor, weight_N: Tensor | None = None
         (K,) float64; NaN for a class that all examples have, or none.
     """
     if weight_N is not None:
-        return _weighted_areas(scores_KN.cpu(), is_class_KN.cpu(), weight_N.cpu()).to(scores_KN.device)
+        return _weighted_areas(scores_KN, is_class_KN, weight_N)
     n = scores_KN.shape[1]
     sorted_KN, order_KN = scores_KN.sort(1)
     first_KN, last_KN = _runs(sorted_KN)
@@ -71,22 +71,24 @@ def average_precisions(scores_KN: Tensor, is_class_KN: Tensor, weight_N: Tensor 
     Returns:
         (K,) float64; NaN for a class that no example has.
     """
-    device = scores_KN.device
-    if weight_N is not None:
-        scores_KN, is_class_KN, weight_N = scores_KN.cpu(), is_class_KN.cpu(), weight_N.cpu()
     sorted_KN, order_KN = scores_KN.sort(1, descending=True)
     hits_KN = is_class_KN.gather(1, order_KN).long()
     # A threshold takes in the whole run of equal scores.
     _, end_KN = _runs(sorted_KN)
     if weight_N is None:
-        position_N = torch.arange(scores_KN.shape[1], device=device)
+        position_N = torch.arange(scores_KN.shape[1], device=scores_KN.device)
         precision_KN = (hits_KN.cumsum(1) / (position_N + 1).double()).gather(1, end_KN)
         return (hits_KN * precision_KN).sum(1) / hits_KN.sum(1)
     weight_KN = weight_N[order_KN]
     weighted_KN = hits_KN * weight_KN
     precision_KN = (weighted_KN.cumsum(1) / weight_KN.cumsum(1)).gather(1, end_KN)
     precision_KN = torch.where(weighted_KN > 0, precision_KN, 0.0)  # 0 / 0 before the first weight above 0
-    return ((weighted_KN * precision_KN).sum(1) / weighted_KN.sum(1)).to(device)
+    return (weighted_KN * precision_KN).sum(1) / weighted_KN.sum(1)
+
+
+def mean_of(values_N: Tensor, weight_N: Tensor | None) -> Tensor:
+    """The mean of the examples' values, weighted if there are weights."""
+    return values_N.mean() if weight_N is None else (values_N * weight_N).sum() / weight_N.sum()
 
 
 def mean_where(values_K: Tensor, is_counted_K: Tensor) -> Tensor:

@@ -97,7 +97,11 @@ def _requested(metric: NamedMetric) -> RequestedMetric:
 
 
 def requested_values(
-    requested: Sequence[RequestedMetric], fold: Fold, outputs: Tensor, y: Tensor
+    requested: Sequence[RequestedMetric],
+    fold: Fold,
+    outputs: Tensor,
+    y: Tensor,
+    weight_N: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The values of requested metrics on a part of a fold, by their names after ``val_``.
 
@@ -106,31 +110,32 @@ def requested_values(
         fold: the data of the model, for the names of the classes and the scale of the target.
         outputs: (N, K) logits, or (N, K) standardised predictions.
         y: classes, labels, or standardised targets.
+        weight_N: float64 weights of the examples, on the CPU; None: all count the same.
 
     Returns:
-        Float64 scalars on the device of the outputs; NaN where a metric is undefined.
+        Float64 scalars on the device of the outputs, with weights on the CPU; NaN where a metric is undefined.
     """
     wanted = [metric for metric in requested if fold.task in metric.functions]
     if not wanted:
         return {}
-    if outputs.device.type == "mps":  # it has no float64
+    if outputs.device.type == "mps" or weight_N is not None:  # mps has no float64
         outputs, y = outputs.cpu(), y.cpu()
     if fold.task == "regression":
-        return _of_targets(wanted, fold, outputs, y)
-    part = (Classified if fold.task == "classification" else Labelled)(outputs, y, fold.class_names)
+        return _of_targets(wanted, fold, outputs, y, weight_N)
+    part = (Classified if fold.task == "classification" else Labelled)(outputs, y, fold.class_names, weight_N)
     return {metric.name: metric.functions[fold.task](part, **metric.settings) for metric in wanted}
 
 
 def _of_targets(
-    wanted: Sequence[RequestedMetric], fold: Fold, outputs_NK: Tensor, y: Tensor
+    wanted: Sequence[RequestedMetric], fold: Fold, outputs_NK: Tensor, y: Tensor, weight_N: Tensor | None
 ) -> dict[str, Tensor]:
     """The values for each target or, where a metric names none, their mean."""
     scale, center = fold.target_scale, fold.target_center
     guess_NK = in_units(outputs_NK.squeeze(1) if y.dim() == 1 else outputs_NK, scale, center)
     y_NK = in_units(y, scale, center)
-    parts = [Predicted(guess_NK, y_NK)]
+    parts = [Predicted(guess_NK, y_NK, weight_N)]
     if y.dim() == 2:
-        parts = [Predicted(*columns) for columns in zip(guess_NK.T, y_NK.T, strict=True)]
+        parts = [Predicted(*columns, weight_N) for columns in zip(guess_NK.T, y_NK.T, strict=True)]
     names = fold.target_names or tuple(map(str, range(len(parts))))
     values = {}
     for metric in wanted:

@@ -47,7 +47,7 @@ class StreamedEpoch:
     split: Callable[[int], Sequence[int]] | None = None
 
     def __iter__(self) -> Iterator[Step]:
-        steps = [*batch_slices(self.sizes, self.split)]
+        steps = [*self.examples.weigh(batch_slices(self.sizes, self.split))]
         most = self._most_rows()
         buffers = _Buffers(self.examples, self.device)
         for is_long, group in groupby(steps, key=lambda slices: _n_rows(slices) > most):
@@ -78,7 +78,9 @@ class StreamedEpoch:
         if self.memory_format is not torch.contiguous_format:
             x = x.contiguous(memory_format=self.memory_format)
         mix_share = None if self.examples.mix_shares is None else self.examples.mix_shares[where.batch]
-        return Batch(x, y, where.share, partner_y, None if mix_share is None else mix_share.to(self.device))
+        mix_share = None if mix_share is None else mix_share.to(self.device)
+        weights = self.examples.weights_of(where, self.device)
+        return Batch(x, y, where.share, partner_y, mix_share, *weights)
 
     def _most_rows(self) -> int:
         x = self.examples.x

@@ -191,7 +191,7 @@ class TrainedModel:
         if len(self.models) == 1:
             with self._threads():
                 _, y_N = self.models[0].prepare(table)
-                return self._score(self.models[0].evaluator, outputs[0], y_N)
+                return self._score(self.models[0].evaluator, outputs[0], y_N, table)
         return self.metrics_of(table, self.values(outputs))
 
     def metrics_of(self, table: Table, values: NDArray[np.float64]) -> dict[str, float]:
@@ -208,13 +208,15 @@ class TrainedModel:
             outputs = outputs.view(len(values), -1)
             outputs = (outputs - first.fold.target_center) / first.fold.target_scale
         with self._threads():
-            return self._score(evaluator, outputs.to(first.fold.placement.device), first.prepare(table)[1])
+            device = first.fold.placement.device
+            return self._score(evaluator, outputs.to(device), first.prepare(table)[1], table)
 
-    def _score(self, evaluator: Evaluator, outputs: Tensor, y_N: Tensor) -> dict[str, float]:
+    def _score(self, evaluator: Evaluator, outputs: Tensor, y_N: Tensor, table: Table) -> dict[str, float]:
         further = FurtherMetrics(
             requested=requested_metrics(Objective("val_loss", False, also=self.facts.recorded))
         )
-        return evaluator.score(outputs, y_N.to(outputs.device), "test", further)
+        weight_N = None if table.roles.weight is None else torch.from_numpy(table.roles.weight)
+        return evaluator.score(outputs, y_N.to(outputs.device), "test", further, weight_N)
 
     def _prepared(self, table: Table) -> Iterator[tuple[FoldModel, tuple[Tensor, Tensor]]]:
         """Each network with its inputs. Repeats of one fold share them."""

@@ -66,7 +66,11 @@ def table_of_arrays(
         return table_of_inputs(x, known, (note,))
     names = tuple(f"x{number}" for number in range(x.shape[1])) if x.ndim == 2 else ()
     arrays = read_row_arrays(path, {*ROLES} - {name}, len(x), parameter)
+    roles = roles_of_arrays(arrays, len(x), path.name)
     notes = label_notes(target) if known is None and data.task == "auto" else ()
+    if roles.weight is not None:
+        text = f"the array `weight` of {path.name} holds the weights of the examples"
+        notes = (*notes, DataNote("weights", text, is_detail=True))
     return Table(
         x,
         target.y,
@@ -75,7 +79,7 @@ def table_of_arrays(
         names,
         data_notes=notes,
         kinds=kinds,
-        roles=roles_of_arrays(arrays, len(x), path.name),
+        roles=roles,
         target_names=target.names,
     )
 

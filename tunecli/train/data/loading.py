@@ -19,6 +19,7 @@ from torch import Tensor
 
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
+from tunecli.errors import DataError
 from tunecli.train.data import preparation, splits
 from tunecli.train.data.sources import read_source, read_test, read_validation
 from tunecli.train.data.stamps import Stamp, stamps_of
@@ -90,6 +91,7 @@ class Fold:
         placement: the device that trains on the data, and whether it holds them.
         class_names: one per class or label, in the order of the indices; empty for regression.
         x_test, y_test: the test part, like the validation part; None if it was not read or does not exist.
+        w_train, w_valid, w_test: (N,) float64 weights of the examples, on the CPU; None: all count the same.
         schema: everything about the table except its rows; None for data that came from no table.
         preparation: how the rows were prepared, fitted to the training part; None for data that were not prepared.
     """
@@ -107,6 +109,9 @@ class Fold:
     class_names: tuple[str, ...] = ()
     x_test: Tensor | None = None
     y_test: Tensor | None = None
+    w_train: Tensor | None = None
+    w_valid: Tensor | None = None
+    w_test: Tensor | None = None
     schema: TableSchema | None = None
     preparation: preparation.Preparation | None = None
 
@@ -198,6 +203,9 @@ def _load(
             class_names=table.class_names,
             x_test=None if tested is None else tested[0].to(home),
             y_test=None if tested is None else tested[1].to(device),
+            w_train=_weights(table, part.train_indices, "training"),
+            w_valid=_weights(validation or table, part.valid_indices, "validation"),
+            w_test=_weights(test or table, part.test_indices, "test") if open_test else None,
             schema=schema,
             preparation=fitted,
         )
@@ -210,6 +218,17 @@ def _prepared(
 ) -> tuple[Tensor, Tensor]:
     prepared = preparation.apply(fitted, table, indices)
     return torch.from_numpy(prepared.x), torch.from_numpy(prepared.y)
+
+
+def _weights(table: Table, indices: splits.Indices, part: str) -> Tensor | None:
+    if table.roles.weight is None:
+        return None
+    weight_N = table.roles.weight[indices]
+    if not weight_N.sum() > 0:
+        message = f"all examples of the {part} part have the weight 0"
+        hint = "give some of them a weight above 0"
+        raise DataError(message, hint=hint, parameter="data.columns.weight")
+    return torch.from_numpy(weight_N)
 
 
 def number_or_tensor(values_K: NDArray[np.float64]) -> float | Tensor:

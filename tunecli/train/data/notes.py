@@ -31,6 +31,7 @@ NoteKind = Literal[
     "labels",
     "dates",
     "ambiguous_dates",
+    "weights",
 ]
 """The kinds of notes:
 
@@ -53,6 +54,7 @@ NoteKind = Literal[
 - ``labels``: several target columns, or an array of several, are read as labels.
 - ``dates``: a column of dates becomes several numbers.
 - ``ambiguous_dates``: a column may hold dates, but it does not show which number is the day.
+- ``weights``: an array holds the weights of the examples.
 """
 
 

@@ -1,4 +1,4 @@
-"""The groups, times and parts of examples that come as arrays: from an NPZ file, or from the user's code.
+"""The weights, groups, times and parts of examples that come as arrays: from an NPZ file, or from the user's code.
 
 Axes: N examples.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tunecli.errors import DataError
 from tunecli.train.data.table import RowRoles
 
-ROLES = ("group", "time", "split")
+ROLES = ("weight", "group", "time", "split")
 """The names of the arrays. ``split`` says ``train``, ``validation`` or ``test`` for each example."""
 
 
@@ -27,12 +27,14 @@ def roles_of_arrays(arrays: Mapping[str, NDArray[Any]], n_examples: int, name: s
         name: the file's or the function's name, for messages.
 
     Raises:
-        DataError: an array does not hold one value for each example, or times are neither numbers nor dates.
+        DataError: an array does not hold one value for each example; times are neither numbers nor dates; or weights
+            are no numbers of at least 0.
     """
     read = {
         role: _one_each(arrays[role], n_examples, f"`{role}` of {name}") for role in ROLES if role in arrays
     }
     return RowRoles(
+        weight=_weights(read["weight"], f"`weight` of {name}") if "weight" in read else None,
         group=_texts(read["group"]) if "group" in read else None,
         time=_times(read["time"], f"`time` of {name}") if "time" in read else None,
         part=_texts(read["split"]) if "split" in read else None,
@@ -45,6 +47,24 @@ def _one_each(values: NDArray[Any], n_examples: int, name: str) -> NDArray[Any]:
         message = f"{name} has the shape {values.shape}, for {n_examples} examples"
         raise DataError(message, hint="give one value for each example", parameter="data.source")
     return flat
+
+
+def _weights(values_N: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Numbers of at least 0, one of them above 0."""
+    if values_N.dtype.kind not in "biuf":
+        message = f"{name} is {values_N.dtype}: weights must be numbers"
+        raise DataError(message, parameter="data.source")
+    weight_N = values_N.astype(np.float64)
+    is_bad_N = ~(np.isfinite(weight_N) & (weight_N >= 0))
+    if is_bad_N.any():
+        row = int(is_bad_N.argmax())
+        message = f"{name} is {weight_N[row]:g} in example {row}"
+        raise DataError(message, hint="weights must be at least 0", parameter="data.source")
+    if not weight_N.any():
+        raise DataError(
+            f"{name} is 0 in every example", hint="weights must not all be 0", parameter="data.source"
+        )
+    return weight_N
 
 
 def _texts(values_N: NDArray[Any]) -> NDArray[np.object_]:

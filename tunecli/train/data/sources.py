@@ -43,6 +43,8 @@ class DataFacts:
         has_zero_target: whether a target of a regression is 0.
         n_targets: number of labels, or of targets of a regression.
         target_names: one per target of a regression with several targets; empty otherwise.
+        n_effective: with weights, the number of equally weighted examples that count as much: (Σ w)² / Σ w² (Kish
+            1965). None without weights.
     """
 
     n_examples: int
@@ -56,6 +58,7 @@ class DataFacts:
     has_zero_target: bool = False
     n_targets: int = 1
     target_names: tuple[str, ...] = ()
+    n_effective: float | None = None
 
     @property
     def n_outputs(self) -> int:
@@ -251,6 +254,9 @@ def _facts(settings: TextSettings, knobs: str, base_path: str, stamps: tuple[Sta
         table.task == "regression" and bool((table.y == 0).any()),
         table.y.shape[1] if table.y.ndim == 2 else 1,
         table.target_names,
+        None
+        if (weight_N := table.roles.weight) is None
+        else float(weight_N.sum() ** 2 / (weight_N @ weight_N)),
     )
 
 

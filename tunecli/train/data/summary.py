@@ -57,6 +57,7 @@ class DataSummary:
             number.
         target_range: the smallest and the largest target of a regression with one target; None if unknown.
         n_targets: number of labels, or of targets of a regression.
+        n_effective: with weights, the number of equally weighted examples that count as much; None without weights.
         inputs: shape and kind of one example; None if unknown.
         n_numbers: number of numeric columns; None if the inputs are not columns.
         n_categories: each one-hot column with the number of its categories in the whole source.
@@ -82,6 +83,7 @@ class DataSummary:
     class_counts: tuple[tuple[str, int], ...] = ()
     target_range: tuple[float, float] | None = None
     n_targets: int = 1
+    n_effective: float | None = None
     inputs: Inputs | None = None
     n_numbers: int | None = None
     n_categories: tuple[tuple[str, int], ...] = ()
@@ -153,6 +155,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         class_counts=tuple(zip(table.class_names, table.class_counts or table.label_counts, strict=True)),
         target_range=(float(table.y.min()), float(table.y.max())) if is_one_number else None,
         n_targets=facts.n_targets,
+        n_effective=facts.n_effective,
         inputs=facts.inputs,
         n_numbers=table.x.shape[1] if table.kind == "features" else None,
         n_categories=tuple((name, len(counts_of_column)) for name, counts_of_column in text_counts.items()),

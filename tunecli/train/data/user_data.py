@@ -34,8 +34,9 @@ def read_user_data(knob: UserCode, data: Data, base_path: Path) -> Table:
 
     The function returns ``(x, y)``, or a map with ``x``, ``y`` and optional keys: ``class_names``, the names of the
     classes 0, 1, … of ``y`` (N,) or of the columns of ``y`` (N, K); ``n_tokens``, with which ``x`` is read as tokens
-    (N, T); and ``group``, ``time`` and ``split``, by which `data.validation` may split. Arrays, lists and tensors are
-    accepted. Global generators get the same seed in every process, so all workers have the same data.
+    (N, T); ``weight``, the weights of the examples; and ``group``, ``time`` and ``split``, by which `data.validation`
+    may split. Arrays, lists and tensors are accepted. Global generators get the same seed in every process, so all
+    workers have the same data.
 
     Args:
         knob: the function and its arguments.

@@ -12,14 +12,18 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 
 import torch
 
 from tunecli.config.metrics import LEARNING_RATE
+from tunecli.config.schema import TrialConfig
+from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Started, Stopped
-from tunecli.train import checkpoint, devices
+from tunecli.train import checkpoint, devices, loop
 from tunecli.train.data import loading
+from tunecli.train.data.sources import read_source
 from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, keep_last_weights, never
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.fused.member import Member
@@ -44,6 +48,11 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], int] = never) ->
     Raises:
         DiskFull, StoreFailed: the disk refuses weights or a checkpoint. That ends the sweep, not a trial.
     """
+    if _is_weighted(jobs[0]):
+        # The losses of many models at once take no weights. A file of arrays shows its weights only when it is read.
+        for job in jobs:
+            yield from loop.run(job, is_stop_wanted)
+        return
     last_epochs: dict[int, int] = {}
     over: set[int] = set()
     try:
@@ -67,6 +76,16 @@ def run_group(jobs: Sequence[Job], is_stop_wanted: Callable[[], int] = never) ->
     for job in jobs:
         if job.number not in over:
             yield from _run_alone(job, last_epochs.get(job.number), is_stop_wanted)
+
+
+def _is_weighted(job: Job) -> bool:
+    """Whether the examples of a job have weights."""
+    try:
+        data = TrialConfig.model_validate(resolved(job.task.config)).data
+        table = read_source(data, Path(job.files.base_path))
+    except USER_CODE_ERRORS:
+        return False  # each trial reports it
+    return table.roles.weight is not None
 
 
 def _run_alone(job: Job, last_epoch: int | None, is_stop_wanted: Callable[[], int]) -> Iterator[Event]:

@@ -158,6 +158,8 @@ def _training_blockers(config: TrialConfig) -> Iterator[FusionBlocker]:
         yield FusionBlocker(
             "data.validation.folds", str(data.validation.folds), "it is trained on several folds"
         )
+    if data.columns.weight is not None:
+        yield FusionBlocker("data.columns.weight", data.columns.weight, "its examples have weights")
     if any(isinstance(knob, Mixup) for knob in data.augment):
         yield FusionBlocker("data.augment", "mixup", "mixup mixes the targets of each trial's own batches")
     if isinstance(training.average, Swa):

@@ -55,6 +55,12 @@ def _class_weights(case: Case) -> Iterator[Problem]:
         yield Problem("loss.class_weights", message, "keep one of the two")
 
 
+def _weights(case: Case) -> Iterator[Problem]:
+    if case.facts.n_effective is not None and isinstance(case.config.loss, UserCode):
+        message = "a loss of your own takes no weights of examples, but the data has weights"
+        yield Problem("loss", message, "use a built-in loss, or remove the weights from the data")
+
+
 def _counts(case: Case) -> Iterator[Problem]:
     least = case.facts.min_target
     if getattr(case.config.loss, "is_of_counts", False) and least is not None and least < 0:
@@ -214,7 +220,7 @@ def _accumulation(case: Case) -> Iterator[Problem]:
 
 
 DATA_RULES: tuple[Rule, ...] = (
-    *(_loss_task, _class_weights, _counts),
+    *(_loss_task, _class_weights, _weights, _counts),
     *(_inputs, _embedding, _patch, _initialisation),
     *(_text, _files, _mixups, _augmentation, _balance),
 )
