@@ -24,7 +24,7 @@ from tunecli.train.optimizers import build_optimizers, needs_closure, rated_grou
 OPTIMIZERS: list[Any] = [each for each in get_args(knobs.AnyOptimizer) if each is not UserCode]
 OF_TORCH = [knob for knob in OPTIMIZERS if knob is not knobs.Gd]
 DECAYING = [knob for knob in OPTIMIZERS if "decay_exclude" in knob.model_fields]
-NOT_ARGUMENTS = {"name", "decay_exclude"}
+NOT_ARGUMENTS = {"name", "decay_exclude", "layer_decay"}
 NOT_KNOBS = {"self", "params", "maximize", "foreach", "differentiable", "fused", "capturable"}
 LEFT_OUT = {"Adam": {"decoupled_weight_decay"}, "Adafactor": {"eps"}}
 """Arguments without a setting: `adamw` is Adam with decoupled decay; Adafactor's eps is a pair that may contain None."""

@@ -36,7 +36,7 @@ from tunecli.train.evaluation import ROWS_PER_PASS, Evaluator
 from tunecli.train.initialisation import initialise
 from tunecli.train.label_losses import balance_weights
 from tunecli.train.losses import TargetScale, build_loss, user_object, weighted_loss, weighted_mean
-from tunecli.train.models import build, has_undeclared_batch_norm
+from tunecli.train.models import begin_epoch, build, has_undeclared_batch_norm
 from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics
 from tunecli.train.state_dicts import of_loss, of_module, restore_loss, restore_module
 from tunecli.train.streaming import StreamedEpoch
@@ -137,6 +137,7 @@ class Learner:
             return self._train_loss
         steps = self._steps_of(epoch, sizes)
         losses: list[Tensor] = []
+        begin_epoch(self.model, epoch)
         self.model.train()
         with self._computing(epoch):
             for now, step in zip(self.moments(epoch), steps, strict=True):

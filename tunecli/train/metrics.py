@@ -172,7 +172,10 @@ def latency_ms(config: TrialConfig, fold: Fold, seed: int, base_path: Path) -> f
     machine adds to it.
     """
     training, device = config.training, fold.placement.device
-    model = build(config.model, fold.inputs, fold.n_outputs, base_path, seed_for(seed, "build")).to(device)
+    own_seed = seed_for(seed, "build")
+    model = build(
+        config.model, fold.inputs, fold.n_outputs, base_path, own_seed, has_trained_weights=False
+    ).to(device)
     x = fold.x_train[:1].to(device)
     if training.channels_last:
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -21,6 +21,8 @@ from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train import compilation
+from tunecli.train.layer_distances import body_distances, layer_distances
+from tunecli.train.models.backbone import BackboneNet
 from tunecli.train.models.columns import ClsToken, ColumnTokens
 from tunecli.train.models.transformer import FeatureTokens, LearnedPositions
 from tunecli.train.user_code.code import resolve
@@ -28,7 +30,7 @@ from tunecli.train.user_code.code import resolve
 compilation.put_off()
 
 _FUSED_DEVICES = {"cpu", "cuda"}
-_NOT_ARGUMENTS = {"name", "decay_exclude"}
+_NOT_ARGUMENTS = {"name", "decay_exclude", "layer_decay"}
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)  # _NormBase: batch and instance norms
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, FeatureTokens, ColumnTokens, ClsToken, LearnedPositions)
@@ -66,9 +68,9 @@ def build_optimizers(
         case Lbfgs():
             return [_lbfgs(knob, parts)]
         case Muon():
-            return _muon(knob, parts)
+            return _muon(knob, _ranked(knob, parts, model))
         case _:
-            return [_built(knob, parts)]
+            return [_built(knob, _ranked(knob, parts, model))]
 
 
 def rated_groups(optimizers: Sequence[torch.optim.Optimizer]) -> list[tuple[dict[str, Any], float]]:
@@ -100,11 +102,14 @@ class Part(NamedTuple):
         kinds: bias, norm, embedding; a norm's bias has two kinds, a layer's weight none.
         is_hidden_matrix: whether it is the 2-D weight of a linear, recurrent or attention layer other than the model's
             last layer.
+        rank: the parameters of one rank have one learning rate: the optimizer's times ``layer_decay`` to the power of
+            the rank.
     """
 
     parameter: nn.Parameter
     kinds: frozenset[ParameterKind]
     is_hidden_matrix: bool
+    rank: int = 0
 
 
 def parts_of(model: nn.Module) -> list[Part]:
@@ -136,6 +141,22 @@ def _kinds(layer: nn.Module, name: str) -> frozenset[ParameterKind]:
     return frozenset(kinds)
 
 
+def _ranked(knob: OptimizerKnob, parts: Sequence[Part], model: nn.Module) -> list[Part]:
+    """The parts with their ranks, all 0 if they have one rate.
+
+    The body of a backbone has a rank of its own in any case: torch's fused SGD needs all momenta of a group or none,
+    and those of a frozen body come later than those of the head.
+    """
+    if knob.layer_decay < 1:
+        matrices = {part.parameter for part in parts if part.parameter.ndim >= 2 and not part.kinds}
+        ranks = layer_distances(model, matrices)
+    elif isinstance(model, BackboneNet):
+        ranks = body_distances(model)
+    else:
+        return [*parts]
+    return [part._replace(rank=ranks[part.parameter]) for part in parts]
+
+
 def _built(knob: OptimizerKnob, parts: Sequence[Part]) -> torch.optim.Optimizer:
     make, arguments = implementation_of(knob), knob.model_dump(exclude=_NOT_ARGUMENTS)
     if knob.has_fused_kernel and parts[0].parameter.device.type in _FUSED_DEVICES:
@@ -152,16 +173,20 @@ def _built(knob: OptimizerKnob, parts: Sequence[Part]) -> torch.optim.Optimizer:
 
 
 def _groups(knob: OptimizerKnob, parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """The parameters with weight decay, then those without; empty groups are left out."""
+    """By rank, the parameters with weight decay, then those without; empty groups are left out."""
     excluded = frozenset(getattr(knob, "decay_exclude", ()))
-    decaying = [part.parameter for part in parts if not part.kinds & excluded]
-    other = [part.parameter for part in parts if part.kinds & excluded]
-    groups: list[dict[str, Any]] = [{"params": decaying}, {"params": other, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = []
+    for rank in sorted({part.rank for part in parts}):
+        rate = {"lr": knob.lr * knob.layer_decay**rank} if rank else {}
+        of_rank = [part for part in parts if part.rank == rank]
+        decaying = [part.parameter for part in of_rank if not part.kinds & excluded]
+        other = [part.parameter for part in of_rank if part.kinds & excluded]
+        groups += [{"params": decaying, **rate}, {"params": other, "weight_decay": 0.0, **rate}]
     return [group for group in groups if group["params"]]
 
 
 def _lbfgs(knob: Lbfgs, parts: Sequence[Part]) -> torch.optim.Optimizer:
-    arguments = knob.model_dump(exclude={"name", "line_search"})
+    arguments = knob.model_dump(exclude={"name", "line_search", "layer_decay"})
     search = None if knob.line_search == "none" else knob.line_search
     made: torch.optim.Optimizer = implementation_of(knob)(
         [part.parameter for part in parts], line_search_fn=search, **arguments
@@ -170,12 +195,18 @@ def _lbfgs(knob: Lbfgs, parts: Sequence[Part]) -> torch.optim.Optimizer:
 
 
 def _muon(knob: Muon, parts: Sequence[Part]) -> list[torch.optim.Optimizer]:
-    hidden = [part.parameter for part in parts if part.is_hidden_matrix]
+    hidden = [part for part in parts if part.is_hidden_matrix]
     rest = [part for part in parts if not part.is_hidden_matrix]
-    of_rest = AdamW(lr=knob.lr, weight_decay=knob.weight_decay, decay_exclude=knob.decay_exclude)
+    of_rest = AdamW(
+        lr=knob.lr,
+        weight_decay=knob.weight_decay,
+        decay_exclude=knob.decay_exclude,
+        layer_decay=knob.layer_decay,
+    )
     optimizers: list[torch.optim.Optimizer] = []
     if hidden:
-        optimizers.append(implementation_of(knob)(hidden, **knob.model_dump(exclude=_NOT_ARGUMENTS)))
+        arguments = knob.model_dump(exclude=_NOT_ARGUMENTS)
+        optimizers.append(implementation_of(knob)(_groups(knob, hidden), **arguments))
     if rest:
         optimizers.append(_built(of_rest, rest))
     return optimizers

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-_NOT_USER_PACKAGES = {"torch", "tunecli"}
+_NOT_USER_PACKAGES = {"torch", "torchvision", "tunecli"}
 _DEVICE_OPTIONS = {"params", "foreach", "fused"}
 _CONSTANTS = (torch.device, torch.dtype)
 _MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))

@@ -88,3 +88,13 @@ def test_files_and_folders_are_named_from_the_root(data: dict[str, Any], expecte
     assert found == {"data": expected, "model": "mlp"}
     Data.model_validate(found["data"])
     assert with_absolute_paths(found, Path("/elsewhere")) == found
+
+
+def test_a_file_of_trained_weights_is_named_from_the_root() -> None:
+    def found(model: Any) -> Any:
+        return with_absolute_paths({"data": {"source": "digits"}, "model": model}, Path("/base"))["model"]
+
+    backbone = {"name": "backbone", "weights": "w.pth"}
+    assert found(backbone) == {"name": "backbone", "weights": "/base/w.pth"}
+    for model in ({"name": "backbone", "weights": "default"}, {"name": "backbone"}, "backbone"):
+        assert found(model) == model

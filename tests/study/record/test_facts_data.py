@@ -1,8 +1,11 @@
 """The hashes of a study's data: a study is resumed only with the data that it began with."""
 
+import hashlib
+
 import pytest
 
 from tunecli.commands.check import load_checked
+from tunecli.config.load import parse_study
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.record import facts
@@ -44,6 +47,16 @@ def test_missing_data_is_an_error_of_the_configuration(begun, tmp_path):
 
 def test_a_bundled_data_set_has_no_hash(study_file):
     assert facts.data_hashes(load_checked(study_file(), ())) == {}
+
+
+def test_a_file_of_trained_weights_is_hashed(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"abc")
+    text = (
+        "study: s\nobjective: {metric: val_loss}\n"
+        "trial: {data: {source: digits}, model: {name: backbone, weights: w.pth}}\n"
+    )
+    spec = parse_study(text.encode(), "s.yaml", (), tmp_path)
+    assert facts.data_hashes(spec) == {"w.pth": hashlib.sha256(b"abc").hexdigest()}
 
 
 def test_a_folder_is_hashed_by_the_names_and_sizes_of_its_files(tmp_path):

@@ -68,6 +68,7 @@ OPTIMIZERS: list[list[dict[str, Any]]] = [
         {"name": "adamw", "betas": [0.8, 0.99], "decay_exclude": ["bias"]},
         {"name": "adamw", "decay_exclude": ["bias"]},
     ],
+    [{"name": "adamw", "layer_decay": 0.5}, {"name": "adamw", "layer_decay": 0.9, "lr": 0.02}],
     [{"name": "rmsprop", "centered": True, "momentum": 0.3}, {"name": "rmsprop", "weight_decay": 0.01}],
     [{"name": "adagrad", "initial_accumulator_value": 0.1, "lr_decay": 0.1}, {"name": "adagrad"}],
     [{"name": "nadam", "weight_decay": 0.1, "decoupled_weight_decay": True}, {"name": "nadam"}],

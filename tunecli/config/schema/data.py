@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tunecli.config.schema.augmentations import Augmentation
 from tunecli.config.schema.columns import ColumnSettings
+from tunecli.config.schema.models.backbones import weights_file_of
 from tunecli.config.schema.sources import Source, absolute, with_absolute_path
 from tunecli.config.schema.validation import Test, Validation
 from tunecli.knob import Knob
@@ -98,4 +99,6 @@ def with_absolute_paths(config: dict[str, Any], base_path: Path) -> dict[str, An
         part = data.get(key)
         if isinstance(part, dict) and part.get("file"):
             data[key] = {"file": absolute(str(part["file"]), base_path)}
+    if (weights := weights_file_of(config.get("model"))) is not None:
+        config = {**config, "model": {**config["model"], "weights": absolute(weights, base_path)}}
     return {**config, "data": data}

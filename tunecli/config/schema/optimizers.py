@@ -30,6 +30,7 @@ class OptimizerKnob(NamedKnob):
         steps_once_an_epoch: whether a step uses the gradient of the whole training set.
         why_not_fused: why several trials with it cannot be trained as one model; empty if they can.
         lr: learning rate, before the `learning_rate` chain.
+        layer_decay: factor of the learning rate from each layer to the one before it; the last layer has `lr`.
         weight_decay: weight decay: L2 penalty, or decoupled decay in adamw and muon.
         decay_exclude: parameters without weight decay: `bias` (of every layer and norm), `norm` (scales and shifts of
             norms), `embedding` (token vectors).
@@ -47,6 +48,7 @@ class OptimizerKnob(NamedKnob):
     why_not_fused: ClassVar[str] = ""
 
     lr: Positive
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Sgd(OptimizerKnob):
@@ -317,6 +319,12 @@ class Lbfgs(OptimizerKnob):
     tolerance_change: NonNegative = 1e-9
     history_size: Count = 100
     line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
+
+    @model_validator(mode="after")
+    def _has_one_rate(self) -> Lbfgs:
+        if self.layer_decay < 1:
+            raise ValueError("lbfgs steps along one line for all layers: it takes no `layer_decay`")
+        return self
 
 
 class Muon(OptimizerKnob):

@@ -20,6 +20,7 @@ from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.domains import Categorical
 from tunecli.config.load import parse_study
 from tunecli.config.schema.data import Data
+from tunecli.config.schema.models.backbones import weights_file_of
 from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.secrets import resolved
 from tunecli.config.study import StudySpec
@@ -183,7 +184,7 @@ def _has_type(hint: Any, value: Any) -> bool:
 
 
 def data_hashes(spec: StudySpec) -> dict[str, str]:
-    """SHA-256, in hexadecimal, of every data file of a study, by its name in the study's file.
+    """SHA-256, in hexadecimal, of every file of data or trained weights of a study, by its name in the study's file.
 
     Missing files are left out. A folder of images is hashed by the names and sizes of its files. A pattern has the hash
     of its files' names, and one for each of them: ``parts/*.csv: a.csv``. Generated and bundled
@@ -229,6 +230,8 @@ def _names(plain: Mapping[str, object]) -> Iterator[str]:
     for part in (data.validation, data.test):
         if part is not None and part.file is not None:
             yield part.file
+    if (weights := weights_file_of(plain.get("model"))) is not None:
+        yield weights
 
 
 def _sha256(path: Path) -> str:

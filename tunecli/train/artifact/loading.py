@@ -209,9 +209,8 @@ def _fold_model(
     names = (fold_number,) if facts.n_folds > 1 else ()
     if code is None:
         _require_sizes(config, fold, weights)
-    module = build(
-        config.model, fold.inputs, fold.n_outputs, code or Path(), seed_for(own_seed, "build", *names)
-    )
+    seed = seed_for(own_seed, "build", *names)
+    module = build(config.model, fold.inputs, fold.n_outputs, code or Path(), seed, has_trained_weights=False)
     # A copy into the module's own memory: tensors of a file are not aligned, and the order of a sum can depend on it.
     module.load_state_dict(dict(weights))
     module.to(device)
@@ -234,7 +233,7 @@ def _require_sizes(config: TrialConfig, fold: Fold, weights: Mapping[str, Tensor
         DataError: the model does not fit into memory.
     """
     with torch.device("meta"):
-        module = build(config.model, fold.inputs, fold.n_outputs)
+        module = build(config.model, fold.inputs, fold.n_outputs, has_trained_weights=False)
     expected = {key: tuple(one.shape) for key, one in module.state_dict().items()}
     given = {key: tuple(one.shape) for key, one in weights.items()}
     for key in sorted(expected.keys() | given.keys()):

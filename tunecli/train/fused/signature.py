@@ -87,7 +87,11 @@ def signature(job: Job) -> str:
         "model": {name: value for name, value in model.items() if name not in _OWN_VALUES},
         "has dropout": model.get("dropout", 0.0) > 0.0,
         "loss": None if config.loss is None else config.loss.model_dump(),
-        "optimizer": [config.optimizer.name, getattr(config.optimizer, "decay_exclude", [])],
+        "optimizer": [
+            config.optimizer.name,
+            getattr(config.optimizer, "decay_exclude", []),
+            getattr(config.optimizer, "layer_decay", 1.0) < 1.0,
+        ],
         "steps": [training.batch_size, training.accumulate, training.steps],
         "kernels": [training.tf32, training.deterministic],
         "objective": [[job.task.objective.maximize], [*job.task.objective.recorded]],

@@ -16,23 +16,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tunecli.config.schema.models import AnyModel
+from tunecli.config.schema.models import AnyModel, Backbone
 from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import UsageError
 from tunecli.registry.implementations import implementation_of
 from tunecli.seeding import seed_for
 from tunecli.train.data.table import Inputs
 from tunecli.train.model_fronts import Front, front_of
+from tunecli.train.models.backbone import BackboneNet
+from tunecli.train.models.backbone_weights import load_weights
 from tunecli.train.models.columns import EmbeddedCodes
 from tunecli.train.models.texts_in_rows import ColumnsAndMean, MeanOfTokens, TextBesideColumns
 from tunecli.train.torch_state import scoped_seed
 from tunecli.train.user_code.code import resolve, running
 
-__all__ = ["build", "has_undeclared_batch_norm"]
+__all__ = ["begin_epoch", "build", "has_undeclared_batch_norm"]
 
 
 def build(
-    model: AnyModel, inputs: Inputs, n_outputs: int, base_path: Path = Path(), seed: int = 0
+    model: AnyModel,
+    inputs: Inputs,
+    n_outputs: int,
+    base_path: Path = Path(),
+    seed: int = 0,
+    *,
+    has_trained_weights: bool = True,
 ) -> nn.Module:
     """Build a model on the CPU, with torch's default initial weights. Global generators are left unchanged.
 
@@ -42,15 +50,17 @@ def build(
         model: its setting.
         inputs: the shape of one example.
         n_outputs: number of classes, or 1 for regression.
-        base_path: the folder of the user's own code.
+        base_path: the folder of the user's own code, and of a file of weights.
         seed: seed of the initial weights.
+        has_trained_weights: whether a backbone gets the trained weights that its setting names. A model whose weights
+            are restored afterwards needs none.
 
     Returns:
         A module from (B, *inputs.shape), float32 or int64 tokens, to (B, n_outputs).
 
     Raises:
         ValueError: the model does not take such inputs.
-        UsageError: the user's own code returns no module.
+        UsageError: the user's own code returns no module, or the weights of a backbone cannot be loaded.
         ImportError, AttributeError: the user's own code cannot be found.
     """
     if isinstance(model, UserCode):
@@ -59,14 +69,17 @@ def build(
         raise ValueError(f"{model.name} needs {' or '.join(model.kinds)} inputs, not {inputs.kind}")
     front = front_of(model, inputs)
     with scoped_seed(seed, torch.device("cpu")):
-        module = implementation_of(model)(model, front.inputs, front.joined_width or n_outputs)
+        module: Any = implementation_of(model)(model, front.inputs, front.joined_width or n_outputs)
     if not isinstance(module, nn.Module):
         message = f"the model `{model.name}` is a {type(module).__name__}, not a torch.nn.Module"
         raise UsageError(message, hint="its `implementation` must name a function that returns one")
+    if isinstance(model, Backbone) and isinstance(module, BackboneNet) and has_trained_weights:
+        load_weights(module, model, base_path)
+    net: nn.Module = module
     if not (front.has_tables or front.joined_width):
-        return module
+        return net
     with scoped_seed(seed_for(seed, "embedding"), torch.device("cpu")):
-        return _with_front(module, front, inputs, n_outputs)
+        return _with_front(net, front, inputs, n_outputs)
 
 
 def _with_front(module: nn.Module, front: Front, inputs: Inputs, n_outputs: int) -> nn.Module:
@@ -80,9 +93,16 @@ def _with_front(module: nn.Module, front: Front, inputs: Inputs, n_outputs: int)
     return nn.Sequential(ColumnsAndMean(front, front.tokens, inputs), module)
 
 
+def begin_epoch(module: nn.Module, epoch: int) -> None:
+    """Freeze or thaw the layers of a model for an epoch, counted from 1, by nothing but its number."""
+    if isinstance(module, BackboneNet):
+        module.begin_epoch(epoch - 1)
+
+
 def has_undeclared_batch_norm(knob: AnyModel, module: nn.Module) -> bool:
-    """Whether the module has batch norm although its setting has no ``norm``, as with the user's own model."""
-    return not hasattr(knob, "norm") and any(isinstance(layer, _BatchNorm) for layer in module.modules())
+    """Whether the module has batch norm although its setting says nothing of it, as with the user's own model."""
+    is_declared = hasattr(knob, "norm") or isinstance(knob, Backbone)
+    return not is_declared and any(isinstance(layer, _BatchNorm) for layer in module.modules())
 
 
 def _own(knob: UserCode, inputs: Inputs, n_outputs: int, base_path: Path, seed: int) -> nn.Module:

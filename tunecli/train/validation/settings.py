@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import gcd
+from math import ceil, gcd
 from typing import get_args
 
 from tunecli.config.schema.augmentations import AnyAugmentation, Crop, Cutout, Mixup
 from tunecli.config.schema.initialisations import DEFAULT
 from tunecli.config.schema.losses import AnyClassLoss, AnyNumberLoss
-from tunecli.config.schema.models import AnyModel, Transformer
+from tunecli.config.schema.models import AnyModel, Backbone, Transformer
+from tunecli.config.schema.training import Swa
 from tunecli.config.schema.user_code import UserCode
-from tunecli.errors import DataError
+from tunecli.errors import DataError, UsageError
+from tunecli.registry.implementations import require_package
 from tunecli.train.data.sources import read_test, require_test
 from tunecli.train.data.stamps import stamps_of
 from tunecli.train.machine import missing_compiler
@@ -98,6 +100,32 @@ def _embedding(case: Case) -> Iterator[Problem]:
     if is_set and not isinstance(model, UserCode) and not case.facts.inputs.categories:
         message = "it is the size of the vectors of categories, but the data has no codes of categories"
         yield Problem("model.embedding", message, "set `data.categories: embedding`, or drop it")
+
+
+def _backbone(case: Case) -> Iterator[Problem]:
+    """A backbone without its package or its file, channels that it cannot read, and frozen weights that are changed."""
+    model, training = case.config.model, case.config.training
+    if not isinstance(model, Backbone):
+        return
+    try:
+        require_package("a backbone", "torchvision", "torchvision", "the model resnet")
+    except UsageError as error:
+        yield Problem("model", error.message, error.hint)
+    if model.weights_file is not None and not (case.base_path / model.weights_file).is_file():
+        message = f"there is no file {model.weights_file}"
+        yield Problem("model.weights", message, "correct the path, or use `none` or `default`")
+    if model.freeze and case.config.weights:
+        message = "the chain changes every weight, and `model.freeze` keeps those of the backbone"
+        yield Problem("weights", message, "drop one of the two")
+    if model.freeze and isinstance(training.average, Swa):
+        message = "swa computes the statistics of batch norms anew, and `model.freeze` keeps them"
+        yield Problem("training.average", message, "use ema, or drop `freeze`")
+    if model.unfreeze_at is not None and model.unfreeze_at >= case.n_epochs:
+        message = f"the backbone is never trained: the run ends after {case.n_epochs:g} epochs"
+        yield Problem("model.unfreeze_at", message, f"at most {ceil(case.n_epochs) - 1}, or drop it")
+    if case.facts.inputs.kind == "image" and case.facts.inputs.shape[0] not in (1, 3):
+        message = f"a backbone reads images of 1 or 3 channels, but the data has {case.facts.inputs.shape[0]}"
+        yield Problem("model", message, "use cnn or resnet")
 
 
 def _patch(case: Case) -> Iterator[Problem]:
@@ -221,7 +249,7 @@ def _accumulation(case: Case) -> Iterator[Problem]:
 
 DATA_RULES: tuple[Rule, ...] = (
     *(_loss_task, _class_weights, _weights, _counts),
-    *(_inputs, _embedding, _patch, _initialisation),
+    *(_inputs, _embedding, _backbone, _patch, _initialisation),
     *(_text, _files, _mixups, _augmentation, _balance),
 )
 """Losses, models and data."""

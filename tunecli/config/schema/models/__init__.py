@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from tunecli.config.families import OpenTo
 from tunecli.config.schema.models.attention import FtTransformer, Transformer
+from tunecli.config.schema.models.backbones import Backbone
 from tunecli.config.schema.models.base import ModelKnob
 from tunecli.config.schema.models.feedforward import Linear, Mlp, TabularResNet
 from tunecli.config.schema.models.images import Cnn, ResNet
@@ -17,6 +18,7 @@ from tunecli.knob import name_alone
 
 __all__ = [
     "AnyModel",
+    "Backbone",
     "Cnn",
     "FtTransformer",
     "Linear",
@@ -31,7 +33,17 @@ __all__ = [
 ]
 
 AnyModel = (
-    Linear | Mlp | TabularResNet | Cnn | ResNet | Recurrent | Tcn | Transformer | FtTransformer | UserCode
+    Linear
+    | Mlp
+    | TabularResNet
+    | Cnn
+    | ResNet
+    | Backbone
+    | Recurrent
+    | Tcn
+    | Transformer
+    | FtTransformer
+    | UserCode
 )
 Model = Annotated[
     Annotated[AnyModel, Field(discriminator="name")],
