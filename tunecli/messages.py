@@ -54,6 +54,8 @@ class Task:
         open_test: whether to evaluate the kept weights on the test part; never in a search.
         code: the expected SHA-256 of each of the user's own files, by its path relative to ``Files.base_path``.
         surroundings: where the user's own command or function runs.
+        refit: the validation losses of the epochs that a trial keeps, from its record. The job trains as many epochs on
+            all rows but those of the test part, and has no score. None: it is an ordinary training.
     """
 
     config: Mapping[str, Any]
@@ -64,6 +66,7 @@ class Task:
     open_test: bool = False
     code: Mapping[str, str] = field(default_factory=dict)
     surroundings: Surroundings = Surroundings()
+    refit: Sequence[float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

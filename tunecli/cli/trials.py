@@ -23,6 +23,7 @@ from tunecli.console.options import (
     ModelFile,
     OpenTest,
     OptunaFile,
+    Refitted,
     Repeats,
     Run,
     Sample,
@@ -44,6 +45,7 @@ def export(
     model: ModelFile = None,
     is_tested: Tested = False,
     is_confirmed: ConfirmedTrial = False,
+    is_refit: Refitted = False,
     optuna: OptunaFile = None,
     is_json: Json = False,
 ) -> None:
@@ -59,12 +61,19 @@ def export(
     folder, out_path = RunFolder.find(run), None if out == STDOUT else out
     if optuna is not None:
         one = {"--trial": trial, "-o": out, "--weights": weights, "--model": model}
-        flags = {"--test": is_tested, "--confirmed": is_confirmed}
+        flags = {"--test": is_tested, "--confirmed": is_confirmed, "--refit": is_refit}
         require_alone({**one, **{flag: True for flag, is_given in flags.items() if is_given}})
         Console(is_json=is_json).show(export_optuna(folder, optuna))
         return
     view = export_view(
-        folder, trial, out_path, weights, model, open_test=is_tested, is_confirmed=is_confirmed
+        folder,
+        trial,
+        out_path,
+        weights,
+        model,
+        open_test=is_tested,
+        is_confirmed=is_confirmed,
+        is_refit=is_refit,
     )
     Console(is_json=is_json).show(view)
 

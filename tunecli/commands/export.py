@@ -5,6 +5,7 @@ Nothing is trained, except for weights or test metrics that were not kept.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -34,6 +35,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.publish import document
+from tunecli.study.refitting import recorded_refit, train_refit
 from tunecli.text import counted
 from tunecli.train.artifact.layout import bare_weights
 from tunecli.trial import FailureKind, State, Trial
@@ -67,6 +69,7 @@ def export(
     *,
     open_test: bool = False,
     is_confirmed: bool = False,
+    is_refit: bool = False,
 ) -> Exported:
     """Export a trial, and write its weights to ``weights_path`` and its model file to ``model_path``.
 
@@ -77,11 +80,14 @@ def export(
         model_path: the model file; None: no such file.
         open_test: train the trial again, to the recorded score, and measure it on ``data.test``.
         is_confirmed: take the trial that the last confirmation quotes, in place of ``number``.
+        is_refit: write the files of the trial trained on all rows; it is trained now if the study does not have it.
 
     Raises:
         NoTrialSucceeded: ``number`` is None and no trial has a score.
         UsageError: there is no such trial, it has no weights, or the study has no ``data.test``.
     """
+    if is_refit and weights_path is None and model_path is None:
+        raise UsageError("--refit needs --model FILE or --weights FILE", hint="name the file to write")
     if is_confirmed and number is not None:
         raise UsageError("--confirmed and --trial exclude each other", hint="use one of them")
     for path in (weights_path, model_path):
@@ -96,7 +102,7 @@ def export(
             raise NoTrialSucceeded(
                 "no trial of this study has a score yet", hint=f"tunecli status {quote(str(folder.path))}"
             )
-        places = _write_files(study, trial, weights_path, model_path)
+        places = _write_files(study, trial, weights_path, model_path, is_refit=is_refit)
         tested = _tested(study, trial) if open_test else {}
         notes = (_note(study, trial), _confirmed_note(study, trial, confirmed))
         return Exported(document(study, trial, tested), tested, *places, "\n".join(filter(None, notes)))
@@ -111,11 +117,12 @@ def export_view(
     *,
     open_test: bool = False,
     is_confirmed: bool = False,
+    is_refit: bool = False,
 ) -> View:
     """Export a trial as `export` does, and write the file.
 
     Args:
-        folder, number, weights_path, model_path, open_test, is_confirmed: as for `export`.
+        folder, number, weights_path, model_path, open_test, is_confirmed, is_refit: as for `export`.
         out_path: the file to write; None: the view holds the text.
 
     Raises:
@@ -128,7 +135,13 @@ def export_view(
     if out_path is not None:
         require_destination(out_path)
     exported = export(
-        folder, number, weights_path, model_path, open_test=open_test, is_confirmed=is_confirmed
+        folder,
+        number,
+        weights_path,
+        model_path,
+        open_test=open_test,
+        is_confirmed=is_confirmed,
+        is_refit=is_refit,
     )
     messages = [f"{name} {value:.6g}" for name, value in exported.tested.items()]
     if out_path is not None:
@@ -194,8 +207,19 @@ def _note(study: Study, trial: Trial) -> str:
     )
 
 
+def _refit_content(study: Study, trial: Trial) -> bytes:
+    """The model file of a trial trained on all rows: the one on record, or that of a training now."""
+    recorded = recorded_refit(study, trial)
+    if recorded is not None:
+        return recorded.content
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "refit.safetensors"
+        train_refit(study, trial, path)
+        return path.read_bytes()
+
+
 def _write_files(
-    study: Study, trial: Trial, weights_path: Path | None, model_path: Path | None
+    study: Study, trial: Trial, weights_path: Path | None, model_path: Path | None, *, is_refit: bool
 ) -> tuple[str, str]:
     """Write the weights alone and the model file, to the paths that are not None; the places in words."""
     named = {"--weights": weights_path, "--model": model_path}
@@ -206,10 +230,12 @@ def _write_files(
         return "", ""
     require_model(study, trial)
     kept = kept_file_of(study, trial)
-    is_enough = (
-        kept is not None and model_path is None
-    )  # weights of an earlier version are weights all the same
-    content = kept if kept is not None and is_enough else model_file_of(study, trial)
+    # Weights of an earlier version are weights all the same.
+    is_enough = kept is not None and model_path is None
+    if is_refit:
+        content = _refit_content(study, trial)
+    else:
+        content = kept if kept is not None and is_enough else model_file_of(study, trial)
     weights = write_where_asked(weights_path, bare_weights(content)) if weights_path is not None else ""
     model = write_where_asked(model_path, content) if model_path is not None else ""
     return weights, model

@@ -24,6 +24,7 @@ from tunecli.results.view import View
 from tunecli.store.destination import require_destination
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import Study, open_to_read
+from tunecli.study.refitting import recorded_refit
 from tunecli.text import counted
 from tunecli.train.artifact.loading import load_model, model_of
 from tunecli.train.artifact.model import TrainedModel, mean
@@ -174,10 +175,12 @@ def _models(
 def _models_of_study(
     study: Study, request: Request, say: Callable[[str], None]
 ) -> Iterator[tuple[str, TrainedModel]]:
+    is_best = request.number is None and request.n_best is None
     for trial in _chosen(study, request):
-        content = model_file_of(study, trial, say)
+        refit = recorded_refit(study, trial) if is_best else None
+        content = model_file_of(study, trial, say) if refit is None else refit.content
         code = request.code_path or study.spec.base_path
-        name = f"trial {trial.number}"
+        name = f"trial {trial.number}" if refit is None else f"trial {trial.number}, trained on all rows"
         yield name, model_of(content, name, device=request.device, code=code)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -24,7 +24,7 @@ from tunecli.commands.outcome_summary import (
 )
 from tunecli.commands.report_page import written_at_end
 from tunecli.config.study import StudySpec
-from tunecli.errors import NoTrialSucceeded
+from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.messages import Display
 from tunecli.results.baseline import baseline_data, baseline_lines
 from tunecli.results.columns import failed_only, numbers_of
@@ -36,6 +36,7 @@ from tunecli.study.baseline import baseline_at_end
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import Study, begin, reopen
 from tunecli.study.record.restart import make_room
+from tunecli.study.refitting import refit_at_end
 from tunecli.study.runner.signals import Signalled, resumable
 from tunecli.study.sweep import Ending, sweep
 from tunecli.text import counted
@@ -73,6 +74,7 @@ def search(
             say(line)
         with with_exports(display, study, say) as shown:
             ending = _with_baseline(sweep(study, shown), study)
+        ending = _with_refit(ending, study, say)
     return _with_page(ending, study)
 
 
@@ -114,6 +116,7 @@ def resume(
         with_exports(display, study, say) as shown,
     ):
         ending = _with_baseline(sweep(study, shown), study)
+        ending = _with_refit(ending, study, say)
     return _with_page(ending, study)
 
 
@@ -126,6 +129,14 @@ def _with_baseline(ending: Ending, study: Study) -> Ending:
         return replace(ending, baseline=baseline_at_end(study))
     except (Signalled, Exception):
         return ending
+
+
+def _with_refit(ending: Ending, study: Study, say: Callable[[str], None]) -> Ending:
+    """Train the best trial on all rows if the file wants it. The sweep has succeeded, even if this training fails."""
+    try:
+        return replace(ending, refit=refit_at_end(study, say))
+    except UsageError as error:
+        return replace(ending, refit_note=error.message)
 
 
 def _with_page(ending: Ending, study: Study) -> Ending:
@@ -165,6 +176,12 @@ def ending_view(ending: Ending) -> View:
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
     lines = [reason_line(ending.reason, len(table.rows)), *baseline_lines(ending.baseline)]
     lines += front_lines(ending.front_summary)
+    if ending.refit is not None:
+        epochs = counted(ending.refit.epochs, "epoch")
+        text = (
+            f"trial {ending.refit.trial} on all rows, {epochs}; no validation score; tunecli predict uses it"
+        )
+        lines.append(("refit", text))
     lines.append(("run folder", ending.path))
     if ending.page:
         lines.append(("report", ending.page))
@@ -182,6 +199,7 @@ def ending_view(ending: Ending) -> View:
         "path": ending.path,
         "report": ending.page or None,
         "baseline": baseline_data(ending.baseline),
+        "refit": None if ending.refit is None else asdict(ending.refit),
         "n_scored": ending.n_scored,
         "best_trial": None if seen.best is None else seen.best.trial.number,
         **front_data(ending.front_summary),
@@ -197,7 +215,7 @@ def ending_view(ending: Ending) -> View:
         (section_of(shown, how=how),),
         asides=seen.failures,
         blocks=best_block(seen, best_trial),
-        messages=(f"note: {ending.page_note}",) if ending.page_note else (),
+        messages=tuple(f"note: {note}" for note in (ending.refit_note, ending.page_note) if note),
     )
 
 

@@ -38,7 +38,7 @@ from tunecli.config.study import StudySpec
 from tunecli.trial import Parameters, Scalar
 
 _NUMERIC_RANGES = frozenset(NUMERIC_WORDS)
-_MAY_CHANGE = ("search.trials", "search.stop", "run", "trial.unused", "objective.also")
+_MAY_CHANGE = ("search.trials", "search.stop", "search.refit", "run", "trial.unused", "objective.also")
 _MAY_NOT = (  # settled when it began: scores may depend on them
     "run.threads",
     "run.fuse",

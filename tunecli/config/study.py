@@ -105,6 +105,8 @@ class Search(Knob):
         lookahead: with q, suggestion n uses the results of trials up to n - q; `auto` follows from the number of
             workers when the study starts.
         repeats: number of seeds that each trial is trained with; its score is the mean.
+        refit: `all` trains the best trial at the end of the sweep on all rows but those of the test part, for the
+            epochs that it kept. This model has no validation score.
         pruner: ends trials that are worse than others, or pauses them and continues the best.
         stop: ends the study before its total when it is good enough or when more trials promise little.
         where: conditions on parameters that each trial meets, such as `minibatch <= batch / 2`. A condition does not
@@ -119,6 +121,7 @@ class Search(Knob):
     trials: Count | None = None
     lookahead: Count | Literal["auto"] = "auto"
     repeats: Count = 1
+    refit: Literal["off", "all"] = "off"
     pruner: Pruner = "none"
     stop: Stop | None = None
     where: list[str] = Field(default_factory=list, max_length=100)
@@ -182,6 +185,13 @@ class Search(Knob):
                 "your own trial runs once: repeat the training inside it, with seeds derived from its own"
             )
         return repeats
+
+    @field_validator("refit")
+    @classmethod
+    def _ours_to_refit(cls, refit: str, info: ValidationInfo) -> str:
+        if refit != "off" and info.context and info.context.get(OWN_TRIAL):
+            raise ValueError("your own trial splits its data itself: train on all of them in your code")
+        return refit
 
 
 def _study_name(name: str) -> str:

@@ -252,6 +252,10 @@ OpenTest = Annotated[
 ConfirmedTrial = Annotated[
     bool, typer.Option("--confirmed", help="Use the confirmed trial, not the one with the best score.")
 ]
+Refitted = Annotated[
+    bool,
+    typer.Option("--refit", help="Write the model trained on all rows but those of the test part."),
+]
 ConfirmedRun = Annotated[bool, typer.Option("--confirmed", help="Verify a fresh run of the confirmed trial.")]
 Confirm = Annotated[
     bool, typer.Option("--confirm", help="After the sweep, train the best trials again with fresh seeds.")

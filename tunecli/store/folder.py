@@ -137,6 +137,7 @@ class RunFolder:
             self.config_path,
             self.report_path,
             self.baseline_path,
+            self.refit_path,
             self.confirmed_path,
             self.confirmed_best_path,
         )
@@ -184,6 +185,11 @@ class RunFolder:
     def baseline_path(self) -> Path:
         """The scores of simple models on the study's data."""
         return self.path / "baseline.json"
+
+    @property
+    def refit_path(self) -> Path:
+        """The model file of the best trial, trained on all rows (`search.refit`)."""
+        return self.path / "refit.safetensors"
 
     @property
     def confirmed_path(self) -> Path:
@@ -267,7 +273,7 @@ class RunFolder:
         folders = (self.checkpoints_path, self.trial_logs_path, self.trials_path)
         files = (
             *(self.database_path, self.config_path, self.log_path, self.report_path),
-            *(self.results_path, self.best_path, self.baseline_path),
+            *(self.results_path, self.best_path, self.baseline_path, self.refit_path),
             *(self.confirmed_path, self.confirmed_best_path),
         )
         ours = {*folders, *files, *(self.path / name for name in _SMALL_FILES)}

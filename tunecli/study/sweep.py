@@ -27,6 +27,7 @@ from tunecli.store.files import remove_leftovers
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.publish import Overview, overview
 from tunecli.study.record.sweep_info import sweep_info
+from tunecli.study.refitting import Refit
 from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.job_queue import JobQueue, engine_of
 from tunecli.study.runner.signals import noted_signals
@@ -49,6 +50,8 @@ class Ending:
         n_failed: number of failed trials.
         cause: the first failure, if the sweep ended because all trials failed alike; else empty.
         baseline: the scores of simple models on the same data; None: they were not fitted.
+        refit: the best trial trained on all rows; None: `search.refit` is off, or no trial has a score.
+        refit_note: why there is no such model, although the file wants one; empty: there is one.
         page: the file of the report's page; empty: none was written.
         page_note: why none was written, although ``run.report`` is on; empty: one was.
     """
@@ -60,6 +63,8 @@ class Ending:
     n_failed: int
     cause: str = ""
     baseline: Baseline | None = None
+    refit: Refit | None = None
+    refit_note: str = ""
     page: str = ""
     page_note: str = ""
 

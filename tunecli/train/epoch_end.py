@@ -202,7 +202,7 @@ def ended(
     failure = ending if isinstance(ending, Failure) else None
     outcome = Outcome(
         state=State.FAILED if isinstance(ending, Failure) else ending,
-        score=None if failure else progress.metrics[job.task.objective.metric],
+        score=None if failure or job.task.refit is not None else progress.metrics[job.task.objective.metric],
         metrics={} if failure else progress.metrics,
         epochs=progress.epochs,
         kept_epoch=0 if failure else progress.kept_epoch,

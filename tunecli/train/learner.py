@@ -9,7 +9,7 @@ Axes: N examples, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tunecli.config.schema import TrialConfig
+from tunecli.messages import Job
 from tunecli.seeding import seed_for
 from tunecli.train.chains import StepPosition
 from tunecli.train.compilation import begin_step, forward_of, kind_of
@@ -309,3 +310,23 @@ class Learner:
             return balance_weights(self._fold.y_train).to(self._device)
         counts_K = torch.tensor(self._fold.class_counts, dtype=torch.float32)
         return (counts_K.sum() / (len(counts_K) * counts_K)).to(self._device)
+
+
+def learners_of(job: Job, config: TrialConfig, base_path: Path, folds: Sequence[Fold]) -> list[Learner]:
+    """One learner for every fold of every repeat: the folds of the first seed, then those of the next one.
+
+    Args:
+        job: the trial.
+        config: its configuration.
+        base_path: the folder of the user's own code.
+        folds: its data.
+    """
+    fold_names: list[tuple[int, ...]]
+    fold_names = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
+    task = job.task
+    seeds = [task.seed, *(seed_for(task.seed, "repeat", number) for number in range(1, task.repeats))]
+    return [
+        Learner(config, fold, own_seed, name, base_path, job.execution.micro_batches)
+        for own_seed in seeds
+        for fold, name in zip(folds, fold_names, strict=True)
+    ]

@@ -21,7 +21,6 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
 from tunecli.messages import EpochEnded, Event, Job, Order, Paused, Started, Stopped
-from tunecli.seeding import seed_for
 from tunecli.train import checkpoint, devices
 from tunecli.train.artifact.layout import bare_weights
 from tunecli.train.artifact.writing import facts_of_job, packed, without_rows
@@ -37,8 +36,9 @@ from tunecli.train.epoch_end import (
     saves_weights,
 )
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
-from tunecli.train.learner import Learner
+from tunecli.train.learner import Learner, learners_of
 from tunecli.train.metrics import finite, inference_cost
+from tunecli.train.refitting import train_on_all_rows
 from tunecli.train.requested_metrics import FurtherMetrics, further_metrics
 from tunecli.trial import Failure, FailureKind, State
 
@@ -72,7 +72,10 @@ def run(job: Job, is_stop_wanted: Callable[[], int] = never) -> Iterator[Event]:
     sha256 = ""
     if ending is None:
         try:
-            ending = yield from _train(job, device, progress, loaded, is_stop_wanted)
+            if job.task.refit is not None:
+                ending = yield from train_on_all_rows(job, device, progress, is_stop_wanted)
+            else:
+                ending = yield from _train(job, device, progress, loaded, is_stop_wanted)
             if ending is State.COMPLETE:
                 sha256 = save_kept_weights(job, progress, device_name)
         except (DiskFull, StoreFailed):
@@ -108,7 +111,7 @@ def save_kept_weights(job: Job, progress: TrialProgress, device_name: str) -> st
     """
     if not progress.weights or not saves_weights(job, progress.kept_loss):
         return ""
-    score, folds = progress.metrics[job.task.objective.metric], progress.folds
+    score, folds = progress.metrics.get(job.task.objective.metric), progress.folds
     facts = facts_of_job(job, score, progress.kept_epoch, len(folds), device_name)
     content = packed(progress.weights, folds, job.task.config, facts)
     if job.files.has_only_weights:
@@ -182,17 +185,7 @@ def _learners(
 ) -> tuple[list[Learner], dict[str, float]]:
     """One learner for every fold of every repeat; and the mean inference cost of the folds' models, if asked for."""
     folds = loading.load(config.data, base_path, job.task.study_seed, device, open_test=job.task.open_test)
-    fold_names: list[tuple[int, ...]]
-    fold_names = [()] if len(folds) == 1 else [(number,) for number in range(len(folds))]
-    seeds = [
-        job.task.seed,
-        *(seed_for(job.task.seed, "repeat", number) for number in range(1, job.task.repeats)),
-    ]
-    learners = [
-        Learner(config, fold, own_seed, name, base_path, job.execution.micro_batches)
-        for own_seed in seeds
-        for fold, name in zip(folds, fold_names, strict=True)
-    ]
+    learners = learners_of(job, config, base_path, folds)
     costs = [  # of the first seed's learners: those of further seeds have models of the same size
         inference_cost(job.task.objective, learner.model, config, fold, job.task.seed, base_path)
         for learner, fold in zip(learners, folds, strict=False)

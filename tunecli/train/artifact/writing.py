@@ -33,7 +33,8 @@ class ModelFacts:
     Attributes:
         metric: the objective's metric.
         maximize: whether a higher value of it is better.
-        score: its value for this trial: with several models, the mean of theirs on their own validation parts.
+        score: its value for this trial: with several models, the mean of theirs on their own validation parts. None for
+            a refit, which has no validation part.
         recorded: the metrics that the file names.
         trial: the trial's number.
         kept_epoch: the epoch whose weights these are.
@@ -48,7 +49,7 @@ class ModelFacts:
 
     metric: str
     maximize: bool
-    score: float
+    score: float | None
     recorded: tuple[str, ...]
     trial: int
     kept_epoch: int
@@ -97,12 +98,12 @@ def examples_fields() -> tuple[str, ...]:
     return tuple(name for name, hint in hints if hint is Tensor or {*get_args(hint)} == {Tensor, type(None)})
 
 
-def facts_of_job(job: Job, score: float, kept_epoch: int, n_folds: int, device: str) -> ModelFacts:
+def facts_of_job(job: Job, score: float | None, kept_epoch: int, n_folds: int, device: str) -> ModelFacts:
     """The facts about a complete trial.
 
     Args:
         job: the trial.
-        score: its score.
+        score: its score; None for a refit.
         kept_epoch: the epoch whose weights are kept.
         n_folds: number of folds.
         device: the device that trained it.
@@ -111,7 +112,9 @@ def facts_of_job(job: Job, score: float, kept_epoch: int, n_folds: int, device: 
     n_models = n_folds * task.repeats
     parts = [f"{n_folds} folds"] if n_folds > 1 else []
     parts += [f"{task.repeats} repeats"] if task.repeats > 1 else []
+    refit = "trained on all rows but those of the test part, so it has no validation score"
     note = f"{n_models} models, of {' and '.join(parts)}: their predictions are averaged" if parts else ""
+    note = "; ".join(filter(None, (refit if task.refit is not None else "", note)))
     return ModelFacts(
         metric=task.objective.metric,
         maximize=task.objective.maximize,

@@ -23,7 +23,7 @@ from tunecli.errors import DataError
 from tunecli.train.data import preparation, splits
 from tunecli.train.data.sources import read_source, read_test, read_validation
 from tunecli.train.data.stamps import Stamp, stamps_of
-from tunecli.train.data.table import Inputs, Table, TableSchema
+from tunecli.train.data.table import Inputs, Table, TableSchema, joined
 
 SHARE = 0.5
 """The part of a device's free memory that data may take; the rest is for weights, their states and activations."""
@@ -155,6 +155,23 @@ def load(
     return _load(shared.model_dump_json(), str(base_path), stamps, study_seed, device, open_test, free_bytes)
 
 
+def load_all_rows(
+    data: Data, base_path: Path, study_seed: int, device: torch.device, *, free_bytes: int | None = None
+) -> Fold:
+    """The data of a trial that trains on all rows but those of the test part; no row is left to validate on.
+
+    Args:
+        data, base_path, study_seed, device, free_bytes: as for `load`; ``data.train_fraction`` has no effect.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
+    stamps = stamps_of(data, base_path, open_test=False)
+    shared = data.model_copy(update={"augment": [], "balance": "none"})
+    key = (shared.model_dump_json(), str(base_path), stamps)
+    return _load(*key, study_seed, device, open_test=False, free_bytes=free_bytes, has_all_rows=True)[0]
+
+
 def forget() -> None:
     """Empty the cache, to free its memory."""
     _load.cache_clear()
@@ -169,13 +186,21 @@ def _load(
     device: torch.device,
     open_test: bool,
     free_bytes: int | None,
+    has_all_rows: bool = False,
 ) -> tuple[Fold, ...]:
     data = Data.model_validate_json(data_json)
     table = read_source(data, Path(base_path))
     validation = read_validation(data, Path(base_path))
     test = read_test(data, Path(base_path)) if open_test else None
     parts = []
-    for part in splits.split(table, data, study_seed, validation, test):
+    split = splits.split(table, data, study_seed, validation, test)
+    if has_all_rows:
+        rows = splits.rows_but_test(table, data, study_seed)
+        if validation is not None:
+            rows = np.concatenate([rows, len(table.y) + np.arange(len(validation.y))])
+            table = joined(table, validation)
+        split = [splits.Part(rows, rows[:0], rows[:0])]
+    for part in split:
         fitted = preparation.fit(table, part.train_indices, data)
         train = _prepared(fitted, table, part.train_indices)
         valid = _prepared(fitted, validation or table, part.valid_indices)

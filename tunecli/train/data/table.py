@@ -8,7 +8,7 @@ Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from math import prod
 from typing import Any, Literal
 
@@ -252,3 +252,22 @@ class Table:
             self.target_names,
             self.dates,
         )
+
+
+def joined(table: Table, other: Table) -> Table:
+    """A table with the rows of both: ``other`` was read with the schema of ``table``."""
+    prose = table.prose
+    if prose is not None and other.prose is not None:
+        prose = TextColumn(prose.name, np.concatenate([prose.values, other.prose.values]))
+    text = tuple(
+        TextColumn(one.name, np.concatenate([one.values, beside.values]))
+        for one, beside in zip(table.text, other.text, strict=True)
+    )
+    roles = {
+        role.name: np.concatenate([one, beside])
+        for role in fields(RowRoles)
+        if (one := getattr(table.roles, role.name)) is not None
+        and (beside := getattr(other.roles, role.name)) is not None
+    }
+    x, y = np.concatenate([table.x, other.x]), np.concatenate([table.y, other.y])
+    return replace(table, x=x, y=y, text=text, prose=prose, roles=RowRoles(**roles))

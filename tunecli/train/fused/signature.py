@@ -108,6 +108,8 @@ def signature(job: Job) -> str:
 
 
 def _job_blocker(job: Job) -> str:
+    if job.task.refit is not None:
+        return "it is trained on all rows"
     if any(goal.python for goal in job.task.objective.goals):
         return "its metric is your own code"
     if job.task.code:

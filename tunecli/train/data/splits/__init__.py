@@ -16,7 +16,7 @@ import numpy as np
 
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.validation import Test, Validation
-from tunecli.train.data.splits.drawing import SplitRows, parts_of, require_enough
+from tunecli.train.data.splits.drawing import SplitRows, apart_from_test, parts_of, require_enough, split_rows
 from tunecli.train.data.splits.parts import Indices, Part, raise_problems
 from tunecli.train.data.splits.problems import is_plain, parts_and_problems
 from tunecli.train.data.table import Table
@@ -29,6 +29,7 @@ __all__ = [
     "part_sizes",
     "parts_and_problems",
     "require_enough",
+    "rows_but_test",
     "split",
     "validated_classes",
 ]
@@ -57,6 +58,21 @@ def split(
         return parts
     n_test_file = 0 if test is None else len(test.y)
     return [replace(part, test_indices=np.arange(n_test_file)) for part in parts]
+
+
+def rows_but_test(table: Table, data: Data, study_seed: int) -> Indices:
+    """All rows of a table that a trial may train or validate on, ascending; ``train_fraction`` has no effect.
+
+    Args:
+        table: the training data, which `split` accepts.
+        data: the data's configuration.
+        study_seed: the seed that determines the split.
+
+    Raises:
+        DataError: the test part cannot be drawn.
+    """
+    rows = split_rows(table, data)
+    return np.flatnonzero(apart_from_test(rows, data.validation, data.test, study_seed)[1])
 
 
 def is_redrawn(data: Data) -> bool:

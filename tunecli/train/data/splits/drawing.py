@@ -78,12 +78,7 @@ def parts_of(
     Raises:
         DataError: there are too few examples, groups or times.
     """
-    tested = _test_cut(table, test, study_seed)
-    is_open_N = np.ones(len(table.strata), dtype=bool)
-    is_open_N[tested.rows] = False
-    is_open_N[tested.left_out] = False
-    if validation.by == "column":
-        is_open_N[_marked(table, TEST)] = False
+    tested, is_open_N = apart_from_test(table, validation, test, study_seed)
     test_indices = np.sort(tested.rows)
     parts = []
     for repeat in range(validation.repeats):
@@ -103,6 +98,23 @@ def parts_of(
             valid_indices = np.arange(n_validation_file) if is_file else np.sort(part.rows)
             parts.append(Part(train_indices, valid_indices, test_indices))
     return parts
+
+
+def apart_from_test(
+    table: SplitRows, validation: Validation, test: Test | None, study_seed: int
+) -> tuple[Cut, Booleans]:
+    """The test part, and which rows (N,) are left for training and validation; the parameters are as in `parts_of`.
+
+    Raises:
+        DataError: as `parts_of`.
+    """
+    tested = _test_cut(table, test, study_seed)
+    is_open_N = np.ones(len(table.strata), dtype=bool)
+    is_open_N[tested.rows] = False
+    is_open_N[tested.left_out] = False
+    if validation.by == "column":
+        is_open_N[_marked(table, TEST)] = False
+    return tested, is_open_N
 
 
 def require_enough(counts: tuple[int, ...], validation: Validation) -> None:
