@@ -131,3 +131,33 @@ def test_the_users_function_gives_groups_and_times(folder: Path) -> None:
         {"source": {"python": "mine_parts:make"}, "validation": {"folds": 3, "by": "group"}}
     )
     assert [len(part.valid_indices) for part in split(table, knob, 1)] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "words"),
+    [
+        (
+            {"validation": {"fraction": 0.2}},
+            ["one group may be", "later rows may train", "rows marked `test`"],
+        ),
+        ({"validation": {"folds": 2, "by": "group"}, "test": {"by": "column"}}, ["later rows may train"]),
+        ({"validation": {"file": "valid.csv"}}, ["rows marked `test`"]),
+    ],
+)
+def test_columns_that_are_named_and_do_not_split_the_data_are_noted(
+    tmp_path: Path, knobs: dict[str, object], words: list[str]
+) -> None:
+    lines = [
+        f"p{n % 6 if n <= 30 else 9},{n},{'test' if n > 30 else 'train'},{n % 4},{n % 3 > 0}\n"
+        for n in range(36)
+    ]
+    (tmp_path / "visits.csv").write_text("".join(["patient,day,part,a,y\n", *lines]))
+    lines = [line.replace("p", "q", 1) for line in lines]
+    (tmp_path / "valid.csv").write_text("".join(["patient,day,part,a,y\n", *lines]))
+    columns = {"group": "patient", "time": "day", "split": "part"}
+    source = {"source": "visits.csv", "target": "y", "columns": columns}
+    config = TrialConfig.model_validate({"data": {**source, **knobs}, "model": "linear"})
+    notes = [note.text for note in trial_notes(config, Objective("val_loss", False), tmp_path)]
+    found = [note for note in notes if "data.columns" in note]
+    assert len(found) == len(words)
+    assert all(word in note for word, note in zip(words, found, strict=True))

@@ -249,7 +249,7 @@ def _weights(table: Table, indices: splits.Indices, part: str) -> Tensor | None:
     if table.roles.weight is None:
         return None
     weight_N = table.roles.weight[indices]
-    if not weight_N.sum() > 0:
+    if len(weight_N) and not weight_N.sum() > 0:
         message = f"all examples of the {part} part have the weight 0"
         hint = "give some of them a weight above 0"
         raise DataError(message, hint=hint, parameter="data.columns.weight")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunecli.config.schema import TrialConfig
+from tunecli.config.schema.data import Data
 from tunecli.config.schema.learning_rate import Warmup
 from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Huber, SmoothL1
 from tunecli.config.schema.models import Linear, Tcn
@@ -76,6 +77,7 @@ def trial_notes(
         yield from _batches(config, n_train)
         yield from _length(config, n_train)
         yield from _unvalidated(config, facts, base_path, study_seed)
+        yield from _unused_columns(config.data)
     yield from _rates(config, n_train)
     yield from _units(config, objective, facts)
     yield from _scores(config, objective)
@@ -214,4 +216,23 @@ def _unvalidated(
         noun = "class" if len(absent) == 1 else "classes"
         where = "the validation part" if len(classes) == 1 else "the validation part of some fold"
         text = f"{where} has no example of the {noun} {listed(absent)}"
+        yield TrialNote(text, text)
+
+
+def _unused_columns(data: Data) -> Iterator[TrialNote]:
+    """Notes on groups, times and marks that are named and do not split the data."""
+    kinds = {part.by for part in (data.validation, data.test) if part is not None}
+    if data.validation.file is None and "column" not in kinds and data.columns.group and "group" not in kinds:
+        text = "rows of one group may be in two parts: `by: group` keeps the groups of data.columns.group together"
+        yield TrialNote(text, text)
+    if data.validation.file is None and data.columns.time and "time" not in kinds:
+        text = (
+            "data.columns.time does not split the data: later rows may train for earlier ones; see `by: time`"
+        )
+        yield TrialNote(text, text)
+    if data.columns.split and "column" not in kinds:
+        text = (
+            "data.columns.split does not split the data, so rows marked `test` may train; write "
+            "`validation: {by: column}`, or `test: {by: column}`"
+        )
         yield TrialNote(text, text)
