@@ -228,7 +228,8 @@ def _inputs(summary: DataSummary) -> str:
     if summary.n_categories:
         columns = _listed([f"'{short(name)}' {n}" for name, n in summary.n_categories])
         n_columns = counted(len(summary.n_categories), "text column")
-        parts.append(f"{n_columns} one-hot, by categories: {columns}")
+        encoding = "embedded" if summary.inputs.categories else "one-hot"
+        parts.append(f"{n_columns} {encoding}, by categories: {columns}")
         return f"{'; '.join(parts)}; {shape} values in all"
     return parts[0]
 

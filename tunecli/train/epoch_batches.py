@@ -163,7 +163,8 @@ def epoch_examples(
     if not data.augment:
         return EpochExamples(fold.x_train, fold.y_train, order_N, weights=weight_N)
     x, y_N = fold.x_train.index_select(0, order_N), fold.y_train.index_select(0, order_N)
-    x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)), fold.x_train)
+    n_numbers = fold.inputs.n_numbers if fold.inputs.kind == "features" else None
+    x = augment(data.augment, x, cpu_generator(seed_for("augment", epoch)), fold.x_train, n_numbers)
     partner_y_N: Tensor | None = None
     mix_shares: Tensor | None = None
     partner_weight_N: Tensor | None = None

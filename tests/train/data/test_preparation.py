@@ -90,8 +90,8 @@ def test_robust_scaling_of_a_mostly_constant_feature_uses_its_deviation() -> Non
     x = np.zeros((40, 1))
     x[0] = 8.0
     found = preparation.fit(table_of(x), TRAIN, knobs("robust"))
-    assert found.center == [0.0]
-    np.testing.assert_allclose(found.scale, x[TRAIN].std())
+    assert found.numbers.center == [0.0]
+    np.testing.assert_allclose(found.numbers.scale, x[TRAIN].std())
 
 
 def test_sequences_are_standardised_per_feature_over_examples_and_steps() -> None:

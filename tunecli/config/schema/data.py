@@ -12,7 +12,7 @@ from tunecli.config.schema.columns import ColumnSettings
 from tunecli.config.schema.models.backbones import weights_file_of
 from tunecli.config.schema.sources import Source, absolute, with_absolute_path
 from tunecli.config.schema.validation import Test, Validation
-from tunecli.knob import Knob
+from tunecli.knob import Count, Knob
 
 TokenKind = Literal["characters", "words", "bpe"]
 _MAX_TOKENS: dict[TokenKind, int] = {"characters": 256, "words": 10_000, "bpe": 4000}
@@ -40,7 +40,12 @@ class Data(Knob):
         validation: validation data.
         test: test data, which no trial of a search reads.
         train_fraction: fraction of the training data that is used.
-        normalize: scaling of the inputs, fitted on the training part.
+        normalize: scaling of the inputs, fitted on the training part. `quantile` and `power` (Yeo-Johnson) give skewed
+            numbers a normal distribution.
+        missing_indicators: add an input, 0 or 1, for each column that has missing numbers in the training part.
+        categories: encoding of text columns: an input of 0 or 1 for each category, or a vector that the model learns
+            for it, of the size `model.embedding`.
+        min_category_count: a category with fewer rows in the training part counts as unknown.
         balance: balance of the classes in training: weight the loss, or sample rare classes more often.
         augment: chain of augmentations, applied in order to the training examples of each epoch.
     """
@@ -58,7 +63,10 @@ class Data(Knob):
     validation: Validation = Validation(fraction=0.2)
     test: Test | None = None
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    normalize: Literal["standard", "minmax", "robust", "none"] = "standard"
+    normalize: Literal["standard", "minmax", "robust", "quantile", "power", "none"] = "standard"
+    missing_indicators: bool = False
+    categories: Literal["one_hot", "embedding"] = "one_hot"
+    min_category_count: Count = 1
     balance: Literal["none", "weight", "sample"] = "none"
     augment: list[Augmentation] = []
 

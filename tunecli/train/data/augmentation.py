@@ -34,6 +34,7 @@ def augment(
     x: Tensor,
     generator: torch.Generator,
     source: Tensor | None = None,
+    n_numbers: int | None = None,
 ) -> Tensor:
     """Apply a chain of augmentations in order, except ``mixup``, which also changes targets and is applied elsewhere.
 
@@ -42,6 +43,8 @@ def augment(
         x: (N, ...) floating point; (N, C, H, W) for those that need images.
         generator: a generator on the CPU.
         source: the examples (N, C, H, W) whose values are the range of each channel; by default ``x``.
+        n_numbers: with (N, F), the number of leading features that may change; the others are codes or tokens. None:
+            all.
 
     Returns:
         A new tensor of the same shape; ``x`` itself if the chain changes nothing.
@@ -49,6 +52,9 @@ def augment(
     Raises:
         DataError: ``x`` has another type or shape. Only the data of the user's code can get this far with one.
     """
+    if n_numbers is not None and x.dim() == 2 and n_numbers < x.shape[1]:
+        changed_NF = augment(augmentations, x[:, :n_numbers], generator)
+        return torch.cat([changed_NF, x[:, n_numbers:]], dim=1)
     for number, augmentation in enumerate(augmentations):
         if not x.is_floating_point() or (augmentation.needs_images and x.dim() != 4):
             shape = tuple(x.shape[1:])

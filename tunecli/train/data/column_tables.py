@@ -31,7 +31,7 @@ from tunecli.train.data.dates import DateColumn
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.roles import require_names, row_roles
-from tunecli.train.data.table import MAX_CATEGORIES, RowRoles, Table, TableSchema, TextColumn
+from tunecli.train.data.table import MAX_CATEGORIES, MAX_CODES, RowRoles, Table, TableSchema, TextColumn
 from tunecli.train.data.target import Origin, Target, encode_targets, label_notes, unknown_target
 
 
@@ -180,12 +180,15 @@ def _column_problems(
         for name, values in features.items()
         if values.dtype == object
     }
-    large = {name: n_values for name, n_values in counts.items() if n_values > MAX_CATEGORIES}
+    most = MAX_CATEGORIES if data.categories == "one_hot" else MAX_CODES
+    large = {name: n_values for name, n_values in counts.items() if n_values > most}
     fix = (
         f"leave {'it' if len(large) == 1 else 'them'} out (`data.columns.drop: [{names_shown([*large])}]`), read "
         "numbers or dates (`data.columns.types`), or read the texts of one column instead of the others "
-        f"(`data.text`); a text column may have at most {MAX_CATEGORIES} values"
+        f"(`data.text`); a text column may have at most {most:,} values"
     )
+    if data.categories == "one_hot":
+        fix += f", or {MAX_CODES:,} with `data.categories: embedding`"
     for name, n_values in large.items():
         predicate = f"is text with {n_values} distinct values{reasons.get(name, '')}"
         yield ColumnProblem(f"column `{name}` of {columns.name} {predicate}", f"`{name}` {predicate}", fix)

@@ -223,7 +223,7 @@ def _load(
             target_center=number_or_tensor(fitted.target_center),
             target_scale=number_or_tensor(fitted.target_scale),
             task=table.task,
-            inputs=Inputs(tuple(train[0].shape[1:]), n_tokens),
+            inputs=Inputs(tuple(train[0].shape[1:]), n_tokens, fitted.categories.n_codes),
             placement=placement,
             class_names=table.class_names,
             x_test=None if tested is None else tested[0].to(home),

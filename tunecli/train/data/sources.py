@@ -17,6 +17,7 @@ from tunecli.config.schema.user_code import UserCode
 from tunecli.errors import DataError
 from tunecli.registry.implementations import implementation_of
 from tunecli.train.data import datasets
+from tunecli.train.data.category_inputs import ColumnEncoding
 from tunecli.train.data.datasets import read_torchvision, require_torchvision
 from tunecli.train.data.files import read_table
 from tunecli.train.data.images import read_images
@@ -167,12 +168,12 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
             inputs = Inputs(datasets.SHAPES[name])
             facts = DataFacts(sum(counts), inputs, "classification", len(counts), counts)
         case _:
-            return _facts(TextSettings.of(data), *_identity(data, base_path))
+            return _facts(TextSettings.of(data), ColumnEncoding.of(data), *_identity(data, base_path))
     _require_agreement(data, facts.task, facts.inputs.kind)
     return facts
 
 
-_TABLE_KEYS = {"source", "target", "columns", "task", "inputs", "text"}
+_TABLE_KEYS = {"source", "target", "columns", "categories", "task", "inputs", "text"}
 """The keys of the data's configuration that determine a table, besides its files."""
 
 
@@ -240,11 +241,13 @@ def _read_own_test(source: Torchvision, base_path: str) -> Table:
 
 
 @lru_cache(maxsize=64)
-def _facts(settings: TextSettings, knobs: str, base_path: str, stamps: tuple[Stamp, ...]) -> DataFacts:
+def _facts(
+    settings: TextSettings, encoding: ColumnEncoding, knobs: str, base_path: str, stamps: tuple[Stamp, ...]
+) -> DataFacts:
     table = _table_or_raise(_read(knobs, base_path, stamps))
     return DataFacts(
         len(table.y),
-        _inputs_of(table, settings),
+        _inputs_of(table, settings, encoding),
         table.task,
         len(table.class_counts),
         table.class_counts,
@@ -260,13 +263,14 @@ def _facts(settings: TextSettings, knobs: str, base_path: str, stamps: tuple[Sta
     )
 
 
-def _inputs_of(table: Table, settings: TextSettings) -> Inputs:
+def _inputs_of(table: Table, settings: TextSettings, encoding: ColumnEncoding) -> Inputs:
     """Shape and kind of an example, if all rows of the table were training rows."""
     if table.prose is not None:
         vocabulary = learn_vocabulary(table.prose.values.tolist(), settings)
         return Inputs((vocabulary.length,), vocabulary.n_tokens)
     if table.kind == "features":
-        return Inputs((table.x.shape[1] + sum(len(column.categories) for column in table.text),))
+        n_values, n_codes = encoding.sizes(table)
+        return Inputs((n_values,), categories=n_codes)
     return Inputs(tuple(table.x.shape[1:]), table.n_tokens)
 
 

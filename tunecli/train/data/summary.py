@@ -170,7 +170,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         ),
         roles=tuple((role, name) for name, of_column in data.columns.roles.items() for role in of_column),
         dates=tuple((date.name, len(date.parts)) for date in table.dates if date.parts),
-        missing=tuple(_missing(table, n_none)),
+        missing=tuple(_missing(table, n_none, data)),
         oddities=tuple(_placed(one, table.data_notes) for one in odd),
         notes=_further(table.data_notes, odd),
         n_checked=min(MAX_SAMPLED, facts.n_examples),
@@ -295,16 +295,18 @@ def _why(table: Table, data: Data, *, is_inferred: bool) -> str:
     return "inferred: the target's values are text"
 
 
-def _missing(table: Table, n_none: Mapping[str, int]) -> Iterator[Missing]:
+def _missing(table: Table, n_none: Mapping[str, int], data: Data) -> Iterator[Missing]:
+    median = "the training part's median" + (", and an input that says so" if data.missing_indicators else "")
+    none = "no category: all zeros" if data.categories == "one_hot" else "no category: code 0"
     if table.kind == "features" and table.prose is None:
         n_missing_F = np.isnan(table.x).sum(axis=0).tolist()
         names = table.feature_names or tuple(f"x{number}" for number in range(len(n_missing_F)))
         for name, n_missing in zip(names, n_missing_F, strict=True):
             if n_missing:
-                yield Missing(name, n_missing, "the training part's median")
+                yield Missing(name, n_missing, median)
     for name, n_missing in n_none.items():
         if n_missing:
-            yield Missing(name, n_missing, "no category: all zeros")
+            yield Missing(name, n_missing, none)
     if table.prose is not None:
         n_missing = sum(not value for value in table.prose.values.tolist())
         if n_missing:
@@ -357,8 +359,9 @@ def _unseen(
                 n_rows += sum(beside[value] for value in strange)
             unseen.update(dict.fromkeys(strange))
         if unseen:
+            encoded = "all zeros" if data.categories == "one_hot" else "the code of unknown categories"
             text = (
                 f"column '{short(column.name)}': {n_rows:,} of {n_valid:,} validation rows have a category that "
-                f"is not in the training part ({listed([*unseen])}); a model gets all zeros for it"
+                f"is not in the training part ({listed([*unseen])}); a model gets {encoded} for it"
             )
             yield Oddity("unseen", (column.name,), text)

@@ -22,6 +22,9 @@ from tunecli.train.data.number_format import NumberFormat
 from tunecli.train.data.number_text import ColumnKind
 
 MAX_CATEGORIES = 100
+"""The largest number of values of a text column whose categories become 0/1 inputs."""
+MAX_CODES = 10_000
+"""The largest number of values of a text column whose categories become codes."""
 
 InputKind = Literal["features", "sequence", "image", "tokens", "mixed"]
 

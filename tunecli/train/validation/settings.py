@@ -185,6 +185,9 @@ def _augmentation(case: Case) -> Iterator[Problem]:
         if case.facts.inputs.n_tokens:
             message = f"{augmentation.name} changes numbers, but the data has tokens"
             yield Problem(parameter, message, "drop it")
+        elif case.facts.inputs.categories and isinstance(augmentation, Mixup):
+            message = "mixup cannot mix the codes of categories"
+            yield Problem(parameter, message, "use `data.categories: one_hot`, or drop mixup")
         elif augmentation.needs_images:
             yield from _image_augmentation(augmentation, case, parameter)
 
