@@ -48,6 +48,7 @@ class Objective:
             ``mean_of_last``.
         n_averaged: the number of values that ``mean_of_last`` averages; 0 with another rule.
         also: further metrics to record, which decide nothing. So objectives that differ only in them are equal.
+        tunes_threshold: whether each epoch chooses the threshold of the decided classes that is best for ``metric``.
     """
 
     metric: str
@@ -59,6 +60,7 @@ class Objective:
     score_rule: str = LAST
     n_averaged: int = 0
     also: tuple[str, ...] = field(default=(), compare=False)
+    tunes_threshold: bool = False
 
     @property
     def sign(self) -> float:

@@ -75,3 +75,20 @@ def test_the_exported_file_names_the_same_metrics(
     table = results(run).table
     assert metrics["val_kappa_quadratic"] == table.rows[0][table.columns.index("val_kappa_quadratic")]
     assert "val_brier" in metrics
+
+
+def test_check_refuses_a_misspelt_column_and_lists_further_metrics(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.yaml").write_text(NAMED.replace("[val_f1_weighted]", "[val_f1_wieghted, lr, test_mcc]"))
+    with pytest.raises(SystemExit) as caught:
+        main(["check", str(tmp_path / "s.yaml")])
+    assert caught.value.code == 2
+    problems = capsys.readouterr().err
+    assert (
+        "run.results.metrics.0: unknown metric `val_f1_wieghted`; did you mean `val_f1_weighted`?" in problems
+    )
+    assert "run.results.metrics.1" not in problems
+    (tmp_path / "s.yaml").write_text(NAMED)
+    ran("check", tmp_path / "s.yaml")
+    assert "also recorded     val_mcc\n" in capsys.readouterr().out

@@ -267,6 +267,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
     lines = (
         ("study", checked.study),
         ("objective", objectives.described(checked.objective)),
+        *([("also recorded", ", ".join(checked.objective.also))] if checked.objective.also else []),
         *data_lines(checked.data),
         *([("example trial", shlex.join(checked.command))] if checked.command else []),
         ("search space", _space(checked)),
@@ -286,7 +287,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
             **{
                 key: value
                 for key, value in objectives.spelled(checked.objective).items()
-                if key in ("pareto", "subject_to")
+                if key in ("pareto", "subject_to", "also", "threshold")
             },
         },
         "sampler": checked.sampler,

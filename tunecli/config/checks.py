@@ -6,6 +6,7 @@ The user's own code is read, and never run.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -29,7 +30,9 @@ from tunecli.config.expressions import (
     n_expressions,
     walk,
 )
-from tunecli.config.metric_names import facts_of_metric
+from tunecli.config.metric_hints import unknown_metric
+from tunecli.config.metric_names import facts_of_metric, metric_of
+from tunecli.config.metrics import LEARNING_RATE, METRICS, THRESHOLD
 from tunecli.config.paths import is_index
 from tunecli.config.resolution import MAX_VALUES, DanglingReferenceError
 from tunecli.config.schema import AnyTrial, TrialConfig, trial_model, trial_of
@@ -192,6 +195,20 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
     if not several and (message := _unreachable_target(settings)):
         _, at = locate(settings_tree, {}, ("search", "stop", "target"))
         yield Problem(message, at.mark.file, at.mark.line, at.mark.column, "search.stop.target")
+
+
+def column_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Problem]:
+    """Metrics of `run.results.metrics` that no trial of tunecli's own training records."""
+    columns = settings.run.results.metrics
+    objective = settings.objective.objective
+    own = [goal.metric for goal in objective.goals if goal.python]
+    known = [*METRICS, *own, LEARNING_RATE, THRESHOLD]
+    for number, name in enumerate(columns if isinstance(columns, list) else ()):
+        of_validation = re.sub(r"^test_", "val_", name).removesuffix("_std")
+        if name not in known and of_validation not in own and metric_of(of_validation) is None:
+            _, at = locate(settings_tree, {}, ("run", "results", "metrics", number))
+            path = f"run.results.metrics.{number}"
+            yield Problem(unknown_metric(name, known), at.mark.file, at.mark.line, at.mark.column, path)
 
 
 def _unreachable_target(settings: StudySettings) -> str:

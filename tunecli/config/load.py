@@ -14,7 +14,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tunecli.config.checks import Inspect, InspectTrial, goal_problems, grid_problems, trial_problems
+from tunecli.config.checks import (
+    Inspect,
+    InspectTrial,
+    column_problems,
+    goal_problems,
+    grid_problems,
+    trial_problems,
+)
 from tunecli.config.concrete_trial import (
     locate,
     trial_models,
@@ -134,6 +141,9 @@ def parse_study(
             problems.extend(grid_problems(space))
         if settings is not None:
             problems.extend(goal_problems(settings, settings_tree))
+        is_checked = inspect is not None and not is_begun  # a study that has begun keeps its columns
+        if settings is not None and is_checked and trial_models(space.tree) == {TrialConfig}:
+            problems.extend(column_problems(settings, settings_tree))
         problems.extend(trial_problems(space, settings_tree, settings, base_path, inspect_trial))
         if inspect is not None and not any(
             problem.parameter.startswith("trial.command") for problem in problems

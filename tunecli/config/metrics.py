@@ -21,6 +21,20 @@ MEASURED = (N_PARAMETERS, LATENCY)
 LEARNING_RATE = "lr"
 """Recorded for each epoch and no objective: the learning rate of the first optimizer group at the epoch's last step."""
 
+THRESHOLD = "val_threshold"
+"""Recorded for each epoch where the file asks for it, and no objective: the tuned threshold of the decided classes."""
+DECIDED = (
+    "val_accuracy",
+    "val_balanced_accuracy",
+    "val_f1",
+    "val_hamming_loss",
+    "val_kappa",
+    "val_mcc",
+    "val_precision",
+    "val_recall",
+)
+"""Metrics of the classes or labels that are decided, so that they depend on a threshold."""
+
 Setting = Literal["average", "positive", "weights", "k", "alpha", "target"]
 """The settings of metrics; `metric_names.MetricSettings` has their types."""
 TARGET: Setting = "target"
@@ -90,11 +104,11 @@ def _of_numbers(
 
 METRICS: dict[str, MetricFacts] = {
     "val_loss": MetricFacts(False, ALL_TASKS, is_standard=True),
-    "val_accuracy": MetricFacts(True, CLASSIFICATION + LABELS, best=1.0, is_standard=True),
-    "val_balanced_accuracy": MetricFacts(True, CLASSIFICATION, best=1.0, is_standard=True),
+    "val_accuracy": _of_classes("accuracy", is_standard=True, tasks=CLASSIFICATION + LABELS),
+    "val_balanced_accuracy": _of_classes("balanced_accuracy", is_standard=True),
     "val_f1": _of_classes("f1", "average", "positive", is_standard=True, tasks=CLASSIFICATION + LABELS),
     "val_auroc": MetricFacts(True, CLASSIFICATION + LABELS, best=1.0, needs="classes", is_standard=True),
-    "val_hamming_loss": MetricFacts(False, LABELS, best=0.0, is_standard=True),
+    "val_hamming_loss": _of_classes("hamming_loss", maximize=False, is_standard=True, tasks=LABELS),
     "val_average_precision": _of_classes("average_precision", needs="classes", tasks=CLASSIFICATION + LABELS),
     "val_precision": _of_classes("precision", "average", "positive", tasks=CLASSIFICATION + LABELS),
     "val_recall": _of_classes("recall", "average", "positive", tasks=CLASSIFICATION + LABELS),

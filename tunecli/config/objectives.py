@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,13 +19,14 @@ from pydantic import (
     model_validator,
 )
 
+from tunecli.config.bounds import Bound, constraints
 from tunecli.config.metric_hints import unknown_metric
 from tunecli.config.metric_names import MetricSettings, facts_of_metric, metric_of
 from tunecli.config.metric_words import maximized_by_name
-from tunecli.config.metrics import METRIC_LINES, METRICS
+from tunecli.config.metrics import DECIDED, METRIC_LINES, METRICS
 from tunecli.config.schema.user_code import METRIC_NAME, UserCode
 from tunecli.knob import Knob
-from tunecli.objective import BEST, LAST, MEAN_OF_LAST, Constraint, Objective
+from tunecli.objective import BEST, LAST, MEAN_OF_LAST, Objective
 from tunecli.text import short_repr
 
 OWN_TRIAL = "own_trial"
@@ -37,50 +37,6 @@ MOST_AVERAGED = 10_000
 
 MOST_GOALS = 4
 """With more objectives, nearly every trial is on the Pareto front."""
-
-_BOUND = re.compile(
-    r"(<=|>=)\s*([-+]?[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
-)
-_MISSPELT = {"<": "<=", "=<": "<=", "≤": "<=", ">": ">=", "=>": ">=", "≥": ">=", "=": "<=", "==": "<="}
-_EXAMPLES = 'write `"<= 5"` or `">= 0.9"`'
-
-
-def _bound(value: Any) -> Any:
-    """A text such as ``<= 5`` or ``>= 1_000``."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise ValueError(f'must be a bound, not a number: write `"<= {value}"` or `">= {value}"`')
-    if not isinstance(value, str):
-        raise ValueError(f"must be a bound: {_EXAMPLES}")
-    text = value.strip()
-    match = _BOUND.fullmatch(text)
-    if match is None:
-        raise ValueError(_not_a_bound(text))
-    if not math.isfinite(float(match[2].replace("_", ""))):
-        raise ValueError(f"the number {match[2][:40]} is too large")
-    return text
-
-
-def _not_a_bound(text: str) -> str:
-    """The message for a text that is not a bound, with the position of the mistake."""
-    sign = re.match(r"[<>=≤≥]*", text)
-    said, rest = (sign[0] if sign else ""), text[len(sign[0]) if sign else 0 :].strip()
-    shown = repr(text) if len(text) < 60 else "a long text"
-    if said not in ("<=", ">="):
-        meant = _MISSPELT.get(said)
-        near = f"did you mean `{meant} {rest[:40]}`?" if meant and rest else _EXAMPLES
-        return f"{shown} must start with `<=` or `>=`; {near}"
-    if not rest:
-        return f"{shown} has no number after `{said}`; {_EXAMPLES}"
-    begin = re.match(r"[-+0-9._eE]*\s*", rest)
-    place = min(text.index(rest) + (begin.end() if begin else 0) + 1, len(text))
-    return f"{shown} has an invalid number after `{said}`, at character {place}; {_EXAMPLES}"
-
-
-Bound = Annotated[
-    str,
-    BeforeValidator(_bound),
-    WithJsonSchema({"type": "string", "pattern": rf"^\s*({_BOUND.pattern})\s*$"}),
-]
 
 
 def _bounded(name: str, info: ValidationInfo) -> str:
@@ -245,11 +201,28 @@ class Goal(Aim):
         score: how the score of your own trial follows from its reported values: the last one, the best one, or
             `{mean_of_last: k}`.
         also: further metrics to compute and record, such as `[val_mcc, {name: val_f1, average: weighted}]`.
+        threshold: `auto` chooses, after each epoch, the probability above which the second of two classes, or a label,
+            is predicted, so that the metric is best on the validation part. By default it is one half.
     """
 
     subject_to: Bounds | None = None
     score: ScoreRule = "last"
     also: Also = Field(default_factory=list)
+    threshold: Literal["auto"] | None = None
+
+    @field_validator("threshold")
+    @classmethod
+    def _of_decided_classes(cls, threshold: str | None, info: ValidationInfo) -> str | None:
+        metric = info.data.get("metric")
+        if threshold is None or metric is None:
+            return threshold
+        if _is_own_trial(info):
+            raise ValueError("`threshold` is not for your own trial, which decides the classes itself")
+        known = metric_of(metric) if isinstance(metric, str) else None
+        if known is None or known.base not in DECIDED:
+            name = known.name if known else "your own metric"
+            raise ValueError(f"{name} does not depend on a threshold; those that do: {', '.join(DECIDED)}")
+        return threshold
 
     @property
     def aims(self) -> tuple[Aim, ...]:
@@ -259,9 +232,8 @@ class Goal(Aim):
     @property
     def objective(self) -> Objective:
         """The objective with its constraints."""
-        goal = self.goal
-        limits = constraints(self.subject_to)
-        return replace(goal, constraints=limits, also=_names(self.also), **_rule_fields(self.score))
+        rule = {"tunes_threshold": self.threshold is not None, **_rule_fields(self.score)}
+        return replace(self.goal, constraints=constraints(self.subject_to), also=_names(self.also), **rule)
 
 
 class Pareto(Knob):
@@ -317,11 +289,6 @@ Goals = Annotated[
 """One objective, or several under ``pareto``."""
 
 
-def constraints(bounds: Mapping[str, str] | None) -> tuple[Constraint, ...]:
-    """The constraints of a ``subject_to``, in its order."""
-    return tuple(Constraint(name, *_read(text)) for name, text in (bounds or {}).items())
-
-
 def spelled(objective: Objective) -> dict[str, Any]:
     """An objective in one form of the file, with explicit directions."""
     aims = [
@@ -337,6 +304,8 @@ def spelled(objective: Objective) -> dict[str, Any]:
             constraint.metric: f"{'>=' if constraint.is_least else '<='} {constraint.bound!r}"
             for constraint in objective.constraints
         }
+    if objective.tunes_threshold:
+        plain["threshold"] = "auto"
     if objective.also:
         plain["also"] = [*objective.also]
     if objective.score_rule != LAST:
@@ -352,6 +321,8 @@ def described(objective: Objective) -> str:
     text = " and ".join(goals)
     if objective.constraints:
         text += ", subject to " + " and ".join(map(str, objective.constraints))
+    if objective.tunes_threshold:
+        text += ", at the threshold that is best for it on the validation part"
     if objective.score_rule != LAST:
         text += f", {f'mean of the last {objective.n_averaged}' if objective.n_averaged else 'best'} value as score"
     return text
@@ -366,10 +337,6 @@ def _rule_fields(rule: str | MeanOfLast) -> dict[str, Any]:
     if isinstance(rule, MeanOfLast):
         return {"score_rule": MEAN_OF_LAST, "n_averaged": rule.mean_of_last}
     return {"score_rule": rule}
-
-
-def _read(text: str) -> tuple[float, bool]:
-    return float(text[2:].strip().replace("_", "")), text.startswith(">")
 
 
 def _is_several(value: Any) -> bool:

@@ -23,6 +23,24 @@ _LEAST_PROBABILITY = torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """Number (or weight) of examples by class and by decided class, float64; and the names of the classes, if any."""
+
+    confusion_KK: Tensor
+    class_names: Sequence[str] = ()
+
+    @property
+    def has_one_class(self) -> Tensor:
+        """Whether all examples have one class."""
+        return (self.confusion_KK.sum(1) > 0).sum() < 2
+
+    def index_of(self, name: str) -> int | None:
+        """The index of a class; None if there is no such class."""
+        names = [*self.class_names] or [str(k) for k in range(len(self.confusion_KK))]
+        return names.index(name) if name in names else None
+
+
+@dataclass(frozen=True)
 class Classified:
     """The outputs of a model on a part, with its classes.
 
@@ -31,18 +49,27 @@ class Classified:
         y_N: the classes.
         class_names: one per class; empty: the classes are named by their numbers.
         weight_N: float64 weights of the examples, or None. With weights, all tensors are on the CPU.
+        threshold: of two classes, the probability above which the second one is decided; None: the likelier class is.
     """
 
     logits_NK: Tensor
     y_N: Tensor
     class_names: Sequence[str] = ()
     weight_N: Tensor | None = None
+    threshold: float | None = None
+
+    @cached_property
+    def guess_N(self) -> Tensor:
+        """The decided classes."""
+        if self.threshold is None:
+            return self.logits_NK.argmax(1)
+        return (self.p_NK[:, 1] > self.threshold).long()
 
     @cached_property
     def confusion_KK(self) -> Tensor:
-        """Number (or weight) of examples by class and by the most likely class, float64."""
+        """Number (or weight) of examples by class and by decided class, float64."""
         k = self.logits_NK.shape[1]
-        cells_N = self.y_N * k + self.logits_NK.argmax(1)
+        cells_N = self.y_N * k + self.guess_N
         return torch.bincount(cells_N, self.weight_N, minlength=k**2).double().view(k, k)
 
     @cached_property
@@ -53,12 +80,15 @@ class Classified:
     @property
     def has_one_class(self) -> Tensor:
         """Whether all examples have one class."""
-        return (self.confusion_KK.sum(1) > 0).sum() < 2
+        return Confusion(self.confusion_KK).has_one_class
 
     def index_of(self, name: str) -> int | None:
         """The index of a class; None if there is no such class."""
-        names = [*self.class_names] or [str(k) for k in range(self.logits_NK.shape[1])]
-        return names.index(name) if name in names else None
+        return Confusion(self.confusion_KK, self.class_names).index_of(name)
+
+
+Decided = Classified | Confusion
+"""The values that a metric of the decided classes is computed from."""
 
 
 def class_scores(logits_NK: Tensor, y_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,31 +115,43 @@ def average_precision(part: Classified) -> Tensor:
     return torch.where(part.has_one_class, torch.nan, mean)
 
 
-def precision(part: Classified, average: str = "macro", positive: str = "") -> Tensor:
+def accuracy(part: Decided) -> Tensor:
+    """Share of examples whose class is right (`sklearn.metrics.accuracy_score`)."""
+    hits_K, true_K, _ = _counts(part)
+    return hits_K.sum() / true_K.sum()
+
+
+def balanced_accuracy(part: Decided) -> Tensor:
+    """Mean of the recall of the classes that have examples (`sklearn.metrics.balanced_accuracy_score`)."""
+    hits_K, true_K, _ = _counts(part)
+    return mean_where(hits_K / true_K, true_K > 0)
+
+
+def precision(part: Decided, average: str = "macro", positive: str = "") -> Tensor:
     """Right among those assigned to a class (`sklearn.metrics.precision_score`, ``zero_division=0``)."""
     hits_K, true_K, guessed_K = _counts(part)
     return _averaged(part, hits_K, guessed_K, true_K, guessed_K, average, positive)
 
 
-def recall(part: Classified, average: str = "macro", positive: str = "") -> Tensor:
+def recall(part: Decided, average: str = "macro", positive: str = "") -> Tensor:
     """Right among those of a class (`sklearn.metrics.recall_score`, ``zero_division=0``)."""
     hits_K, true_K, guessed_K = _counts(part)
     return _averaged(part, hits_K, true_K, true_K, guessed_K, average, positive)
 
 
-def f1(part: Classified, average: str = "macro", positive: str = "") -> Tensor:
+def f1(part: Decided, average: str = "macro", positive: str = "") -> Tensor:
     """2 TP / (2 TP + FP + FN) (`sklearn.metrics.f1_score`, ``zero_division=0``)."""
     hits_K, true_K, guessed_K = _counts(part)
     return _averaged(part, 2.0 * hits_K, true_K + guessed_K, true_K, guessed_K, average, positive)
 
 
-def _counts(part: Classified) -> tuple[Tensor, Tensor, Tensor]:
+def _counts(part: Decided) -> tuple[Tensor, Tensor, Tensor]:
     confusion_KK = part.confusion_KK
     return confusion_KK.diagonal(), confusion_KK.sum(1), confusion_KK.sum(0)
 
 
 def _averaged(
-    part: Classified,
+    part: Decided,
     above_K: Tensor,
     below_K: Tensor,
     true_K: Tensor,
@@ -130,7 +172,7 @@ def _averaged(
     return (values_K * weights_K).sum() / weights_K.sum()
 
 
-def mcc(part: Classified) -> Tensor:
+def mcc(part: Decided) -> Tensor:
     """Matthews correlation coefficient of K classes (Gorodkin 2004; `sklearn.metrics.matthews_corrcoef`).
 
     0 if the model assigns all examples to one class.
@@ -143,7 +185,7 @@ def mcc(part: Classified) -> Tensor:
     return torch.where(part.has_one_class, torch.nan, value)
 
 
-def kappa(part: Classified, weights: str = "") -> Tensor:
+def kappa(part: Decided, weights: str = "") -> Tensor:
     """Cohen's kappa, 1 − Σ w C / Σ w E, with E the counts by chance (Cohen 1968; `sklearn.metrics.cohen_kappa_score`).
 
     The distance of two classes is that of their indices, whether or not the classes between them have examples.

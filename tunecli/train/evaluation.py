@@ -16,12 +16,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tunecli.config.metrics import THRESHOLD
 from tunecli.config.schema import TrialConfig
 from tunecli.train.compilation import begin_step
 from tunecli.train.data.loading import Fold
 from tunecli.train.losses import LossFunction, TargetScale, predictor, weighted_mean
 from tunecli.train.metrics import evaluate, finite
-from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics, requested_values
+from tunecli.train.requested_metrics import NO_FURTHER, FurtherMetrics, part_of, requested_values
+from tunecli.train.thresholds import tuned_threshold
 from tunecli.train.torch_state import autocast, kernels
 from tunecli.train.user_code import code as user_code
 
@@ -132,12 +134,27 @@ class Evaluator:
             # argmax of NaN is some class, so an accuracy would be meaningless
             return {f"{part}_loss": math.nan}
         outputs = self.predictions(outputs)
-        metrics = evaluate(self.fold.task, outputs, y_N, self.fold.target_scale, part, weight_N)
-        for name, value in requested_values(further.requested, self.fold, outputs, y_N, weight_N).items():
+        threshold = self._threshold(outputs, y_N, further, weight_N)
+        metrics = evaluate(self.fold.task, outputs, y_N, self.fold.target_scale, part, weight_N, threshold)
+        if further.tuned is not None and threshold is not None:
+            metrics[THRESHOLD] = threshold
+        for name, value in requested_values(
+            further.requested, self.fold, outputs, y_N, weight_N, threshold
+        ).items():
             metrics[f"{part}_{name}"] = float(value)
         for own in further.own:
             metrics[f"{part}_{own.name}"] = own.score(self.in_units(outputs), self.in_units(y_N))
         return {**losses, **finite(metrics)}
+
+    def _threshold(
+        self, outputs: Tensor, y_N: Tensor, further: FurtherMetrics, weight_N: Tensor | None
+    ) -> float | None:
+        """The probability above which the second of two classes, or a label, is decided; None: one half."""
+        if further.tuned is None or self.fold.task not in further.tuned.functions:
+            return further.threshold
+        if outputs.device.type == "mps" or weight_N is not None:  # mps has no float64
+            outputs, y_N = outputs.cpu(), y_N.cpu()
+        return tuned_threshold(part_of(self.fold, outputs, y_N, weight_N, None), further.tuned)
 
     @contextmanager
     def _computing(

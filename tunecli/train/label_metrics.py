@@ -1,8 +1,8 @@
 """Metrics of labels: a multi-label classification, whose examples have any number of labels.
 
-A label is predicted where its probability is above one half. Each function takes a part's `Labelled` and the metric's
-settings, and returns a float64 scalar on the device of the outputs, NaN where the metric is undefined. Tests compare
-each with scikit-learn's metric of a multilabel indicator.
+A label is predicted where its probability is above one half, or above a threshold. Each function takes a part's
+`Labelled` and the metric's settings, and returns a float64 scalar on the device of the outputs, NaN where the metric is
+undefined. Tests compare each with scikit-learn's metric of a multilabel indicator.
 
 Axes: N examples, L labels.
 """
@@ -29,12 +29,19 @@ class Labelled:
         y_NL: 1 where an example has a label, else 0.
         class_names: one per label; empty: the labels are named by their numbers.
         weight_N: float64 weights of the examples, or None. With weights, all tensors are on the CPU.
+        threshold: the probability above which a label is predicted; None: one half.
     """
 
     logits_NL: Tensor
     y_NL: Tensor
     class_names: Sequence[str] = ()
     weight_N: Tensor | None = None
+    threshold: float | None = None
+
+    @cached_property
+    def p_NL(self) -> Tensor:
+        """Probabilities, float64."""
+        return self.logits_NL.double().sigmoid()
 
     @cached_property
     def is_label_NL(self) -> Tensor:
@@ -44,7 +51,7 @@ class Labelled:
     @cached_property
     def is_guess_NL(self) -> Tensor:
         """Whether a label is predicted."""
-        return self.logits_NL > 0
+        return self.logits_NL > 0 if self.threshold is None else self.p_NL > self.threshold
 
     @cached_property
     def counts(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -163,5 +170,5 @@ def log_loss(part: Labelled) -> Tensor:
 
 def brier(part: Labelled) -> Tensor:
     """Mean over the labels of the squared error of their probabilities (`sklearn.metrics.brier_score_loss` of each)."""
-    error_NL = part.logits_NL.double().sigmoid() - part.y_NL.double()
+    error_NL = part.p_NL - part.y_NL.double()
     return mean_of(error_NL.square().mean(1), part.weight_N)

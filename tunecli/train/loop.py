@@ -12,11 +12,12 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from tunecli.config.metrics import LEARNING_RATE
+from tunecli.config.metrics import LEARNING_RATE, THRESHOLD
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import resolved
 from tunecli.errors import DiskFull, StoreFailed, UsageError
@@ -113,6 +114,7 @@ def save_kept_weights(job: Job, progress: TrialProgress, device_name: str) -> st
         return ""
     score, folds = progress.metrics.get(job.task.objective.metric), progress.folds
     facts = facts_of_job(job, score, progress.kept_epoch, len(folds), device_name)
+    facts = replace(facts, threshold=progress.metrics.get(THRESHOLD))
     content = packed(progress.weights, folds, job.task.config, facts)
     if job.files.has_only_weights:
         content = bare_weights(content)
@@ -216,6 +218,7 @@ def _epoch(
 
 def _test(learners: Sequence[Learner], progress: TrialProgress, measures: FurtherMetrics) -> dict[str, float]:
     """The mean test metrics of the kept weights."""
+    measures = measures.with_threshold(progress.metrics)
     return _mean(
         [learner.test(kept, measures) for learner, kept in zip(learners, progress.weights, strict=True)]
     )

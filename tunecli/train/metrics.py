@@ -25,7 +25,7 @@ from tunecli.config.schema.losses import Task
 from tunecli.objective import Objective
 from tunecli.seeding import seed_for
 from tunecli.train import label_metrics
-from tunecli.train.class_metrics import class_scores
+from tunecli.train.class_metrics import Classified, class_scores
 from tunecli.train.compilation import forward_of
 from tunecli.train.data.loading import Fold
 from tunecli.train.models import build
@@ -46,6 +46,7 @@ def evaluate(
     target_scale: float | Tensor = 1.0,
     part: str = "val",
     weight_N: Tensor | None = None,
+    threshold: float | None = None,
 ) -> dict[str, float]:
     """The metrics of a part that are always computed, except the loss, by their names in an objective.
 
@@ -56,6 +57,7 @@ def evaluate(
         target_scale: the standard deviation that targets were divided by, (K,) of several; errors are multiplied by it.
         part: prefix of the names: ``val`` or ``test``.
         weight_N: float64 weights of the examples, on the CPU; None: all count the same.
+        threshold: the probability above which the second of two classes, or a label, is decided; None: one half.
 
     Returns:
         ``val_accuracy``, ``val_balanced_accuracy``, ``val_f1``, ``val_auroc``; or ``val_mae``, ``val_rmse`` (in the
@@ -67,9 +69,9 @@ def evaluate(
         outputs, y = outputs.cpu(), y.cpu()
     match task:
         case "classification":
-            values = _classification(outputs, y, weight_N)
+            values = _classification(Classified(outputs, y, (), weight_N, threshold))
         case "multilabel":
-            values = label_metrics.standard(label_metrics.Labelled(outputs, y, weight_N=weight_N))
+            values = label_metrics.standard(label_metrics.Labelled(outputs, y, (), weight_N, threshold))
         case "regression":
             values = _regression(outputs, y, target_scale, weight_N)
     numbers = torch.stack(list(values.values())).tolist()
@@ -85,19 +87,16 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
-def _classification(logits_NK: Tensor, y_N: Tensor, weight_N: Tensor | None) -> dict[str, Tensor]:
-    n_classes = logits_NK.shape[1]
-    guess_N = logits_NK.argmax(1)
-    confusion_KK = torch.bincount(y_N * n_classes + guess_N, weight_N, minlength=n_classes**2).double()
-    confusion_KK = confusion_KK.view(n_classes, n_classes)
+def _classification(part: Classified) -> dict[str, Tensor]:
+    confusion_KK, weight_N = part.confusion_KK, part.weight_N
     hits_K = confusion_KK.diagonal()
     true_K, guessed_K = confusion_KK.sum(1), confusion_KK.sum(0)
     return {
-        "accuracy": hits_K.sum() / (len(y_N) if weight_N is None else weight_N.sum()),
+        "accuracy": hits_K.sum() / (len(part.y_N) if weight_N is None else weight_N.sum()),
         "balanced_accuracy": mean_where(hits_K / true_K, true_K > 0),
         # 2 TP / (2 TP + FP + FN), over the classes that occur among targets or guesses.
         "f1": mean_where(2.0 * hits_K / (true_K + guessed_K), true_K + guessed_K > 0),
-        "auroc": auroc(logits_NK, y_N, weight_N),
+        "auroc": auroc(part.logits_NK, part.y_N, weight_N),
     }
 
 

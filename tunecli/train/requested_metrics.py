@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from tunecli.config.metric_names import NamedMetric, metric_of
+from tunecli.config.metrics import THRESHOLD
 from tunecli.config.schema.losses import Task
 from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation
@@ -35,12 +36,16 @@ class RequestedMetric(NamedTuple):
             the settings as keyword arguments, to a float64 scalar.
         settings: the settings, without the name of a target.
         target: the target that is scored alone; empty: all targets.
+        base: its key in `METRICS`.
+        maximize: whether a higher value is better.
     """
 
     name: str
     functions: Mapping[Task, Callable[..., Tensor]]
     settings: Mapping[str, Any]
     target: str = ""
+    base: str = ""
+    maximize: bool = True
 
 
 class FurtherMetrics(NamedTuple):
@@ -49,10 +54,18 @@ class FurtherMetrics(NamedTuple):
     Attributes:
         own: the user's own functions.
         requested: built-in ones that the file names.
+        tuned: the metric that chooses the threshold of the decided classes on the validation part; None: none does.
+        threshold: the threshold, where it is chosen already.
     """
 
     own: tuple[UserMetric, ...] = ()
     requested: tuple[RequestedMetric, ...] = ()
+    tuned: RequestedMetric | None = None
+    threshold: float | None = None
+
+    def with_threshold(self, metrics: Mapping[str, float]) -> FurtherMetrics:
+        """The same with the threshold that is recorded among the metrics of an epoch, if any."""
+        return self._replace(tuned=None, threshold=metrics.get(THRESHOLD))
 
 
 NO_FURTHER = FurtherMetrics()
@@ -68,7 +81,9 @@ def further_metrics(objective: Objective, base_path: Path) -> FurtherMetrics:
     Raises:
         ImportError, AttributeError: as `user_metric`.
     """
-    return FurtherMetrics(user_metrics(objective, base_path), requested_metrics(objective))
+    metric = metric_of(objective.metric) if objective.tunes_threshold else None
+    tuned = None if metric is None else _requested(metric)
+    return FurtherMetrics(user_metrics(objective, base_path), requested_metrics(objective), tuned)
 
 
 def requested_metrics(objective: Objective) -> tuple[RequestedMetric, ...]:
@@ -92,7 +107,12 @@ def _requested(metric: NamedMetric) -> RequestedMetric:
         functions[task] = implementation(f"tunecli.train.{module}:{name}")
     settings = {key: value for key, value in metric.settings.items() if key != "target"}
     return RequestedMetric(
-        metric.name.removeprefix("val_"), functions, settings, metric.settings.get("target", "")
+        metric.name.removeprefix("val_"),
+        functions,
+        settings,
+        metric.settings.get("target", ""),
+        metric.base,
+        metric.facts.maximize,
     )
 
 
@@ -102,6 +122,7 @@ def requested_values(
     outputs: Tensor,
     y: Tensor,
     weight_N: Tensor | None = None,
+    threshold: float | None = None,
 ) -> dict[str, Tensor]:
     """The values of requested metrics on a part of a fold, by their names after ``val_``.
 
@@ -111,6 +132,7 @@ def requested_values(
         outputs: (N, K) logits, or (N, K) standardised predictions.
         y: classes, labels, or standardised targets.
         weight_N: float64 weights of the examples, on the CPU; None: all count the same.
+        threshold: the probability above which the second of two classes, or a label, is decided; None: one half.
 
     Returns:
         Float64 scalars on the device of the outputs, with weights on the CPU; NaN where a metric is undefined.
@@ -122,8 +144,16 @@ def requested_values(
         outputs, y = outputs.cpu(), y.cpu()
     if fold.task == "regression":
         return _of_targets(wanted, fold, outputs, y, weight_N)
-    part = (Classified if fold.task == "classification" else Labelled)(outputs, y, fold.class_names, weight_N)
+    part = part_of(fold, outputs, y, weight_N, threshold)
     return {metric.name: metric.functions[fold.task](part, **metric.settings) for metric in wanted}
+
+
+def part_of(
+    fold: Fold, outputs: Tensor, y: Tensor, weight_N: Tensor | None, threshold: float | None
+) -> Classified | Labelled:
+    """The outputs on a part of a fold of classes or labels, with their targets; arguments as for `requested_values`."""
+    kind = Classified if fold.task == "classification" else Labelled
+    return kind(outputs, y, fold.class_names, weight_N, threshold)
 
 
 def _of_targets(

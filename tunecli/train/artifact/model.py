@@ -150,10 +150,13 @@ class TrainedModel:
     def decided(self, values: NDArray[np.float64]) -> NDArray[Any]:
         """The predictions that follow from `values`; see `predict`."""
         decided: NDArray[Any] = values
-        if self.task == "classification":
+        threshold = self.facts.threshold
+        if self.task == "classification" and threshold is not None:
+            decided = np.array(self.classes, dtype=object)[(values[:, 1] > threshold).astype(np.int64)]
+        elif self.task == "classification":
             decided = np.array(self.classes, dtype=object)[values.argmax(1)]
         elif self.task == "multilabel":
-            decided = values > 0.5
+            decided = values > (0.5 if threshold is None else threshold)
         return decided
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
@@ -213,7 +216,8 @@ class TrainedModel:
 
     def _score(self, evaluator: Evaluator, outputs: Tensor, y_N: Tensor, table: Table) -> dict[str, float]:
         further = FurtherMetrics(
-            requested=requested_metrics(Objective("val_loss", False, also=self.facts.recorded))
+            requested=requested_metrics(Objective("val_loss", False, also=self.facts.recorded)),
+            threshold=self.facts.threshold,
         )
         weight_N = None if table.roles.weight is None else torch.from_numpy(table.roles.weight)
         return evaluator.score(outputs, y_N.to(outputs.device), "test", further, weight_N)

@@ -45,6 +45,7 @@ class ModelFacts:
         device, threads, rows_per_pass: how the score was computed, besides the precision that the trial sets.
         tunecli, torch: the versions that trained it.
         note: what to know about it, for people.
+        threshold: the probability above which the second of two classes, or a label, is decided; None: one half.
     """
 
     metric: str
@@ -63,6 +64,7 @@ class ModelFacts:
     tunecli: str
     torch: str
     note: str = ""
+    threshold: float | None = None
 
 
 def without_rows(fold: Fold) -> Fold:

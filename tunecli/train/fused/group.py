@@ -214,7 +214,11 @@ def _ended(member: Member, ending: Failure | State) -> Ended:
     """The event that ends a member. A complete one is tested and its weights are saved, as its job asks."""
     job, progress, sha256 = member.job, member.progress, ""
     if ending is State.COMPLETE:
-        ending = end_training(job, progress, lambda: member.learner.test(progress.weights[0], member.further))
+        ending = end_training(
+            job,
+            progress,
+            lambda: member.learner.test(progress.weights[0], member.further.with_threshold(progress.metrics)),
+        )
     if ending is State.COMPLETE:
         sha256 = save_kept_weights(job, progress, str(member.device))
     return ended(job, progress, ending, str(member.device), sha256)

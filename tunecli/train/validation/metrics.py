@@ -171,4 +171,11 @@ def _own_targets(case: Case) -> NDArray[np.generic] | None:
     return None if own is None else own.y
 
 
-RULES: tuple[Rule, ...] = (_metrics,)
+def _threshold(case: Case) -> Iterator[Problem]:
+    facts = case.facts
+    if case.objective.tunes_threshold and facts.task == "classification" and facts.n_classes != 2:
+        message = f"a threshold decides between two classes, but the data has {facts.n_classes}"
+        yield Problem("objective.threshold", message, "remove it")
+
+
+RULES: tuple[Rule, ...] = (_metrics, _threshold)
