@@ -248,9 +248,7 @@ def _table_of_inputs(chosen: _Chosen, target: Target, columns: Columns, known: T
         features = {name: features[name] for name in order}
     numeric = {name: values for name, values in features.items() if values.dtype != object}
     text = tuple(TextColumn(name, values) for name, values in features.items() if values.dtype == object)
-    x_NF = np.zeros((len(target.y), 0))
-    if numeric:
-        x_NF = np.stack([values.astype(np.float64) for values in numeric.values()], axis=1)
+    x_NF = _numbers(numeric, columns)
     notes = [
         DataNote("one_hot", f"column '{column.name}' is text: encoded one-hot", (column.name,))
         for column in text
@@ -278,3 +276,15 @@ def _table_of_inputs(chosen: _Chosen, target: Target, columns: Columns, known: T
         roles=chosen.roles,
         dates=chosen.dates,
     )
+
+
+def _numbers(numeric: Mapping[str, NDArray[Any]], columns: Columns) -> NDArray[np.float64]:
+    """The columns of numbers as one array (N, F): the block that they were read into, or a copy."""
+    if not numeric:
+        return np.zeros((len(columns.row_numbers), 0))
+    names, block_NF = columns.block or ((), None)
+    if block_NF is not None and names == tuple(numeric):
+        own = (values for values in numeric.values() if values.dtype == np.float64)
+        if all(np.may_share_memory(values, block_NF) for values in own):
+            return block_NF
+    return np.stack([values.astype(np.float64) for values in numeric.values()], axis=1)

@@ -137,6 +137,7 @@ class Columns:
         marks: by column, the texts that were read as missing: text, first row, number of rows; in order of the rows.
         hint: advice for the error that a column does not exist.
         files: the first row and the name of each file, if there are several.
+        block: the names of columns of numbers, and the array (N, F) that holds all of them; None if each has its own.
     """
 
     name: str
@@ -151,6 +152,7 @@ class Columns:
     marks: dict[str, tuple[tuple[str, int, int], ...]] = field(default_factory=dict)
     hint: str = ""
     files: tuple[tuple[int, str], ...] = ()
+    block: tuple[tuple[str, ...], NDArray[np.float64]] | None = None
 
     def place(self, row: int) -> str:
         """The place of a row, in words: ``line 7 of wine.csv``."""
