@@ -70,7 +70,7 @@ def _one_trial(smallest: Cost | None, largest: Cost | None) -> str:
         return "your own code: its cost is unknown"
     steps = f"{_span(f'{smallest.n_steps:,}', f'{largest.n_steps:,}')} steps"
     if smallest.n_parameters is None or largest.n_parameters is None:
-        return f"{steps}; your own model: weights and cost unknown"
+        return f"{steps}; the weights and the cost of the model are unknown"
     return f"{_span(f'{smallest.n_parameters:,}', f'{largest.n_parameters:,}')} weights, {steps}"
 
 

@@ -83,7 +83,9 @@ class Updater:
             for optimizer in self.optimizers:
                 if self._scaler is None:
                     optimizer.step()
-                else:
+                elif _has_gradient(
+                    optimizer
+                ):  # the scaler refuses an optimizer whose parameters are all frozen
                     self._scaler.step(optimizer)
         if self._scaler is not None:
             self._scaler.update()
@@ -194,6 +196,12 @@ class Updater:
             if self._grad_clip.value is not None:
                 nn.utils.clip_grad_value_(self._parameters, self._grad_clip.value)
         return loss
+
+
+def _has_gradient(optimizer: torch.optim.Optimizer) -> bool:
+    return any(
+        parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"]
+    )
 
 
 class WeightAverage:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.support.torchvision_models import NarrowResNet, installed_torchvision, narrow_torchvision
+from tests.train.artifact.test_loading import written as model_file
 from tests.train.models.test_build import model_of
 from tests.train.test_checkpoint import Trial, without_clock
 from tunecli.config.schema import TrialConfig
@@ -20,6 +21,7 @@ from tunecli.config.schema.models import Backbone
 from tunecli.config.schema.models.backbones import Architecture
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
+from tunecli.train.artifact.loading import model_of as model_of_file
 from tunecli.train.data.loading import load
 from tunecli.train.data.table import Inputs
 from tunecli.train.learner import Learner
@@ -118,6 +120,16 @@ def test_weights_that_cannot_be_downloaded_name_the_address_and_the_key() -> Non
 def test_a_model_that_is_restored_needs_no_file() -> None:
     knob = model_of({"name": "backbone", "weights": "lost.pth"})
     assert build(knob, RGB, 5, has_trained_weights=False).state_dict()
+
+
+@pytest.mark.usefixtures("narrow_torchvision")
+def test_a_model_file_is_used_without_the_file_that_its_training_began_with(tmp_path: Path) -> None:
+    model = {"name": "backbone", "weights": written(tmp_path / "w.pth", trained_network().state_dict())}
+    content = model_file(tmp_path, {"data": DIGITS, "model": model, "training": {"epochs": 1}})
+    (tmp_path / "w.pth").unlink()
+    loaded = model_of_file(content, "m").module
+    assert isinstance(loaded, BackboneNet)
+    assert torch.equal(loaded.head[-1].weight, safetensors.torch.load(content)["head.0.weight"])
 
 
 @pytest.mark.usefixtures("narrow_torchvision")
