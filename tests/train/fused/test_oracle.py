@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 
@@ -171,6 +172,28 @@ def test_every_model_matches_the_plain_loop(model: dict[str, Any]) -> None:
 )
 def test_every_model_for_tables_matches_the_plain_loop(model: dict[str, Any]) -> None:
     require_equal({"model": model, "optimizer": SGD, "training": {"epochs": 2, "batch_size": 40}})
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "mlp", "hidden": [8], "embedding": 2},
+        {"name": "ft_transformer", "width": 8, "heads": 2, "layers": 1},
+    ],
+    ids=str,
+)
+def test_every_model_that_reads_codes_matches_the_plain_loop(model: dict[str, Any], tmp_path: Path) -> None:
+    rows = [f"{n % 7},{'abc'[n % 3]},{'de'[n % 2]},{'xy'[n % 5 > 1]}\n" for n in range(90)]
+    (tmp_path / "t.csv").write_text("number,first,second,class\n" + "".join(rows))
+    data = {"source": str(tmp_path / "t.csv"), "target": "class", "categories": "embedding"}
+    require_equal({"data": data, "model": model, "optimizer": SGD})
+
+
+def test_a_convolutional_network_of_sequences_matches_the_plain_loop(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(90, 6, 2))
+    np.savez(tmp_path / "series.npz", x=x, y=(x[:, -1, 0] > 0).astype(np.int64))
+    data = {"source": str(tmp_path / "series.npz"), "inputs": "sequence"}
+    require_equal({"data": data, "model": {"name": "tcn", "channels": [4, 4]}, "optimizer": SGD})
 
 
 @pytest.mark.parametrize(

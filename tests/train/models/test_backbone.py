@@ -186,6 +186,20 @@ def test_a_frozen_body_changes_nothing_until_its_epoch() -> None:
     assert learner.model.training
 
 
+@pytest.mark.usefixtures("narrow_torchvision")
+def test_a_scaler_skips_the_optimizer_of_frozen_weights() -> None:
+    model = {"name": "backbone", "freeze": True, "resize": 16}
+    training = {"precision": "fp16", "epochs": 1}
+    config = TrialConfig.model_validate(
+        {"data": DIGITS, "model": model, "optimizer": "muon", "training": training}
+    )
+    learner = learner_of(config)
+    hidden = torch.nn.Parameter(torch.ones(2, 2))  # of muon, and frozen
+    learner.updater.optimizers.insert(0, torch.optim.Muon([hidden]))
+    assert learner.train_epoch(1) > 0.0
+    assert torch.equal(hidden, torch.ones(2, 2))
+
+
 def learner_of(config: TrialConfig) -> Learner:
     (fold,) = load(config.data, Path(), 7, torch.device("cpu"))
     return Learner(config, fold, 5)
