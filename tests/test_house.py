@@ -38,6 +38,7 @@ SHORT = {
     "cli/predicting.py": "each kind of verb is one module",
     "__main__.py": "loads next to nothing before a signal can end the process in one line",
     "commands/schema.py": "each command is one module",
+    "config/schema/series.py": "the settings of one key of the data",
     "config/paths.py": "used by config, store and train",
     "config/range_words.py": "the words of ranges, which six modules share",
     "results/page/script.py": "joins the parts of the page's script",

@@ -74,6 +74,24 @@ def test_folds_a_validation_file_and_excluded_columns_are_shown(shops):
     assert inputs == "the words of 'shop', at most 1 of them, 4 different tokens"
 
 
+def test_windows_of_a_series_and_texts_with_columns_are_shown(shops):
+    series = "series: {window: 5, horizon: 2}, validation: {by: time, fraction: 0.25}"
+    lines = dict(
+        check_view(checked(shops, f"data: {{source: shops.csv, target: x, {series}}}, {LINEAR}")).lines
+    )
+    assert lines["data"].endswith("74 examples: 48 train, 20 validate (a fraction of 0.25 by time)")
+    assert lines["series"] == (
+        "80 rows of one series; 74 windows of 5 rows, whose target is 2 rows later; "
+        "6 windows between the parts left out"
+    )
+    assert lines["inputs"].startswith("5 rows of 6 values: 2 numbers; 2 text columns one-hot")
+    text = "text: shop, text_with_columns: true, tokens: words"
+    lines = dict(
+        check_view(checked(shops, f"data: {{source: shops.csv, target: y, {text}}}, {LINEAR}")).lines
+    )
+    assert lines["inputs"] == "2 numbers; the words of 'shop', at most 1 of them, 4 different tokens"
+
+
 def test_the_reason_for_the_task_is_shown(shops):
     why = {
         "{source: shops.csv, target: y}": "inferred: the target's values are text",

@@ -15,6 +15,7 @@ from tunecli.config.secrets import names_in, redacted
 from tunecli.config.study import StudySpec
 from tunecli.text import counted
 from tunecli.train.data.notes import listed, short
+from tunecli.train.data.series import SeriesFacts
 from tunecli.train.data.summary import DataSummary, summary_of
 from tunecli.train.data.text_facts import TextFacts
 
@@ -83,6 +84,8 @@ def data_lines(summaries: Sequence[DataSummary]) -> list[tuple[str, str]]:
         if summary.n_effective is not None:
             text = f"the examples count as much as {summary.n_effective:,.0f} of equal weight"
             lines.append(("weights", text))
+        if summary.series is not None:
+            lines.append(("series", _series(summary.series)))
         if summary.texts is not None:
             lines.append(("texts", _texts(summary.texts)))
         if summary.roles:
@@ -150,6 +153,7 @@ def _as_data(summary: DataSummary) -> dict[str, Any]:
         "n_numbers": summary.n_numbers,
         "text_columns": [{"name": name, "n_categories": n} for name, n in summary.n_categories],
         "prose": summary.texts.column if summary.texts else None,
+        "series": None if summary.series is None else asdict(summary.series),
         "texts": None if summary.texts is None else _texts_as_data(summary.texts),
         "parts": [{"n_train": n_train, "n_valid": n_valid} for n_train, n_valid in summary.parts],
         "validation": summary.validation,
@@ -214,24 +218,47 @@ def _target(summary: DataSummary) -> str:
 
 def _inputs(summary: DataSummary) -> str:
     assert summary.inputs is not None
-    shape = " × ".join(map(str, summary.inputs.shape))
-    if summary.texts is not None:
-        unit = _UNITS[summary.texts.kind]
-        column, n_tokens = short(summary.texts.column), summary.inputs.n_tokens
-        return f"the {unit} of '{column}', at most {shape} of them, {n_tokens:,} different tokens"
-    if summary.inputs.kind != "features" or summary.n_numbers is None:
+    inputs = summary.inputs
+    shape = " × ".join(map(str, inputs.shape))
+    if inputs.kind == "tokens":
+        return (
+            f"{shape} tokens, {inputs.n_tokens} different ones" if summary.texts is None else _text(summary)
+        )
+    if summary.n_numbers is None:
         kinds = {"features": "values", "sequence": "sequences (steps × values)", "image": "images"}
-        if summary.inputs.n_tokens:
-            return f"{shape} tokens, {summary.inputs.n_tokens} different ones"
-        return f"{shape} {kinds[summary.inputs.kind]}"
+        return f"{shape} {kinds[inputs.kind]}"
     parts = [_numbers(summary)] if summary.n_numbers or not summary.n_categories else []
     if summary.n_categories:
         columns = _listed([f"'{short(name)}' {n}" for name, n in summary.n_categories])
         n_columns = counted(len(summary.n_categories), "text column")
         encoding = "embedded" if summary.inputs.categories else "one-hot"
         parts.append(f"{n_columns} {encoding}, by categories: {columns}")
-        return f"{'; '.join(parts)}; {shape} values in all"
-    return parts[0]
+    if inputs.kind == "mixed":
+        parts.append(_text(summary))
+    if summary.series is not None:
+        return f"{inputs.shape[0]} rows of {counted(inputs.shape[1], 'value')}: {'; '.join(parts)}"
+    return f"{'; '.join(parts)}; {shape} values in all" if summary.n_categories else "; ".join(parts)
+
+
+def _text(summary: DataSummary) -> str:
+    """``the words of 'review', at most 20 of them, 500 different tokens``."""
+    assert summary.inputs is not None
+    assert summary.texts is not None
+    inputs, unit = summary.inputs, _UNITS[summary.texts.kind]
+    length = inputs.text_length or inputs.shape[0]
+    column, n_tokens = short(summary.texts.column), inputs.n_tokens
+    return f"the {unit} of '{column}', at most {length} of them, {n_tokens:,} different tokens"
+
+
+def _series(facts: SeriesFacts) -> str:
+    """``900 rows of 3 series; 870 windows of 24 rows, whose target is 6 rows later``."""
+    rows = counted(facts.n_rows, "row")
+    text = f"{rows} of {facts.n_series:,} series" if facts.n_series > 1 else f"{rows} of one series"
+    text += f"; {counted(facts.n_windows, 'window')} of {counted(facts.window, 'row')}"
+    text += f", whose {'last target' if facts.n_outputs > 1 else 'target'} is {counted(facts.horizon, 'row')} later"
+    if facts.n_unused:
+        text += f"; {counted(facts.n_unused, 'window')} between the parts left out"
+    return text
 
 
 def _texts(facts: TextFacts) -> str:

@@ -63,6 +63,12 @@ class ColumnSettings(Knob):
                 roles[name].append(role)
         return {name: tuple(of_column) for name, of_column in roles.items()}
 
+    def of_new_rows(self, *, in_series: bool) -> ColumnSettings:
+        """The settings of rows to predict: their names are of use, and in time series also their order."""
+        if in_series:
+            return ColumnSettings(id=self.id, time=self.time, group=self.group)
+        return ColumnSettings(id=self.id)
+
     @property
     def named(self) -> Iterator[tuple[str, str]]:
         """Every name of a column in these settings, with the key that it is written under."""

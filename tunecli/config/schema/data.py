@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from tunecli.config.schema.augmentations import Augmentation
 from tunecli.config.schema.columns import ColumnSettings
 from tunecli.config.schema.models.backbones import weights_file_of
+from tunecli.config.schema.series import Series
 from tunecli.config.schema.sources import Source, absolute, with_absolute_path
 from tunecli.config.schema.validation import Test, Validation
 from tunecli.knob import Count, Knob
@@ -30,7 +31,8 @@ class Data(Knob):
             `multilabel`, a text column holds the labels of a row, separated by `|` or `;`.
         inputs: what arrays contain; `auto` reads (N, F) as features, (N, H, W) and (N, C, H, W) as images. `sequence`
             reads (N, T, F).
-        text: column of texts, which become tokens.
+        text: column of texts, which become tokens; the other columns are left out.
+        text_with_columns: the other columns are inputs too, beside the text.
         tokens: unit of a token: one character; one word or punctuation mark; or a part of a word, from merges that
             byte-pair encoding learns from the training texts (`pip install 'tunecli[text]'`).
         lowercase: turn all letters of a text into small letters first.
@@ -40,6 +42,7 @@ class Data(Knob):
         validation: validation data.
         test: test data, which no trial of a search reads.
         train_fraction: fraction of the training data that is used.
+        series: windows of the rows of a time series are the examples.
         normalize: scaling of the inputs, fitted on the training part. `quantile` and `power` (Yeo-Johnson) give skewed
             numbers a normal distribution.
         missing_indicators: add an input, 0 or 1, for each column that has missing numbers in the training part.
@@ -56,6 +59,7 @@ class Data(Knob):
     task: Literal["auto", "classification", "regression", "multilabel"] = "auto"
     inputs: Literal["auto", "features", "sequence", "image"] = "auto"
     text: str | None = None
+    text_with_columns: bool = False
     tokens: TokenKind = "characters"
     lowercase: bool = False
     max_length: Annotated[int, Field(ge=1, le=100_000)] = 256
@@ -63,6 +67,7 @@ class Data(Knob):
     validation: Validation = Validation(fraction=0.2)
     test: Test | None = None
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    series: Series | None = None
     normalize: Literal["standard", "minmax", "robust", "quantile", "power", "none"] = "standard"
     missing_indicators: bool = False
     categories: Literal["one_hot", "embedding"] = "one_hot"
@@ -87,6 +92,16 @@ class Data(Knob):
         return (self.target,) if isinstance(self.target, str) else tuple(self.target)
 
     @property
+    def reads_columns(self) -> bool:
+        """Whether the columns of a table are inputs, and not one column of texts alone."""
+        return self.text is None or self.text_with_columns
+
+    @property
+    def past_targets(self) -> tuple[str, ...]:
+        """The predicted columns whose earlier values are inputs."""
+        return self.targets if self.series is not None and self.series.past_target else ()
+
+    @property
     def most_tokens(self) -> int:
         """Largest number of different tokens."""
         return _MAX_TOKENS[self.tokens] if self.max_tokens is None else self.max_tokens
@@ -94,6 +109,10 @@ class Data(Knob):
     @model_validator(mode="after")
     def _fitting_columns(self) -> Data:
         problems = [*self.columns.problems_with(self.targets)]
+        if self.series is not None and self.text is not None:
+            problems.append("a series has no texts: write `series` or `text`, not both")
+        if self.series is not None and self.categories == "embedding":
+            problems.append("the categories of a series are `one_hot`: no model has embeddings in sequences")
         if problems:
             raise ValueError("; ".join(problems))
         return self

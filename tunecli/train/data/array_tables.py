@@ -38,6 +38,12 @@ def table_of_arrays(
     if data.text is not None:
         message = f"{path.name} holds arrays and has no columns"
         raise DataError(message, hint="remove `text`", parameter="data.text")
+    if data.series is not None:
+        message = f"{path.name} holds arrays, but windows are cut from a table of columns"
+        hint = (
+            "save the table as csv or parquet, or the windows as an array (N, T, F) with `inputs: sequence`"
+        )
+        raise DataError(message, hint=hint, parameter="data.series")
     if known is not None and known.text:
         message = f"{path.name} holds arrays, but the training data has columns of text"
         raise DataError(message, hint="save it as csv or parquet", parameter=parameter)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.config.schema.columns import ColumnSettings
 from tunecli.config.schema.data import Data
 from tunecli.errors import DataError
 from tunecli.train.data.column_notes import gaps, near_constant, unmatched
@@ -31,6 +30,7 @@ from tunecli.train.data.dates import DateColumn
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.roles import require_names, row_roles
+from tunecli.train.data.series import windowed
 from tunecli.train.data.table import MAX_CATEGORIES, MAX_CODES, RowRoles, Table, TableSchema, TextColumn
 from tunecli.train.data.target import Origin, Target, encode_targets, label_notes, unknown_target
 
@@ -43,7 +43,7 @@ def table_of_columns(
     *,
     needs_target: bool = True,
 ) -> Table:
-    """The table from columns that a reader has typed.
+    """The table from columns that a reader has typed. The rows of a time series become windows.
 
     Args:
         columns: the columns; with ``known``, typed as its columns.
@@ -52,8 +52,19 @@ def table_of_columns(
     Raises:
         DataError: as `tunecli.train.data.files.read_table`.
     """
+    table = _table_of_rows(columns, data, parameter, known, needs_target=needs_target)
+    if data.series is None:
+        return table
+    key = "data.series" if known is None else parameter
+    return windowed(table, data.series, data.targets, is_future=not needs_target, parameter=key)
+
+
+def _table_of_rows(
+    columns: Columns, data: Data, parameter: str, known: TableSchema | None, *, needs_target: bool
+) -> Table:
+    """The table with one example for each row; the arguments are those of `table_of_columns`."""
     has_target = bool(data.targets) and all(name in columns.names for name in data.targets)
-    if not needs_target and known is not None and not has_target:
+    if not needs_target and known is not None and (data.series is not None or not has_target):
         return _table_without_target(columns, data, parameter, known)
     if data.target is None:
         names = ", ".join(columns.names[:20])
@@ -65,7 +76,7 @@ def table_of_columns(
         raise no_such_column(absent, list(columns.names), columns.name, parameter=key, also=columns.hint)
     if known is None:
         require_names(columns, data.columns, "data.columns")
-    if len(columns.names) == len(data.targets):
+    if len(columns.names) == len(data.targets) and not data.past_targets:
         message = f"{columns.name} has no column besides the target"
         raise DataError(message, hint=columns.hint, parameter=parameter)
     chosen = _chosen(columns, data, known, needs_target=needs_target)
@@ -82,11 +93,8 @@ def table_of_columns(
         message = f"the target {word} {quoted(data.targets)} {verb} not used: {error.message}"
         note = DataNote("target_left_out", message, data.targets)
         return _table_without_target(columns, data, parameter, known, (note,))
-    if data.text is not None:
-        key = "data.text" if known is None else parameter
-        table = _table_of_text(target, columns, data, key, chosen.roles)
-    else:
-        table = _table_of_inputs(chosen, target, columns, known)
+    key = "data.text" if known is None else parameter
+    table = _table_of_any(chosen, target, columns, data, key, known)
     return table if needs_target else _with_notes(table, _left_out(columns, data, known))
 
 
@@ -100,17 +108,14 @@ def _table_without_target(
     problems = [*of_features, *_column_problems(chosen.features, data, columns, known)]
     raise_problems(problems, columns.name, parameter)
     target = unknown_target(len(columns.row_numbers), known)
-    if data.text is not None:
-        table = _table_of_text(target, columns, data, parameter, chosen.roles)
-    else:
-        table = _table_of_inputs(chosen, target, columns, known)
+    table = _table_of_any(chosen, target, columns, data, parameter, known)
     notes = (*notes, *_left_out(columns, data, known))
     return _with_notes(replace(table, has_target=False), notes)
 
 
 def _left_out(columns: Columns, data: Data, known: TableSchema | None) -> tuple[DataNote, ...]:
     """The note on columns of a file that the training data lacks."""
-    if known is None or data.text is not None:  # the other columns of a text are named already
+    if known is None or not data.reads_columns:  # the other columns of a text are named already
         return ()
     trained = {*kinds_of(known), *data.targets, *data.columns.roles, *data.columns.drop}
     others = tuple(name for name in columns.names if name not in trained)
@@ -135,14 +140,15 @@ class _Chosen(NamedTuple):
 def _chosen(columns: Columns, data: Data, known: TableSchema | None, *, needs_target: bool) -> _Chosen:
     """Tell the inputs of a file from the other columns. Problems are added to ``columns``."""
     dates_known = None if known is None else {date.name: date for date in known.dates}
-    no_inputs = {*data.targets, *data.columns.roles}
+    no_inputs = {*data.targets, data.text, *data.columns.roles} - {*data.past_targets}
     features = {name: values for name, values in columns.values.items() if name not in no_inputs}
     features, dates = date_inputs(features, columns, data.columns, dates_known)
     forms = None if dates_known is None else {name: date.form for name, date in dates_known.items()}
-    settings = data.columns if needs_target else ColumnSettings(id=data.columns.id)
+    in_series = data.series is not None
+    settings = data.columns if needs_target else data.columns.of_new_rows(in_series=in_series)
     roles, time = row_roles(columns, settings, forms)
     unread = tuple(name for name in columns.names if name not in columns.values and name not in no_inputs)
-    if known is None and data.text is None and (data.columns.drop or data.columns.keep) and unread:
+    if known is None and data.reads_columns and (data.columns.drop or data.columns.keep) and unread:
         text = f"columns are left out: {quoted(unread)}"
         columns.notes.append(DataNote("left_out", text, unread, is_detail=True))
     return _Chosen(features, (*dates, *time), roles)
@@ -161,7 +167,7 @@ def _column_problems(
     features: Mapping[str, NDArray[Any]], data: Data, columns: Columns, known: TableSchema | None
 ) -> Iterator[ColumnProblem]:
     """Missing columns, and text columns with too many values."""
-    if data.text is not None:
+    if not data.reads_columns:
         return
     if known is not None:
         present = set(columns.names)
@@ -215,14 +221,36 @@ def _target(
     return target
 
 
-def _table_of_text(target: Target, columns: Columns, data: Data, parameter: str, roles: RowRoles) -> Table:
-    text = data.text or ""
+def _table_of_any(
+    chosen: _Chosen,
+    target: Target,
+    columns: Columns,
+    data: Data,
+    parameter: str,
+    known: TableSchema | None,
+) -> Table:
+    """The table of a text, of the other columns, or of both."""
+    if data.text is None:
+        return _table_of_inputs(chosen, target, columns, known)
+    if data.text not in columns.values or data.text in data.targets:
+        names = [name for name in columns.names if name not in data.targets]
+        raise no_such_column(data.text, names, columns.name, parameter=parameter, also=columns.hint)
+    if not data.text_with_columns:
+        return _table_of_text(target, columns, data, data.text, chosen.roles)
+    table = _table_of_inputs(chosen, target, columns, known)
+    note = _note_on_text(data.text)
+    prose = TextColumn(data.text, columns.values[data.text])
+    return replace(table, prose=prose, data_notes=(note, *table.data_notes))
+
+
+def _note_on_text(text: str) -> DataNote:
+    return DataNote("texts", f"column '{text}' is read as texts", (text,))
+
+
+def _table_of_text(target: Target, columns: Columns, data: Data, text: str, roles: RowRoles) -> Table:
     used = {text, *data.targets, *data.columns.roles}
     others = tuple(name for name in columns.names if name not in used)
-    if text not in columns.values or text in data.targets:
-        names = [name for name in columns.names if name not in data.targets]
-        raise no_such_column(text, names, columns.name, parameter=parameter, also=columns.hint)
-    notes = [DataNote("texts", f"column '{text}' is read as texts", (text,))]
+    notes = [_note_on_text(text)]
     if others:
         notes.append(DataNote("left_out", f"the other columns are left out: {quoted(others)}", others))
     if data.task == "auto":

@@ -51,6 +51,7 @@ class Request:
         parameter: the configuration key that errors about the file name.
         targets: the target's columns; empty if the user has named none.
         text: the column of texts: its fields are never numbers and never missing.
+        reads_columns: whether the columns beside the texts are read too.
         kinds: the kinds of the training file's columns: only these columns are read, each as its kind. None for the
             training file itself: all its columns are read, and their values decide their kinds.
         types: the kinds that the user sets, by column of the training file: these values decide nothing.
@@ -65,6 +66,7 @@ class Request:
     types: Mapping[str, ColumnKind] = field(default_factory=dict)
     formats: Mapping[str, NumberFormat] = field(default_factory=dict)
     columns: ColumnSettings = field(default_factory=ColumnSettings)
+    reads_columns: bool = False
 
     def format_of(self, name: str) -> NumberFormat | None:
         """How a column of numbers is written; None if its values decide."""
@@ -79,12 +81,12 @@ class Request:
 
     def is_wanted(self, name: str) -> bool:
         """Whether a column is read. Readers drop all other columns."""
-        if name in self.targets or name in self.columns.roles:
+        if name in (*self.targets, self.text) or name in self.columns.roles:
             return True
-        if self.text is not None:
-            return name == self.text
         if self.kinds is not None:
             return name in self.kinds
+        if self.text is not None and not self.reads_columns:
+            return False
         kept = self.columns.keep
         return name not in self.columns.drop and (kept is None or name in kept)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tunecli.config.schema.columns import ColumnSettings
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import FileSource
 from tunecli.errors import DataError
@@ -18,7 +17,7 @@ from tunecli.train.data.column_tables import kinds_of, table_of_columns
 from tunecli.train.data.columns import Columns, Request, kinds_set
 from tunecli.train.data.csv_files import read_csv
 from tunecli.train.data.parquet_files import read_parquet
-from tunecli.train.data.table import Table, TableSchema
+from tunecli.train.data.table import InputKind, Table, TableSchema
 from tunecli.train.data.unpacking import ending_of
 
 READERS: dict[str, Callable[[Path, Request], Columns]] = {
@@ -73,7 +72,7 @@ def _read(path: Path, data: Data, parameter: str, known: TableSchema | None, *, 
     if reader is None:
         hint = "use a csv, tsv, txt, npz or parquet file; end the name of a folder of images with a slash"
         raise DataError(f"{path.name} has no known file ending", hint=hint, parameter=parameter)
-    if known is not None and known.kind != ("features" if data.text is None else "tokens"):
+    if known is not None and known.kind not in _kinds_of_tables(data):
         message = f"{path.name} has columns, but the training data has inputs of the kind `{known.kind}`"
         raise DataError(message, hint="save it as npz", parameter=parameter)
     columns = reader(path, request_for(data, parameter, known, needs_target=needs_target))
@@ -89,13 +88,31 @@ def request_for(
         data: the data's configuration.
         parameter: the configuration key that errors name.
         known: the schema of the training file, whose columns are read; None: all columns of the training file.
-        needs_target: False for rows to predict: of the columns with a role, only the names of the rows are read.
+        needs_target: False for rows to predict: of the columns with a role, only the names of the rows are read, and
+            in time series their order.
     """
     settings = data.columns
     kinds = None if known is None else kinds_of(known)
     if kinds is not None and not needs_target:
-        unused = settings.roles.keys() - {*settings.ids}
+        used = settings.of_new_rows(in_series=data.series is not None)
+        unused = settings.roles.keys() - used.roles.keys()
         kinds = {name: kind for name, kind in kinds.items() if name not in unused}
-        settings = ColumnSettings(id=settings.id)
+        settings = used
     formats = {} if known is None else known.formats
-    return Request(parameter, data.targets, data.text, kinds, kinds_set(data.columns), formats, settings)
+    return Request(
+        parameter,
+        data.targets,
+        data.text,
+        kinds,
+        kinds_set(data.columns),
+        formats,
+        settings,
+        reads_columns=data.text_with_columns,
+    )
+
+
+def _kinds_of_tables(data: Data) -> tuple[InputKind, ...]:
+    """The kinds of inputs that a file of columns may have."""
+    if data.text is not None:
+        return ("tokens", "mixed")
+    return ("features",) if data.series is None else ("sequence",)

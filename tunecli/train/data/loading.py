@@ -212,7 +212,9 @@ def _load(
     placement = placed(device, n_bytes, n_epoch_bytes, free_bytes)
     folds, schema = [], table.schema
     for part, fitted, train, valid, tested in parts:
-        n_tokens = fitted.vocabulary.n_tokens if fitted.vocabulary else table.n_tokens
+        vocabulary = fitted.vocabulary
+        n_tokens = vocabulary.n_tokens if vocabulary else table.n_tokens
+        text_length = vocabulary.length if vocabulary and table.kind == "mixed" else 0
         home = placement.home
         fold = Fold(
             train[0].to(home),
@@ -223,7 +225,9 @@ def _load(
             target_center=number_or_tensor(fitted.target_center),
             target_scale=number_or_tensor(fitted.target_scale),
             task=table.task,
-            inputs=Inputs(tuple(train[0].shape[1:]), n_tokens, fitted.categories.n_codes),
+            inputs=Inputs(
+                tuple(train[0].shape[1:]), n_tokens, fitted.categories.n_codes, text_length=text_length
+            ),
             placement=placement,
             class_names=table.class_names,
             x_test=None if tested is None else tested[0].to(home),

@@ -32,6 +32,7 @@ NoteKind = Literal[
     "dates",
     "ambiguous_dates",
     "weights",
+    "series",
 ]
 """The kinds of notes:
 
@@ -50,6 +51,7 @@ NoteKind = Literal[
 - ``unmatched``: no row of a validation or test file has a category that the training file has.
 - ``other_files``: files of a folder that are not images.
 - ``encoding``: a file is not UTF-8, and in which encoding it is read.
+- ``series``: how the rows of time series are ordered, and which are left out.
 - ``target_left_out``: rows to predict have a target that cannot be used.
 - ``labels``: several target columns, or an array of several, are read as labels.
 - ``dates``: a column of dates becomes several numbers.

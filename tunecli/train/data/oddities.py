@@ -49,7 +49,7 @@ def oddities(
         is_inferred: whether the task was inferred from the target's values.
     """
     all_oddities = list(target_oddities(table, target, is_inferred=is_inferred))
-    if table.kind == "features" and table.prose is None:
+    if table.row_kind == "features" and table.windows is None:
         rows = sampled_rows(len(table.y))
         columns = [*numeric_columns(table, rows), *text_columns(table, rows)]
         all_oddities += leaks(columns, table, rows)

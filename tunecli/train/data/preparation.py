@@ -61,7 +61,7 @@ def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
 
     Args:
         table: the data.
-        train_indices: the rows to learn from.
+        train_indices: the examples to learn from.
         data: the data's configuration: how numbers, categories and texts are prepared.
 
     Raises:
@@ -70,9 +70,10 @@ def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
     numbers, vocabulary = NO_NUMBERS, None
     if table.prose is not None:
         vocabulary = learn_vocabulary(table.prose.values[train_indices], TextSettings.of(data))
-    elif table.kind != "tokens":
-        numbers = fit_numbers(table.x[train_indices], table.kind, data, table.feature_names)
-    categories = fit_categories(table.text, train_indices, data)
+    rows = table.rows_of(train_indices)
+    if table.kind != "tokens":
+        numbers = fit_numbers(table.x[rows], table.row_kind, data, table.feature_names)
+    categories = fit_categories(table.text, rows, data)
     target_center, target_scale = np.zeros(1), np.ones(1)
     if table.task == "regression":
         y_NK = table.y[train_indices].reshape(len(train_indices), -1)
@@ -84,7 +85,7 @@ def fit(table: Table, train_indices: Indices, data: Data) -> Preparation:
 def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
     """Prepare any rows with the result of `fit`.
 
-    A row holds its numbers, the indicators of missing ones, and its categories.
+    A row holds its numbers, the indicators of missing ones, its categories, and its tokens.
 
     Raises:
         DataError: a scaled number is too large for float32.
@@ -95,17 +96,28 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
         y_N = as_float32(scaled, table.target_names, "the target")
     elif table.task == "multilabel":
         y_N = y_N.astype(np.float32)
-    if table.prose is not None and preparation.vocabulary is not None:
-        return Prepared(encode(preparation.vocabulary, table.prose.values[indices].tolist()), y_N)
+    return Prepared(_inputs(preparation, table, indices), y_N)
+
+
+def _inputs(preparation: Preparation, table: Table, indices: Indices) -> NDArray[Any]:
+    if table.windows is not None:
+        rows = table.rows_of(indices)
+        x_RK = _columns(preparation, table, rows)
+        x_NTK: NDArray[Any] = x_RK[np.searchsorted(rows, table.windows.rows_of(indices))]
+        return x_NTK
+    if table.prose is None or preparation.vocabulary is None:
+        return table.x[indices] if table.kind == "tokens" else _columns(preparation, table, indices)
+    tokens_NT = encode(preparation.vocabulary, table.prose.values[indices].tolist())
     if table.kind == "tokens":
-        return Prepared(table.x[indices], y_N)
-    return Prepared(_columns(preparation, table, indices), y_N)
+        return tokens_NT
+    # whole numbers up to 2^24 are exact in float32
+    return np.concatenate([_columns(preparation, table, indices), tokens_NT.astype(np.float32)], axis=1)
 
 
 def _columns(preparation: Preparation, table: Table, indices: Indices) -> NDArray[np.float32]:
     """The numbers and the encoded text columns of some rows; or images, or sequences."""
     blocks = [
-        *apply_numbers(preparation.numbers, table.x[indices], table.kind, table.feature_names),
+        *apply_numbers(preparation.numbers, table.x[indices], table.row_kind, table.feature_names),
         *apply_categories(preparation.categories, table.text, indices),
     ]
     return np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0]

@@ -173,7 +173,17 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
     return facts
 
 
-_TABLE_KEYS = {"source", "target", "columns", "categories", "task", "inputs", "text"}
+_TABLE_KEYS = {
+    "source",
+    "target",
+    "columns",
+    "categories",
+    "task",
+    "inputs",
+    "text",
+    "text_with_columns",
+    "series",
+}
 """The keys of the data's configuration that determine a table, besides its files."""
 
 
@@ -265,11 +275,14 @@ def _facts(
 
 def _inputs_of(table: Table, settings: TextSettings, encoding: ColumnEncoding) -> Inputs:
     """Shape and kind of an example, if all rows of the table were training rows."""
+    n_values, n_codes = encoding.sizes(table)
     if table.prose is not None:
         vocabulary = learn_vocabulary(table.prose.values.tolist(), settings)
-        return Inputs((vocabulary.length,), vocabulary.n_tokens)
+        length, n_tokens = vocabulary.length, vocabulary.n_tokens
+        return Inputs((n_values + length,), n_tokens, n_codes, text_length=length if n_values else 0)
+    if table.windows is not None:
+        return Inputs((table.windows.length, n_values))
     if table.kind == "features":
-        n_values, n_codes = encoding.sizes(table)
         return Inputs((n_values,), categories=n_codes)
     return Inputs(tuple(table.x.shape[1:]), table.n_tokens)
 
@@ -291,6 +304,8 @@ def _require_no_columns(data: Data) -> None:
         raise DataError(message, hint="remove `target`", parameter="data.target")
     if data.text is not None:
         raise DataError(f"{shown(data)} has no columns", hint="remove `text`", parameter="data.text")
+    if data.series is not None:
+        raise DataError(f"{shown(data)} has no rows in time", hint="remove `series`", parameter="data.series")
     if [*data.columns.named]:
         message = f"{shown(data)} has no columns"
         raise DataError(message, hint="remove `columns`", parameter="data.columns")

@@ -5,7 +5,6 @@ Owns the facts, not their wording, except for oddities. The user's code is never
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,18 +16,18 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import Bundled, FileSource, Images, Torchvision
 from tunecli.text import counted
-from tunecli.train.data import splits
 from tunecli.train.data.leakage import MAX_SAMPLED
-from tunecli.train.data.notes import DataNote, Oddity, listed, short
+from tunecli.train.data.notes import DataNote, Oddity, short
 from tunecli.train.data.number_forms import PLAIN, form_of
 from tunecli.train.data.oddities import oddities, target_oddities
-from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test, read_validation
+from tunecli.train.data.part_facts import facts_of_texts, unseen_categories
+from tunecli.train.data.series import SeriesFacts, series_facts
+from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test
 from tunecli.train.data.split_facts import split_facts
 from tunecli.train.data.stamps import shown
 from tunecli.train.data.table import Inputs, Table
 from tunecli.train.data.target import MAX_INTEGER_CLASSES
-from tunecli.train.data.text_facts import TextFacts, text_column_oddities, text_facts
-from tunecli.train.data.texts import TextSettings, learn_vocabulary
+from tunecli.train.data.text_facts import TextFacts, text_column_oddities
 from tunecli.train.workload import sizes_of_parts
 
 
@@ -62,6 +61,7 @@ class DataSummary:
         n_numbers: number of numeric columns; None if the inputs are not columns.
         n_categories: each one-hot column with the number of its categories in the whole source.
         texts: the column of texts, and its vocabulary; None if there is none.
+        series: the windows of time series; None if each row is an example.
         parts: number of training and validation examples, for each fold.
         n_test: number of test examples; None if unknown.
         left_out: columns that no model sees.
@@ -88,6 +88,7 @@ class DataSummary:
     n_numbers: int | None = None
     n_categories: tuple[tuple[str, int], ...] = ()
     texts: TextFacts | None = None
+    series: SeriesFacts | None = None
     parts: tuple[tuple[int, int], ...] = ()
     n_test: int | None = 0
     left_out: tuple[str, ...] = ()
@@ -137,12 +138,13 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
     target = _target_name(data) if isinstance(data.source, FileSource) else ""
     text_counts = {column.name: Counter(column.values.tolist()) for column in table.text}
     n_none = {name: counts_of_column.pop(None, 0) for name, counts_of_column in text_counts.items()}
-    texts = _texts(table, data, base_path, study_seed)
+    texts = facts_of_texts(table, data, base_path, study_seed)
     odd = (
         *oddities(table, target, text_counts, is_inferred=is_inferred),
-        *_unseen(table, text_counts, data, base_path, study_seed),
+        *unseen_categories(table, text_counts, data, base_path, study_seed),
         *(text_column_oddities(texts) if texts else ()),
     )
+    n_unused = split_facts(data, facts, base_path, study_seed).n_left_out if data.series else 0
     is_one_number = table.task == "regression" and table.y.ndim == 1
     return DataSummary(
         shown(data),
@@ -157,9 +159,10 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         n_targets=facts.n_targets,
         n_effective=facts.n_effective,
         inputs=facts.inputs,
-        n_numbers=table.x.shape[1] if table.kind == "features" else None,
+        n_numbers=table.x.shape[1] if table.row_kind == "features" else None,
         n_categories=tuple((name, len(counts_of_column)) for name, counts_of_column in text_counts.items()),
         texts=texts,
+        series=series_facts(table, data.series, n_unused),
         parts=parts,
         n_test=n_test,
         left_out=tuple(
@@ -177,7 +180,6 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
     )
 
 
-_UNLIKELY = 1e-9  # probability that a training part lacks a category that is not rare
 _KINDS_SHOWN_ELSEWHERE = ("one_hot", "texts", "left_out", "imputed")
 """Kinds of notes that a summary shows in other attributes."""
 
@@ -298,7 +300,7 @@ def _why(table: Table, data: Data, *, is_inferred: bool) -> str:
 def _missing(table: Table, n_none: Mapping[str, int], data: Data) -> Iterator[Missing]:
     median = "the training part's median" + (", and an input that says so" if data.missing_indicators else "")
     none = "no category: all zeros" if data.categories == "one_hot" else "no category: code 0"
-    if table.kind == "features" and table.prose is None:
+    if table.row_kind == "features":
         n_missing_F = np.isnan(table.x).sum(axis=0).tolist()
         names = table.feature_names or tuple(f"x{number}" for number in range(len(n_missing_F)))
         for name, n_missing in zip(names, n_missing_F, strict=True):
@@ -311,57 +313,3 @@ def _missing(table: Table, n_none: Mapping[str, int], data: Data) -> Iterator[Mi
         n_missing = sum(not value for value in table.prose.values.tolist())
         if n_missing:
             yield Missing(table.prose.name, n_missing, "an empty text")
-
-
-def _texts(table: Table, data: Data, base_path: Path, study_seed: int) -> TextFacts | None:
-    """The facts about the column of texts, with the vocabulary of the first training part."""
-    if table.prose is None:
-        return None
-    validation = read_validation(data, base_path)
-    part = splits.split(table, data, study_seed, validation)[0]
-    column = table.prose
-    vocabulary = learn_vocabulary(column.values[part.train_indices], TextSettings.of(data))
-    validated = column if validation is None or validation.prose is None else validation.prose
-    validation_texts = validated.values[part.valid_indices].tolist()
-    return text_facts(column.name, vocabulary, column.values.tolist(), validation_texts)
-
-
-def _unseen(
-    table: Table, counts: Mapping[str, Mapping[str, int]], data: Data, base_path: Path, study_seed: int
-) -> Iterator[Oddity]:
-    """Oddities of text columns whose validation part has categories that the training part lacks."""
-    if not table.text:
-        return
-    validation = read_validation(data, base_path)
-    parts = splits.split(table, data, study_seed, validation)
-    n_valid = len({*np.concatenate([part.valid_indices for part in parts]).tolist()})
-    # A frequent category is in every training part of single rows, so only rare ones are searched for.
-    share_left = 1 - min(len(part.train_indices) for part in parts) / len(table.y)
-    n_rare = math.log(_UNLIKELY) / math.log(share_left) if share_left > 0 else 0.0
-    if not splits.is_plain(data):
-        n_rare = math.inf
-    for number, column in enumerate(table.text):
-        known = counts[column.name]
-        rare = {value for value, n in known.items() if n <= n_rare}
-        beside = None if validation is None else Counter(validation.text[number].values.tolist())
-        if not rare and (beside is None or known.keys() >= beside.keys() - {None}):
-            continue
-        n_rows, unseen = 0, dict[str, None]()
-        for part in parts:
-            absent = rare.difference(column.values[part.train_indices].tolist())
-            if beside is None:
-                strange = [value for value in column.values[part.valid_indices].tolist() if value in absent]
-                n_rows += len(strange)
-            else:
-                strange = [
-                    value for value in beside if value is not None and (value not in known or value in absent)
-                ]
-                n_rows += sum(beside[value] for value in strange)
-            unseen.update(dict.fromkeys(strange))
-        if unseen:
-            encoded = "all zeros" if data.categories == "one_hot" else "the code of unknown categories"
-            text = (
-                f"column '{short(column.name)}': {n_rows:,} of {n_valid:,} validation rows have a category that "
-                f"is not in the training part ({listed([*unseen])}); a model gets {encoded} for it"
-            )
-            yield Oddity("unseen", (column.name,), text)

@@ -161,12 +161,60 @@ class RowRoles:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Examples that are windows of consecutive rows of a table.
+
+    Attributes:
+        ends: (N,) place of each window's last row, ascending.
+        length: T, the rows of a window.
+        n_later: rows from a window's last row to its last target; 0 for rows to predict.
+        roles: the roles of the rows, which a split by time reads: its cut does not depend on the windows.
+    """
+
+    ends: NDArray[np.int64]
+    length: int
+    n_later: int = 0
+    roles: RowRoles = RowRoles()
+
+    @property
+    def n_rows(self) -> int:
+        """R, the number of rows of the series, if they have times."""
+        return 0 if self.roles.time is None else len(self.roles.time)
+
+    @property
+    def firsts(self) -> NDArray[np.int64]:
+        """The place (N,) of each window's first row."""
+        return self.ends - self.length + 1
+
+    @property
+    def lasts(self) -> NDArray[np.int64]:
+        """The place (N,) of each window's last target."""
+        return self.ends + self.n_later
+
+    def rows_of(self, examples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places (n, T) of the rows of some windows."""
+        rows_NT: NDArray[np.int64] = self.firsts[examples][:, None] + np.arange(self.length)
+        return rows_NT
+
+    def without_overlap(self, examples: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The examples whose rows and targets are no rows or targets of other ones."""
+        if not len(others):
+            return examples
+        borders = np.zeros(int(self.lasts.max()) + 2, dtype=np.int64)
+        np.add.at(borders, self.firsts[others], 1)
+        np.add.at(borders, self.lasts[others] + 1, -1)
+        n_used = np.concatenate([[0], np.cumsum(np.cumsum(borders) > 0)])
+        kept: NDArray[np.int64] = examples[n_used[self.lasts[examples] + 1] == n_used[self.firsts[examples]]]
+        return kept
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """A data set, before it is split or scaled.
 
     Attributes:
         x: features (N, F), NaN if missing; sequences (N, T, F) or images (N, C, H, W), never missing; or int64 tokens
-            (N, T). It is (N, 0) if ``prose`` holds the inputs.
+            (N, T). It is (N, 0) if ``prose`` holds all inputs.
         y: (N,) class indices (int64); the target in its own units (float64), (N,) or (N, K); or (N, L) int64, 1 where
             an example has a label.
         task: the kind of target.
@@ -183,6 +231,8 @@ class Table:
         has_target: False for rows to predict without targets: ``y`` is 0 there.
         target_names: one per output of a regression with several outputs; empty otherwise.
         dates: the columns of dates, as in `TableSchema`.
+        windows: the rows of each example of a time series: then ``x`` and ``text`` have one row for each row of the
+            series, and ``y`` and ``roles`` have one for each window. None if each row is an example.
     """
 
     x: NDArray[Any]
@@ -200,6 +250,7 @@ class Table:
     has_target: bool = True
     target_names: tuple[str, ...] = ()
     dates: tuple[DateColumn, ...] = ()
+    windows: Windows | None = None
 
     def __post_init__(self) -> None:
         # Tables are cached and shared by all trials of a process.
@@ -214,10 +265,23 @@ class Table:
     @property
     def kind(self) -> InputKind:
         """The kind of inputs that a model gets."""
+        if self.prose is not None and (self.x.shape[1] or self.text):
+            return "mixed"
         if self.prose is not None or self.n_tokens:
             return "tokens"
+        if self.windows is not None:
+            return "sequence"
         kinds: dict[int, InputKind] = {2: "features", 3: "sequence", 4: "image"}
         return kinds[self.x.ndim]
+
+    @property
+    def row_kind(self) -> InputKind:
+        """The kind of inputs that one row of ``x`` and ``text`` holds: features in windows and beside texts."""
+        return "features" if self.windows is not None or self.kind == "mixed" else self.kind
+
+    def rows_of(self, examples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of ``x`` and ``text`` that some examples need, ascending."""
+        return examples if self.windows is None else np.unique(self.windows.rows_of(examples))
 
     @property
     def class_counts(self) -> tuple[int, ...]:

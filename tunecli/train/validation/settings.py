@@ -155,7 +155,7 @@ def _initialisation(case: Case) -> Iterator[Problem]:
 
 def _text(case: Case) -> Iterator[Problem]:
     data = case.config.data
-    for key in ("tokens", "lowercase", "max_length", "max_tokens"):
+    for key in ("text_with_columns", "tokens", "lowercase", "max_length", "max_tokens"):
         if data.text is None and key in data.model_fields_set:
             yield Problem(f"data.{key}", "it is for texts, but no column of texts is named", "set `text`")
 

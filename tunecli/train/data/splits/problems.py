@@ -20,6 +20,7 @@ from tunecli.text import counted
 from tunecli.train.data.notes import listed
 from tunecli.train.data.splits.drawing import TEST, TRAIN, VALIDATION, parts_of, split_rows
 from tunecli.train.data.splits.parts import Part, SplitProblem, problem_of
+from tunecli.train.data.splits.windows import parts_of_windows, random_windows
 from tunecli.train.data.table import Table
 
 _KINDS: dict[By, str] = {"group": "group", "time": "time", "column": "split"}
@@ -37,25 +38,32 @@ def parts_and_problems(
         study_seed: the seed that determines the split.
         validation, test: the tables of the validation and the test file; None without such a file.
     """
-    problems = [*_column_problems(table, data), *_shared_groups(table, validation, test)]
+    problems = [*_column_problems(table, data)]
+    # a time series goes on from one part to the next
+    problems += random_windows(data) if table.windows else _shared_groups(table, validation, test)
     if problems:
         return [], problems
     n_file = 0 if validation is None else len(validation.y)
     try:
-        rows = split_rows(table, data)
-        parts = parts_of(rows, data.validation, data.test, data.train_fraction, study_seed, n_file)
+        if table.windows is not None:
+            parts = parts_of_windows(table, table.windows, data, study_seed, n_file)
+        else:
+            rows = split_rows(table, data)
+            parts = parts_of(rows, data.validation, data.test, data.train_fraction, study_seed, n_file)
     except DataError as error:
         return [], [problem_of(error)]
     if is_plain(data):
         return parts, []
-    problems = [*_missing_classes(table, data, parts), *_straddling_groups(table, data, parts)]
+    problems = [*_missing_classes(table, data, parts)]
+    if table.windows is None:
+        problems += _straddling_groups(table, data, parts)
     return parts, problems
 
 
 def is_plain(data: Data) -> bool:
     """Whether sizes and classes of all parts follow from the number of examples of each class."""
     drawn = [part for part in (data.validation, data.test) if part is not None]
-    return all(part.by == "row" and part.stratify == "auto" for part in drawn)
+    return data.series is None and all(part.by == "row" and part.stratify == "auto" for part in drawn)
 
 
 def _column_problems(table: Table, data: Data) -> Iterator[SplitProblem]:
