@@ -128,7 +128,7 @@ def test_an_ambiguous_date_stays_text_until_the_file_says_which_number_is_the_da
     text = "d,x,y\n03/04/2021,1,a\n05/06/2021,2,b\n"
     table = read(tmp_path, {}, text)
     assert [column.name for column in table.text] == ["d"]
-    assert "`data.columns.types: {d: dmy}` or `mdy`" in " ".join(table.notes)
+    assert "`data.columns.types: {d: dmy}` (or `mdy`)" in " ".join(table.notes)
     assert read(tmp_path, {"types": {"d": "dmy"}}, text).x[:, 0].tolist() == [4, 6]
     assert read(tmp_path, {"types": {"d": "category"}}, text).notes == (
         "column 'd' is text: encoded one-hot",

@@ -185,3 +185,28 @@ def test_long_name_is_shortened_in_a_note() -> None:
     table = {"x" * 5000: [5] * N, **clean(np.random.default_rng(3), "regression")}
     (odd,) = found(table)
     assert len(odd.text) < 200
+
+
+@pytest.mark.parametrize(
+    ("planted", "key"),
+    [
+        ("consecutive numbers in any order", "`data.columns.drop: [planted]`"),
+        ("one text", "`data.columns.drop: [planted]`"),
+        ("the same numbers", "`data.columns.drop: [a]`"),
+        ("seconds since 1970", "`data.columns.types: {planted: datetime}`"),
+        ("numbers and a word", "`data.columns.types: {planted: category}`"),
+    ],
+)
+def test_a_note_says_the_key_that_mends_it(planted: str, key: str) -> None:
+    r = np.random.default_rng(0)
+    table = clean(r, "classification")
+    kind, plant = COLUMNS[planted]
+    (odd,) = [one for one in found({"planted": plant(r, table), **table}) if one.kind == kind]
+    assert key in odd.text
+
+
+def test_inputs_of_one_date_are_neither_ids_nor_duplicates() -> None:
+    r = np.random.default_rng(0)
+    table = clean(r, "regression")
+    rising = sorted(days(r, N, 60))
+    assert found({"sold": [day.isoformat() for day in rising], **table}) == ()

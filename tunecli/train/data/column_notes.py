@@ -6,20 +6,25 @@ Axes: N rows, F columns.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.train.data.columns import Columns, quoted
+from tunecli.train.data.dates import DateColumn
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.scaling import center_and_scale
 from tunecli.train.data.table import TextColumn, TextSchema
 
 
-def gaps(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator[DataNote]:
+def gaps(
+    x_NF: NDArray[np.float64], names: tuple[str, ...], dates: Sequence[DateColumn] = ()
+) -> Iterator[DataNote]:
     """The note on columns with missing numbers."""
-    missing = tuple(names[column] for column in np.flatnonzero(np.isnan(x_NF).any(axis=0)).tolist())
+    column_of = {made: date.name for date in dates for made in date.inputs}
+    inputs = (names[place] for place in np.flatnonzero(np.isnan(x_NF).any(axis=0)).tolist())
+    missing = tuple(dict.fromkeys(column_of.get(name, name) for name in inputs))
     if missing:
         message = f"missing numbers in {quoted(missing)} are replaced by the training part's median"
         yield DataNote("imputed", message, missing)

@@ -20,19 +20,20 @@ from tunecli.train.data.column_notes import gaps, near_constant, unmatched
 from tunecli.train.data.columns import (
     ColumnProblem,
     Columns,
-    names_shown,
     no_such_column,
     quoted,
     raise_problems,
 )
 from tunecli.train.data.date_inputs import date_inputs
 from tunecli.train.data.dates import DateColumn
-from tunecli.train.data.notes import DataNote
+from tunecli.train.data.notes import DataNote, drop_key
 from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.roles import require_names, row_roles
 from tunecli.train.data.series import windowed
 from tunecli.train.data.table import MAX_CATEGORIES, MAX_CODES, RowRoles, Table, TableSchema, TextColumn
 from tunecli.train.data.target import Origin, Target, encode_targets, label_notes, unknown_target
+
+_MAX_DROPPED = 20  # names that the advice about columns with too many values writes out
 
 
 def table_of_columns(
@@ -189,7 +190,7 @@ def _column_problems(
     most = MAX_CATEGORIES if data.categories == "one_hot" else MAX_CODES
     large = {name: n_values for name, n_values in counts.items() if n_values > most}
     fix = (
-        f"leave {'it' if len(large) == 1 else 'them'} out (`data.columns.drop: [{names_shown([*large])}]`), read "
+        f"leave {'it' if len(large) == 1 else 'them'} out ({drop_key([*large][:_MAX_DROPPED])}), read "
         "numbers or dates (`data.columns.types`), or read the texts of one column instead of the others "
         f"(`data.text`); a text column may have at most {most:,} values"
     )
@@ -281,7 +282,7 @@ def _table_of_inputs(chosen: _Chosen, target: Target, columns: Columns, known: T
         DataNote("one_hot", f"column '{column.name}' is text: encoded one-hot", (column.name,))
         for column in text
     ]
-    notes += [*gaps(x_NF, tuple(numeric)), *columns.notes]
+    notes += [*gaps(x_NF, tuple(numeric), chosen.dates), *columns.notes]
     if known is None:
         notes += [*near_constant(x_NF, tuple(numeric)), *label_notes(target)]
     else:

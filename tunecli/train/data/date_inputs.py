@@ -25,14 +25,15 @@ from tunecli.train.data.dates import (
     seconds_of,
     varying,
 )
-from tunecli.train.data.notes import DataNote, short
-
-FIX_DATES = (
-    "write dates as 2024-01-31, or set `data.columns.types: {{{name}: dmy}}` (or `mdy`) for 31/01/2024"
-)
+from tunecli.train.data.notes import DataNote, short, type_key
 
 _WORDS = {"days": "days since 1970"}
 _Features = dict[str, NDArray[Any]]
+
+
+def fix_dates(name: str) -> str:
+    """How to write a column of dates so that it is read."""
+    return f"write dates as 2024-01-31, or set {type_key(name, 'dmy')} (or `mdy`) for 31/01/2024"
 
 
 def date_inputs(
@@ -84,14 +85,12 @@ def _recognised(
         return DateColumn(name, recognised.form)
     if is_wanted:
         what = "holds dates whose day and month look alike" if recognised.is_ambiguous else "holds no dates"
-        columns.add_problem(
-            name, f"{what}, but `data.columns.types` reads dates", FIX_DATES.format(name=name)
-        )
+        columns.add_problem(name, f"{what}, but `data.columns.types` reads dates", fix_dates(name))
     elif recognised.is_ambiguous:
         example = next(value for value in values_N.tolist() if value is not None)
         text = (
             f"column '{short(name)}' may hold dates, but `{short(example)}` does not show which number is the day: "
-            f"`data.columns.types: {{{name}: dmy}}` or `mdy` says it"
+            f"{type_key(name, 'dmy')} (or `mdy`) says it"
         )
         columns.notes.append(DataNote("ambiguous_dates", text, (name,)))
     return None

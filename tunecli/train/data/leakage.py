@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.seeding import generator_for
-from tunecli.train.data.notes import MIN_ROWS, Oddity, short
+from tunecli.train.data.notes import MIN_ROWS, Oddity, drop_key, short
 from tunecli.train.data.table import Table
 
 MAX_SAMPLED = 10_000
@@ -68,6 +68,21 @@ def text_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColum
         yield SampledColumn(column.name, ranks_S, len(set(sampled)), is_text=True)
 
 
+def leave_out(table: Table, name: str) -> str:
+    """Advice to leave an input out, with the key that does it if the data come from a file with columns."""
+    return f"leave it out{_key(table, name)}"
+
+
+def _leave_one_out(table: Table, name: str) -> str:
+    return f"leave one of them out{_key(table, name)}"
+
+
+def _key(table: Table, name: str) -> str:
+    column = {made: date.name for date in table.dates for made in date.inputs}.get(name, name)
+    known = {*table.kinds, *(text.name for text in table.text)}
+    return f" ({drop_key([column])})" if column in known else ""
+
+
 def names_of(table: Table) -> tuple[str, ...]:
     """The names of the columns of numbers; ``x0``, ``x1``, … if they have none."""
     return table.feature_names or tuple(f"x{number}" for number in range(table.x.shape[1]))
@@ -99,7 +114,7 @@ def leaks(columns: list[SampledColumn], table: Table, rows: NDArray[np.int64]) -
             if measure:
                 text = (
                     f"column '{short(column.name)}' alone determines {named}: {measure} on {of}; "
-                    "leave it out if its value is not known before the target's"
+                    f"{leave_out(table, column.name)} if its value is not known before the target's"
                 )
                 yield Oddity("leak", (column.name,), text)
 
@@ -180,15 +195,15 @@ def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Itera
             same = "hold the same values"
             if not _are_equal(table, other.name, column.name):
                 same = "hold the same information: each value of one belongs to one value of the other"
-            text = f"columns {both} {same}; leave one of them out"
+            text = f"columns {both} {same}; {_leave_one_out(table, column.name)}"
             yield Oddity("duplicate", (other.name, column.name), text)
         elif not column.is_text and column.n_values > n_rows / 5:
             kept.append(column)
     if 2 <= len(kept) <= _MAX_COMPARED:
-        yield from _near_copies(kept)
+        yield from _near_copies(kept, table)
 
 
-def _near_copies(columns: list[SampledColumn]) -> Iterator[Oddity]:
+def _near_copies(columns: list[SampledColumn], table: Table) -> Iterator[Oddity]:
     """Columns whose values have nearly the order of another column's, such as a rounded or converted copy."""
     every = max(1, len(columns[0].ranks) // _ROWS_COMPARED)
     correlations_FF = np.abs(np.corrcoef(np.stack([column.ranks[::every] for column in columns])))
@@ -200,7 +215,7 @@ def _near_copies(columns: list[SampledColumn]) -> Iterator[Oddity]:
                 continue
             text = (
                 f"columns '{short(other.name)}' and '{short(column.name)}' hold nearly the same information "
-                f"(rank correlation {measure:.5f}); leave one of them out"
+                f"(rank correlation {measure:.5f}); {_leave_one_out(table, column.name)}"
             )
             yield Oddity("duplicate", (other.name, column.name), text)
             break

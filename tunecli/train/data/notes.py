@@ -5,10 +5,11 @@ Owns their kinds, and how their sentences show names and values. Loads no torch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tunecli.config.range_lines import flow
 from tunecli.text import shorten
 
 NoteKind = Literal[
@@ -138,6 +139,21 @@ class Oddity:
 def short(text: str) -> str:
     """A name or a value on one line, at most 40 characters."""
     return shorten(" ".join(text.split()), _LONGEST)
+
+
+def drop_key(names: Iterable[str]) -> str:
+    """The key that leaves columns out: `` `data.columns.drop: [id]` ``, or the key alone if a name is long."""
+    columns = [*names]
+    return f"`data.columns.drop: {flow(columns)}`" if _are_short(columns) else "`data.columns.drop`"
+
+
+def type_key(name: str, kind: str) -> str:
+    """The key that reads a column as another type: `` `data.columns.types: {born: datetime}` ``."""
+    return f"`data.columns.types: {flow({name: kind})}`" if _are_short([name]) else "`data.columns.types`"
+
+
+def _are_short(names: list[str]) -> bool:
+    return max(map(len, names), default=0) <= _LONGEST
 
 
 def listed(names: list[str] | tuple[str, ...], n_shown: int = _MAX_LISTED) -> str:

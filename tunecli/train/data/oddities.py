@@ -20,12 +20,22 @@ from tunecli.train.data.leakage import (
     SampledColumn,
     duplicates,
     leaks,
+    leave_out,
     names_of,
     numeric_columns,
     sampled_rows,
     text_columns,
 )
-from tunecli.train.data.notes import MIN_ROWS, Oddity, listed, not_numbers, short, variants
+from tunecli.train.data.notes import (
+    MIN_ROWS,
+    Oddity,
+    drop_key,
+    listed,
+    not_numbers,
+    short,
+    type_key,
+    variants,
+)
 from tunecli.train.data.number_forms import PLAIN, form_of, stray_texts, written_numbers
 from tunecli.train.data.table import Table, TextColumn
 from tunecli.train.data.target import labels_of
@@ -54,7 +64,12 @@ def oddities(
         columns = [*numeric_columns(table, rows), *text_columns(table, rows)]
         all_oddities += leaks(columns, table, rows)
         all_oddities += numeric_oddities(table, columns)
+        ambiguous = {
+            name for note in table.data_notes if note.kind == "ambiguous_dates" for name in note.columns
+        }
         for column in table.text:
+            if column.name in ambiguous:  # the note says what to do
+                continue
             all_oddities += text_oddities(column, text_counts[column.name])
         all_oddities += duplicates(columns, table, len(rows))
     worst = ("numbers_as_classes", "leak", "few_members")
@@ -188,19 +203,26 @@ def numeric_oddities(table: Table, columns: list[SampledColumn]) -> Iterator[Odd
             continue
         if column.n_values <= 2:
             if value := _only_value(table.x[:, place]):
-                text = f"column '{short(name)}' has {value}: a model learns nothing from it; leave it out"
+                text = f"column '{short(name)}' has {value}: a model learns nothing from it; {leave_out(table, name)}"
                 yield Oddity("constant", (name,), text)
             continue
         row_number = _row_number_form(table.x[:, place], name, column) if n_examples >= MIN_ROWS else ""
         if row_number:
-            text = f"column '{short(name)}' {row_number}: a model can memorize it; leave it out if it is only an id"
+            text = (
+                f"column '{short(name)}' {row_number}: a model can memorize it; {leave_out(table, name)} if it is only "
+                "an id"
+            )
             yield Oddity("id", (name,), text)
         elif n_examples >= MIN_ROWS and (form := _time_form(table.x[:, place], column)):
-            text = (
-                f"column '{short(name)}' looks like {form}, but is read as a plain number; "
-                "write year, month or hour as columns of numbers"
-            )
+            text = f"column '{short(name)}' looks like {form}, but is read as a plain number; {_dates(table, name)}"
             yield Oddity("date", (name,), text)
+
+
+def _dates(table: Table, name: str) -> str:
+    """How to read a column of numbers as dates."""
+    if name in table.kinds:
+        return f"{type_key(name, 'datetime')} reads dates"
+    return "write year, month or hour as columns of numbers"
 
 
 def _only_value(values_N: NDArray[Any]) -> str:
@@ -264,13 +286,13 @@ def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Odd
         yield Oddity(
             "constant",
             (name,),
-            f"column '{short(name)}' has {value}: a model learns nothing from it; leave it out",
+            f"column '{short(name)}' has {value}: a model learns nothing from it; leave it out ({drop_key([name])})",
         )
         return
     if sum(_DATE.fullmatch(text) is not None for text in counts) >= _MOST * len(counts):
         text = (
             f"column '{short(name)}' looks like dates or times (`{short(next(iter(counts)))}`), "
-            "and each becomes a category of its own; write year, month or hour as columns of numbers"
+            f"and each becomes a category of its own; write dates as 2024-01-31, or leave it out ({drop_key([name])})"
         )
         yield Oddity("date", (name,), text)
         return
@@ -286,11 +308,15 @@ def text_oddities(column: TextColumn, counts: Mapping[str, int]) -> Iterator[Odd
         first, n_strays = next(iter(strays)), sum(strays.values())
         text = (
             f"column '{short(name)}' is read as text, because {not_numbers(n_strays, n_present)} "
-            f"(the first is `{short(first)}`); correct them, or leave the field empty where a value is missing"
+            f"(the first is `{short(first)}`); correct them, or leave the field empty where a value is missing; "
+            f"if they are categories, {type_key(name, 'category')} says so"
         )
         yield Oddity("numbers_as_text", (name,), text)
     elif n_present >= MIN_ROWS and len(counts) >= _MOSTLY_OWN * n_present:
-        text = f"column '{short(name)}' is a different text in most rows, like a name or an id; leave it out"
+        text = (
+            f"column '{short(name)}' is a different text in most rows, like a name or an id; leave it out "
+            f"({drop_key([name])})"
+        )
         yield Oddity("id", (name,), text)
     spelled = variants(counts)
     if spelled:

@@ -15,7 +15,7 @@ from tunecli.config.schema.columns import DATES, ColumnSettings
 from tunecli.config.suggestions import nearest
 from tunecli.errors import DataError
 from tunecli.train.data.columns import Columns, names_shown
-from tunecli.train.data.date_inputs import FIX_DATES, form_of, read_dates
+from tunecli.train.data.date_inputs import fix_dates, form_of, read_dates
 from tunecli.train.data.dates import DateColumn, DateForm
 from tunecli.train.data.table import RowRoles
 
@@ -118,9 +118,7 @@ def _times(
         form = form_of(columns, name, settings).form
     if form is None:
         if not is_number:
-            columns.add_problem(
-                name, "is the time, but holds neither numbers nor dates", FIX_DATES.format(name=name)
-            )
+            columns.add_problem(name, "is the time, but holds neither numbers nor dates", fix_dates(name))
             return np.zeros(len(values_N)), ()
         return values_N.astype(np.float64), ()
     return read_dates(columns, name, form), (DateColumn(name, form),)

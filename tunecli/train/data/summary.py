@@ -303,9 +303,9 @@ def _missing(table: Table, n_none: Mapping[str, int], data: Data) -> Iterator[Mi
     if table.row_kind == "features":
         n_missing_F = np.isnan(table.x).sum(axis=0).tolist()
         names = table.feature_names or tuple(f"x{number}" for number in range(len(n_missing_F)))
-        for name, n_missing in zip(names, n_missing_F, strict=True):
-            if n_missing:
-                yield Missing(name, n_missing, median)
+        column_of = {made: date.name for date in table.dates for made in date.inputs}
+        counts = {column_of.get(name, name): n for name, n in zip(names, n_missing_F, strict=True)}
+        yield from (Missing(name, n_missing, median) for name, n_missing in counts.items() if n_missing)
     for name, n_missing in n_none.items():
         if n_missing:
             yield Missing(name, n_missing, none)
