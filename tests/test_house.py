@@ -41,6 +41,7 @@ SHORT = {
     "config/schema/series.py": "the settings of one key of the data",
     "config/paths.py": "used by config, store and train",
     "config/range_words.py": "the words of ranges, which six modules share",
+    "results/page/classes_section.py": "each section of the page is one module",
     "results/page/script.py": "joins the parts of the page's script",
     "search/samplers/random.py": "each sampler is one module",
     "shims/wandb_path/wandb/_errors.py": "a module of the package that scripts import",

@@ -56,6 +56,7 @@ class Task:
         surroundings: where the user's own command or function runs.
         refit: the validation losses of the epochs that a trial keeps, from its record. The job trains as many epochs on
             all rows but those of the test part, and has no score. None: it is an ordinary training.
+        threshold: with ``refit``, the recorded threshold of the decided classes; None: the trial tuned none.
     """
 
     config: Mapping[str, Any]
@@ -67,6 +68,7 @@ class Task:
     code: Mapping[str, str] = field(default_factory=dict)
     surroundings: Surroundings = Surroundings()
     refit: Sequence[float | None] | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from tunecli.commands.report_axes import axes_of, positions_of
 from tunecli.commands.report_data import report_data
-from tunecli.commands.report_record import curves_of, least_step, study_facts
+from tunecli.commands.report_record import classes_of, curves_of, least_step, study_facts
 from tunecli.commands.report_text import chapters_of
 from tunecli.config.axes import varying_parameters
 from tunecli.effects import Effects, Reliability
@@ -104,6 +104,7 @@ def read_report(
             step=least_step(trials, objective, facts),
             confirmed=confirmed,
             baseline=simple,
+            classes=classes_of(folder, ranked),
         )
         advised, n_silenced = findings(found)
     return Reading(replace(found, findings=advised, n_silenced=n_silenced), model_s)

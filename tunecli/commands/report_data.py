@@ -36,6 +36,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "effects": plain(report.effects),
         "confirmed": plain(report.confirmed),
         "baseline": baseline_data(report.baseline),
+        "classes": plain(report.classes),
         "front": plain(report.front),
         "failures": list(report.failures),
         "trials": [_row(row, report.positions.get(row.trial.number)) for row in report.ranked],

@@ -1,4 +1,4 @@
-"""The record of a study as values of its report: facts, curves, and the least step of the score."""
+"""The record of a study as values of its report: facts, curves, classes, and the least step of the score."""
 
 from __future__ import annotations
 
@@ -11,24 +11,46 @@ from tunecli.commands.status import phase_of
 from tunecli.config.concrete_trial import trial_models
 from tunecli.config.expressions import Expression, Group
 from tunecli.config.schema import TrialConfig
+from tunecli.errors import UsageError
 from tunecli.messages import EpochEnded
 from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import sampler_info
+from tunecli.results.classes import ClassScores, class_scores
 from tunecli.results.fresh import least_gap
 from tunecli.results.ranking import Ranked
 from tunecli.results.report import MAX_CURVES, Curve, StudyFacts
 from tunecli.store.database import Log
+from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder
 from tunecli.study.record.confirmation import FRACTIONS
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.part_sizes import recorded_sizes
+from tunecli.train.artifact.layout import entry_of_file
 from tunecli.trial import State, Trial
 
 _MAX_EPOCHS = 200_000  # that are read for curves: 10,000 epochs of each of the 20 best trials
 _N_BEST = MAX_CURVES * 3 // 4
 _TRAIN_LOSS, _VALID_LOSS = "train_loss", "val_loss"
+
+
+def classes_of(folder: RunFolder, ranked: Sequence[Ranked]) -> ClassScores | None:
+    """The scores of the best trial's classes or labels, from its model file; None: it has none, or has no classes."""
+    best = next((row.trial for row in ranked if row.rank == 1), None)
+    if best is None:
+        return None
+    try:
+        entry = entry_of_file(folder.weights_path(best.number))
+        facts, fold = entry["facts"], entry["folds"][0]
+        counts = [(float(hits), float(true), float(guessed)) for hits, true, guessed in facts["decided"]]
+        scores = class_scores([str(name) for name in fold["class_names"]], counts)
+        word = "label" if fold["task"] == "multilabel" else "class"
+        n_models = int(facts["n_folds"]) * int(facts["n_repeats"])
+        threshold = None if facts["threshold"] is None else float(facts["threshold"])
+    except (OSError, UsageError, LookupError, TypeError, ValueError):
+        return None  # no model was kept, or another version wrote it
+    return ClassScores(best.number, word, scores, threshold, n_models) if scores else None
 
 
 def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -> StudyFacts:

@@ -9,6 +9,7 @@ from shlex import quote
 from tunecli.commands.outcome_summary import front_lines
 from tunecli.effects import Effects, ParameterEffect, Reliability
 from tunecli.results.baseline import baseline_lines
+from tunecli.results.classes import COLUMNS
 from tunecli.results.confirmed import Candidate, Confirmed, Interval
 from tunecli.results.progress import BARS
 from tunecli.results.report import Report
@@ -35,6 +36,7 @@ def chapters_of(report: Report) -> tuple[Chapter, ...]:
         _progress(report),
         *_importance(report),
         *_confirmed(report),
+        *_classes(report),
         *_failures(report),
     )
     return tuple(chapter for chapter in chapters if chapter.paragraphs or chapter.lines or chapter.section)
@@ -265,6 +267,14 @@ def _candidate_row(candidate: Candidate, confirmed: Confirmed) -> tuple[str, ...
         ("yes" if candidate.is_in_set else "no") if confirmed.is_set_known else "—",
         f"{candidate.seconds:.3g}" if candidate.seconds else "—",
     )
+
+
+def _classes(report: Report) -> tuple[Chapter, ...]:
+    found = report.classes
+    if found is None:
+        return ()
+    section = Section("", (found.word, *COLUMNS), found.rows)
+    return (Chapter("Classes of the best trial", (found.note,), section=section),)
 
 
 def _failures(report: Report) -> tuple[Chapter, ...]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from tunecli.effects import Effects
 from tunecli.objective import Objective
 from tunecli.results.baseline import Baseline
+from tunecli.results.classes import ClassScores
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.ranking import FrontSummary, Ranked
 from tunecli.trial import Scalar, State, Trial
@@ -188,6 +189,7 @@ class Report:
         effects: what the model says of each parameter; of several goals, of the first.
         confirmed: the last confirmation; None: there is none.
         baseline: the scores of simple models on the same data; None: there is none.
+        classes: the scores of each class or label of the best trial; None: they are not known.
         findings: the advice, the most important first, at most `MAX_FINDINGS`.
         n_silenced: the number of findings that were left out.
     """
@@ -204,6 +206,7 @@ class Report:
     step: float | None = None
     confirmed: Confirmed | None = None
     baseline: Baseline | None = None
+    classes: ClassScores | None = None
     findings: tuple[Finding, ...] = ()
     n_silenced: int = 0
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tunecli.config.metrics import THRESHOLD
 from tunecli.config.user_code import code_changes
 from tunecli.durable_files import read_regular
 from tunecli.engine import engine_named, name_for_one, needs_torch
@@ -150,7 +151,12 @@ def refit_job(study: Study, trial: Trial, path: Path) -> Job:
     n_parts = micro_batches(study.spec.settings.run.on_failure, study.log.failed_attempts(trial.number))
     return replace(
         job,
-        task=replace(job.task, refit=tuple(losses), code=dict(facts_of(study.log)["code"])),
+        task=replace(
+            job.task,
+            refit=tuple(losses),
+            threshold=None if outcome is None else outcome.metrics.get(THRESHOLD),
+            code=dict(facts_of(study.log)["code"]),
+        ),
         limits=Limits(),
         execution=replace(job.execution, micro_batches=n_parts, is_fused=False),
     )

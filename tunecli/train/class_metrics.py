@@ -78,6 +78,11 @@ class Classified:
         return torch.softmax(self.logits_NK.double(), 1)
 
     @property
+    def counts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """By class, float64 (K,): number (or weight) of examples that have it and get it, have it, and get it."""
+        return _counts(self)
+
+    @property
     def has_one_class(self) -> Tensor:
         """Whether all examples have one class."""
         return Confusion(self.confusion_KK).has_one_class

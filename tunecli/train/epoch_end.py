@@ -52,6 +52,7 @@ class TrialProgress:
         earlier_s: seconds that earlier attempts trained, up to the checkpoint.
         is_finished_early: whether the trial finishes at a time limit with its result so far.
         folds: the data of each fold without their examples, for the model file.
+        decided: the counts of each class or label with the kept weights, for the model file; see `Evaluator.decided`.
     """
 
     epochs: int = 0
@@ -65,6 +66,7 @@ class TrialProgress:
     earlier_s: float = 0.0
     is_finished_early: bool = False
     folds: tuple[Fold, ...] = ()
+    decided: tuple[tuple[float, float, float], ...] = ()
     _began_s: float | None = field(default_factory=time.monotonic)
 
     @property

@@ -104,6 +104,27 @@ class Evaluator:
         with self._computing(runs_metrics=bool(further.own)):
             return self._scored(outputs, y_N, part, further, weight_N)
 
+    def decided(
+        self, x: Tensor, y_N: Tensor, weight_N: Tensor | None = None, threshold: float | None = None
+    ) -> tuple[tuple[float, float, float], ...]:
+        """By class or label, the number (or weight) of examples that have it and get it, have it, and get it.
+
+        Args:
+            x, y_N, weight_N: as for `evaluate`.
+            threshold: as for `evaluate` of `metrics`.
+
+        Returns:
+            One entry for each class or label; empty for regression.
+        """
+        if self.fold.task == "regression":
+            return ()
+        outputs = self.outputs(x)
+        if outputs.device.type == "mps" or weight_N is not None:  # mps has no float64
+            outputs, y_N = outputs.cpu(), y_N.cpu()
+        counts = part_of(self.fold, outputs, y_N, weight_N, threshold).counts
+        hits, true, guessed = (one.tolist() for one in counts)
+        return tuple(zip(hits, true, guessed, strict=True))
+
     def predictions(self, outputs: Tensor) -> Tensor:
         """Logits (N, K) from outputs; or predictions of the standardised target (N, 1)."""
         target = TargetScale(self.fold.target_center, self.fold.target_scale)

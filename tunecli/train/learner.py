@@ -197,11 +197,22 @@ class Learner:
         """The metrics of ``weights`` on the test part, with ``test_loss``; empty if that part was not loaded."""
         if self._fold.x_test is None or self._fold.y_test is None:
             return {}
-        self.model.load_state_dict(weights)
-        self.updater.average = None
+        self._load(weights)
         return self._evaluator.evaluate(
             self._fold.x_test, self._fold.y_test, "test", further, None, self._fold.w_test
         )
+
+    def decided(
+        self, weights: dict[str, Tensor], threshold: float | None
+    ) -> tuple[tuple[float, float, float], ...]:
+        """The counts of each class or label with ``weights`` on the validation part; see `Evaluator.decided`."""
+        self._load(weights)
+        fold = self._fold
+        return self._evaluator.decided(fold.x_valid, fold.y_valid, fold.w_valid, threshold)
+
+    def _load(self, weights: dict[str, Tensor]) -> None:
+        self.model.load_state_dict(weights)
+        self.updater.average = None
 
     def weights(self) -> dict[str, Tensor]:
         """A copy of the model's current state; with weight averaging, of the averaged weights."""

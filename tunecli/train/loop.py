@@ -114,7 +114,7 @@ def save_kept_weights(job: Job, progress: TrialProgress, device_name: str) -> st
         return ""
     score, folds = progress.metrics.get(job.task.objective.metric), progress.folds
     facts = facts_of_job(job, score, progress.kept_epoch, len(folds), device_name)
-    facts = replace(facts, threshold=progress.metrics.get(THRESHOLD))
+    facts = replace(facts, threshold=progress.metrics.get(THRESHOLD), decided=progress.decided)
     content = packed(progress.weights, folds, job.task.config, facts)
     if job.files.has_only_weights:
         content = bare_weights(content)
@@ -179,7 +179,10 @@ def _train(
                 yield written
         if is_stopping:
             return State.PAUSED if is_pausing else None
-    return end_training(job, progress, lambda: _test(learners, progress, measures))
+    ending = end_training(job, progress, lambda: _test(learners, progress, measures))
+    if ending is State.COMPLETE and saves_weights(job, progress.kept_loss):
+        progress.decided = decided_of(learners, progress)
+    return ending
 
 
 def _learners(
@@ -222,6 +225,18 @@ def _test(learners: Sequence[Learner], progress: TrialProgress, measures: Furthe
     return _mean(
         [learner.test(kept, measures) for learner, kept in zip(learners, progress.weights, strict=True)]
     )
+
+
+def decided_of(
+    learners: Sequence[Learner], progress: TrialProgress
+) -> tuple[tuple[float, float, float], ...]:
+    """The counts of each class or label with the kept weights, added up over the models."""
+    threshold = progress.metrics.get(THRESHOLD)
+    of_models = [
+        learner.decided(kept, threshold) for learner, kept in zip(learners, progress.weights, strict=False)
+    ]
+    of_classes = [[*zip(*counts, strict=True)] for counts in zip(*of_models, strict=True)]
+    return tuple((sum(hits), sum(true), sum(guessed)) for hits, true, guessed in of_classes)
 
 
 def _mean(metrics_of: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from tunecli.config.metrics import LEARNING_RATE
+from tunecli.config.metrics import LEARNING_RATE, THRESHOLD
 from tunecli.config.schema import TrialConfig
 from tunecli.config.secrets import resolved
 from tunecli.messages import EpochEnded, Event, Job, Order
@@ -72,6 +72,8 @@ def train_on_all_rows(
         if epoch < n_epochs and Order(is_stop_wanted()) is not Order.GO_ON:
             return None
     progress.weights = [learner.weights() for learner in learners]
+    if job.task.threshold is not None:
+        progress.metrics[THRESHOLD] = job.task.threshold
     return State.COMPLETE
 
 

@@ -15,6 +15,7 @@ import pytest
 from tests.support.jobs import make_job
 from tunecli.messages import Ended, Job
 from tunecli.objective import Objective
+from tunecli.train.artifact.layout import entry_of_file
 from tunecli.train.artifact.loading import load_model
 from tunecli.train.artifact.model import FoldModel, TrainedModel
 from tunecli.train.data import splits
@@ -130,3 +131,21 @@ def test_texts_reproduce_their_recorded_score(tmp_path: Path) -> None:
     model, score = trained(tmp_path, config, "val_loss")
     assert score_on_validation(model, tmp_path, "val_loss") == score
     assert set(model.predict(["good good day", "day"])) <= {"up", "down"}
+
+
+@pytest.mark.parametrize("validation", [{"fraction": 0.3}, {"folds": 3}])
+def test_the_file_counts_each_class_on_the_validation_data(
+    tmp_path: Path, validation: dict[str, Any]
+) -> None:
+    write_table(tmp_path)
+    data = {**TABLE, "validation": validation}
+    model, _ = trained(tmp_path, {"data": data, "training": {"early_stop": {"patience": 2}}}, "val_accuracy")
+    table = read_source(model.config.data, tmp_path)
+    expected = np.zeros((len(model.classes), 3))
+    for one, part in zip(model.models, splits.split(table, model.config.data, SEED), strict=True):
+        x, y = one.prepare(table)
+        guess, y = one.outputs(x[part.valid_indices]).argmax(1).numpy(), y[part.valid_indices].numpy()
+        for k in range(len(model.classes)):
+            expected[k] += [((guess == k) & (y == k)).sum(), (y == k).sum(), (guess == k).sum()]
+    assert np.array(model.facts.decided).tolist() == expected.tolist()
+    assert entry_of_file(tmp_path / "m.safetensors")["facts"]["decided"] == expected.tolist()

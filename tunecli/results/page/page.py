@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 
 from tunecli.results.page.advice_section import advice
+from tunecli.results.page.classes_section import classes_section
 from tunecli.results.page.confirmed_figure import confirmed_section
 from tunecli.results.page.curves_figure import curves_section
 from tunecli.results.page.data import data_block
@@ -38,6 +39,7 @@ _SECTIONS: tuple[tuple[str, str, Callable[[PageValues], Markup]], ...] = (
     ("what-matters", "Which parameters matter", importance_section),
     ("parameters", "Each parameter", cards_section),
     ("learning", "Learning curves", curves_section),
+    ("classes", "Classes of the best trial", classes_section),
     ("failures", "Failures", failures_section),
 )
 _FIRST = ("advice", "failures")

@@ -8,6 +8,7 @@ header (https://github.com/huggingface/safetensors#format). Loads no torch, and 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunecli.errors import UsageError
@@ -53,6 +54,19 @@ def header_of(content: bytes) -> Header:
     if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
         raise ValueError("its metadata is not a map of texts")
     return Header(header, metadata, _LENGTH_BYTES + n_bytes)
+
+
+def entry_of_file(path: Path) -> dict[str, Any]:
+    """The JSON entry of a model file on disk, of which only the header is read.
+
+    Raises:
+        OSError: the file cannot be read.
+        UsageError: as for `facts_of`.
+    """
+    with path.open("rb") as file:
+        first = file.read(_LENGTH_BYTES)
+        n_bytes = min(int.from_bytes(first, "little"), _MAX_HEADER_BYTES)
+        return facts_of(first + file.read(n_bytes), path.name)
 
 
 def is_model_file(content: bytes) -> bool:

@@ -45,6 +45,8 @@ class ModelFacts:
         device, threads, rows_per_pass: how the score was computed, besides the precision that the trial sets.
         tunecli, torch: the versions that trained it.
         note: what to know about it, for people.
+        decided: by class or label, the number (or weight) of validation examples that have it and get it, have it, and
+            get it, added up over the models; empty for regression.
         threshold: the probability above which the second of two classes, or a label, is decided; None: one half.
     """
 
@@ -65,6 +67,7 @@ class ModelFacts:
     torch: str
     note: str = ""
     threshold: float | None = None
+    decided: tuple[tuple[float, float, float], ...] = ()
 
 
 def without_rows(fold: Fold) -> Fold:

@@ -24,7 +24,15 @@ from tunecli.messages import Ended, EpochEnded, Event, Job, Order, Started, Stop
 from tunecli.train import checkpoint, devices, loop
 from tunecli.train.data import loading
 from tunecli.train.data.sources import read_source
-from tunecli.train.epoch_end import TrialProgress, end_epoch, end_training, ended, keep_last_weights, never
+from tunecli.train.epoch_end import (
+    TrialProgress,
+    end_epoch,
+    end_training,
+    ended,
+    keep_last_weights,
+    never,
+    saves_weights,
+)
 from tunecli.train.failures import USER_CODE_ERRORS, failure_of, release_memory
 from tunecli.train.fused.member import Member
 from tunecli.train.fused.trainer import FusedTrainer, FusedValidator
@@ -220,5 +228,7 @@ def _ended(member: Member, ending: Failure | State) -> Ended:
             lambda: member.learner.test(progress.weights[0], member.further.with_threshold(progress.metrics)),
         )
     if ending is State.COMPLETE:
+        if saves_weights(job, progress.kept_loss):
+            progress.decided = loop.decided_of([member.learner], progress)
         sha256 = save_kept_weights(job, progress, str(member.device))
     return ended(job, progress, ending, str(member.device), sha256)
