@@ -66,6 +66,12 @@ def test_a_row_has_the_size_that_a_check_expects(tmp_path: Path, encoding: dict[
     assert not n_codes or set(prepared.x[:, -n_codes:].ravel()) <= {0, 1, 2, 3}
 
 
+def test_a_text_column_of_which_all_categories_are_rare_is_refused() -> None:
+    with pytest.raises(DataError, match="no category of a text column has 9 training rows") as caught:
+        fit_categories(COLUMNS, TRAIN, knobs(min_category_count=9))
+    assert caught.value.parameter == "data.min_category_count"
+
+
 def test_embedded_columns_may_have_more_values(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"n{i}x,{i % 2}\n" for i in range(150)))
     assert len(read_source(knobs(categories="embedding"), tmp_path).text[0].categories) == 150

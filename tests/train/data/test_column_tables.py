@@ -54,6 +54,12 @@ def test_roles_types_and_dates_are_read(tmp_path: Path) -> None:
     assert "column 'seen' holds dates" in " ".join(table.notes)
 
 
+def test_words_of_truth_are_read_in_a_column_of_truth_values(tmp_path: Path) -> None:
+    text = "a,b,y\nyes,T,u\nNo,f,v\n,1,u\n"
+    table = read(tmp_path, {"types": {"a": "truth", "b": "truth"}}, text)
+    np.testing.assert_array_equal(table.x, [[1, 1], [0, 0], [np.nan, 1]])
+
+
 def test_new_rows_need_no_role_but_their_ids_are_read(tmp_path: Path) -> None:
     table = read(tmp_path, COLUMNS)
     (tmp_path / "new.csv").write_text("dose,seen,smokes,zip,visit,w\n1,2024-03-05,1,8001,9,heavy\n")

@@ -224,6 +224,14 @@ def test_tokens_take_no_augmentation_and_sequences_only_those_of_numbers(tmp_pat
     assert parameters({"data": data, "model": "gru"}, folder=tmp_path) == ["data.augment.2"]
 
 
+def test_codes_of_categories_take_no_mixup(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{'uvw'[i % 3]},{i % 2 + 0.5 * i}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text(f"a,c,y\n{rows}")
+    data: dict[str, Any] = {"source": "t.csv", "target": "y", "categories": "embedding"}
+    config = {"data": {**data, "augment": ["noise", "mixup"]}, "loss": "mse"}
+    assert parameters(config, folder=tmp_path) == ["data.augment.1"]
+
+
 def test_user_data_gets_only_the_problems_that_need_no_facts(tmp_path: Path) -> None:
     config = {
         "data": {

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.schema.data import Data
+from tunecli.errors import DataError
 from tunecli.train.data.table import Table, TextColumn
 
 
@@ -44,11 +45,17 @@ def fit_categories(columns: Sequence[TextColumn], rows: NDArray[np.int64], data:
         columns: the text columns.
         rows: the training rows.
         data: the data's configuration: ``categories``, and ``min_category_count``.
+
+    Raises:
+        DataError: all categories are too rare.
     """
     values = []
     for column in columns:
         counts = Counter(value for value in column.values[rows].tolist() if value is not None)
         values.append(tuple(sorted(value for value, n in counts.items() if n >= data.min_category_count)))
+    if columns and not any(values) and data.min_category_count > 1:
+        message = f"no category of a text column has {data.min_category_count} training rows"
+        raise DataError(message, hint="take a smaller number", parameter="data.min_category_count")
     return Categories(tuple(values), data.categories == "embedding")
 
 

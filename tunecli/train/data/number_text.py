@@ -100,7 +100,11 @@ INFINITE = frozenset(
 _N_SAFE_DIGITS = 16  # 2^53 has 16 digits; a number with fewer, without an exponent, is smaller
 _NUMBER_CHARACTERS = "0123456789+-.eE"
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
-_TRUTHS = {"true": 1.0, "false": 0.0}
+_TRUTHS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on"), 1.0),
+    **dict.fromkeys(("false", "f", "no", "n", "off"), 0.0),
+}
+"""Texts that are truth values in a column of truth values, in any case."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
