@@ -57,7 +57,7 @@ def score_on_validation(model: TrainedModel, folder: Path, metric: str) -> float
 def _score(model: TrainedModel, one: FoldModel, rows: np.ndarray, folder: Path, metric: str) -> float:
     table = read_source(model.config.data, folder)
     alone = TrainedModel(model.config, replace(model.facts, n_folds=1, n_repeats=1), [one])
-    x, y = one.prepare(table)
+    x, y = one.prepare(table), one.targets(table)
     with alone._threads():
         return one.evaluator.score(one.outputs(x[rows]), y[rows], "val")[metric]
 
@@ -143,7 +143,7 @@ def test_the_file_counts_each_class_on_the_validation_data(
     table = read_source(model.config.data, tmp_path)
     expected = np.zeros((len(model.classes), 3))
     for one, part in zip(model.models, splits.split(table, model.config.data, SEED), strict=True):
-        x, y = one.prepare(table)
+        x, y = one.prepare(table), one.targets(table)
         guess, y = one.outputs(x[part.valid_indices]).argmax(1).numpy(), y[part.valid_indices].numpy()
         for k in range(len(model.classes)):
             expected[k] += [((guess == k) & (y == k)).sum(), (y == k).sum(), (guess == k).sum()]

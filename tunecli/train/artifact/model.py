@@ -48,11 +48,17 @@ class FoldModel:
         """The network, in evaluation mode."""
         return self.evaluator.model
 
-    def prepare(self, table: Table) -> tuple[Tensor, Tensor]:
-        """The inputs of the network and the targets, on the CPU, for every row of a table."""
+    def prepare(self, table: Table) -> Tensor:
+        """The inputs of the network, on the CPU, for every row of a table."""
         assert self.fold.preparation is not None
         prepared = preparation.apply(self.fold.preparation, table, np.arange(len(table.y)))
-        return torch.from_numpy(prepared.x), torch.from_numpy(prepared.y)
+        return torch.from_numpy(prepared.x)
+
+    def targets(self, table: Table) -> Tensor:
+        """The targets, on the CPU, for every row of a table."""
+        assert self.fold.preparation is not None
+        rows = np.arange(len(table.y))
+        return torch.from_numpy(preparation.apply_to_target(self.fold.preparation, table, rows))
 
     def outputs(self, x: Tensor) -> Tensor:
         """The network's outputs in evaluation, (N, K) float32 on its device, for inputs on the CPU."""
@@ -128,7 +134,7 @@ class TrainedModel:
             DataError: as `read`.
         """
         table = self.read(rows)
-        inputs = [model.prepare(table)[0] for model in self.models]
+        inputs = [model.prepare(table) for model in self.models]
         return inputs[0] if len(inputs) == 1 else inputs
 
     def predict(self, rows: Any) -> NDArray[Any]:
@@ -178,7 +184,7 @@ class TrainedModel:
 
     def outputs(self, table: Table) -> list[Tensor]:
         """The outputs of each network, (N, K) float32, for every row of a table."""
-        outputs = {id(model): model.outputs(x) for model, (x, _) in self._prepared(table)}
+        outputs = {id(model): model.outputs(x) for model, x in self._prepared(table)}
         return [outputs[id(model)] for model in self.models]
 
     def values(self, outputs: Sequence[Tensor]) -> NDArray[np.float64]:
@@ -193,8 +199,7 @@ class TrainedModel:
         """
         if len(self.models) == 1:
             with self._threads():
-                _, y_N = self.models[0].prepare(table)
-                return self._score(self.models[0].evaluator, outputs[0], y_N, table)
+                return self._score(self.models[0].evaluator, outputs[0], self.models[0].targets(table), table)
         return self.metrics_of(table, self.values(outputs))
 
     def metrics_of(self, table: Table, values: NDArray[np.float64]) -> dict[str, float]:
@@ -212,7 +217,7 @@ class TrainedModel:
             outputs = (outputs - first.fold.target_center) / first.fold.target_scale
         with self._threads():
             device = first.fold.placement.device
-            return self._score(evaluator, outputs.to(device), first.prepare(table)[1], table)
+            return self._score(evaluator, outputs.to(device), first.targets(table), table)
 
     def _score(self, evaluator: Evaluator, outputs: Tensor, y_N: Tensor, table: Table) -> dict[str, float]:
         further = FurtherMetrics(
@@ -222,7 +227,7 @@ class TrainedModel:
         weight_N = None if table.roles.weight is None else torch.from_numpy(table.roles.weight)
         return evaluator.score(outputs, y_N.to(outputs.device), "test", further, weight_N)
 
-    def _prepared(self, table: Table) -> Iterator[tuple[FoldModel, tuple[Tensor, Tensor]]]:
+    def _prepared(self, table: Table) -> Iterator[tuple[FoldModel, Tensor]]:
         """Each network with its inputs. Repeats of one fold share them."""
         n_folds = self.facts.n_folds
         with self._threads():

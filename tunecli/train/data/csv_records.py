@@ -79,7 +79,7 @@ def _declared_separator(first: Sequence[str], file: str, parameter: str) -> str:
 
 
 def _counted_from(n_skipped: int, records: Iterable[Record]) -> Iterator[Record]:
-    return ((line + n_skipped, fields) for line, fields in records)
+    return ((line + n_skipped, fields) for line, fields in records) if n_skipped else iter(records)
 
 
 def _separator_of(lines: Sequence[str]) -> str:

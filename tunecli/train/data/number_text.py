@@ -97,7 +97,7 @@ INFINITE = frozenset(
 )
 """Texts that mean infinity in a column of numbers."""
 
-_N_SAFE_DIGITS = 16  # 2^53 has 16 digits; a number with fewer, without an exponent, is smaller
+_SAFE = 2.0**52  # below 2^53, whatever the last digits of a text round to
 _NUMBER_CHARACTERS = "0123456789+-.eE"
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _TRUTHS = {
@@ -234,7 +234,7 @@ def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
         (("", fields.index(""), n_missing),) if n_missing else (),
         n_numbers=n_numbers,
         n_values=n_numbers,
-        may_be_large=max(map(len, fields)) >= _N_SAFE_DIGITS or "e" in joined or "E" in joined,
+        may_be_large=bool((np.abs(values) >= _SAFE).any()),
     )
 
 

@@ -90,12 +90,7 @@ def apply(preparation: Preparation, table: Table, indices: Indices) -> Prepared:
     Raises:
         DataError: a scaled number is too large for float32.
     """
-    y_N = table.y[indices]
-    if table.task == "regression":
-        scaled = (y_N - preparation.target_center) / preparation.target_scale
-        y_N = as_float32(scaled, table.target_names, "the target")
-    elif table.task == "multilabel":
-        y_N = y_N.astype(np.float32)
+    y_N = apply_to_target(preparation, table, indices)
     return Prepared(_inputs(preparation, table, indices), y_N)
 
 
@@ -121,6 +116,19 @@ def _columns(preparation: Preparation, table: Table, indices: Indices) -> NDArra
         *apply_categories(preparation.categories, table.text, indices),
     ]
     return np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0]
+
+
+def apply_to_target(preparation: Preparation, table: Table, indices: Indices) -> NDArray[Any]:
+    """Prepare the targets alone: those of `apply`.
+
+    Raises:
+        DataError: a scaled number is too large for float32.
+    """
+    y_N = table.y[indices]
+    if table.task == "regression":
+        scaled = (y_N - preparation.target_center) / preparation.target_scale
+        return as_float32(scaled, table.target_names, "the target")
+    return y_N.astype(np.float32) if table.task == "multilabel" else y_N
 
 
 def _target_scale(y_N: NDArray[np.float64]) -> tuple[float, float]:
