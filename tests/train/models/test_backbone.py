@@ -10,7 +10,9 @@ import safetensors.torch
 import torch
 from pydantic import ValidationError
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support.torchvision_models import NarrowResNet, installed_torchvision, narrow_torchvision
 from tests.train.artifact.test_loading import written as model_file
@@ -22,11 +24,13 @@ from tunecli.config.schema.models.backbones import Architecture
 from tunecli.errors import UsageError
 from tunecli.objective import Objective
 from tunecli.train.artifact.loading import model_of as model_of_file
+from tunecli.train.backbone_sizes import BODIES
 from tunecli.train.data.loading import load
 from tunecli.train.data.table import Inputs
 from tunecli.train.learner import Learner
+from tunecli.train.model_sizes import size_of
 from tunecli.train.models import begin_epoch, build
-from tunecli.train.models.backbone import BackboneNet, size_of_images
+from tunecli.train.models.backbone import BackboneNet
 from tunecli.train.validation import trial_problems
 
 __all__ = ["narrow_torchvision"]
@@ -156,7 +160,7 @@ def test_grey_images_get_three_channels_and_small_images_are_scaled_up() -> None
     ],
 )
 def test_the_shorter_side_is_scaled(knobs: dict[str, Any], inputs: Inputs, size: tuple[int, int]) -> None:
-    assert size_of_images(Backbone.model_validate(knobs), inputs) == size
+    assert Backbone.model_validate(knobs).image_size(*inputs.shape[1:]) == size
 
 
 @pytest.mark.usefixtures("narrow_torchvision")
@@ -307,6 +311,44 @@ def test_every_architecture_is_one_of_torchvision_and_has_a_head() -> None:
         assert knob.has_batch_norm == any(isinstance(layer, _BatchNorm) for layer in net.modules())
 
 
+def test_every_architecture_has_a_size() -> None:
+    assert set(BODIES) == set(get_args(Architecture))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"hidden": [6]},
+        {"architecture": "densenet121"},
+        {"architecture": "mobilenet_v3_small", "resize": 224},
+        {"architecture": "swin_t"},
+        {"architecture": "vit_b_32"},
+    ],
+    ids=str,
+)
+def test_the_size_of_a_backbone_equals_that_of_the_network(knobs: dict[str, Any]) -> None:
+    installed_torchvision()
+    knob = Backbone.model_validate(knobs)
+    with torch.device("meta"):
+        net, x = BackboneNet(knob, GREY, 5).eval(), torch.zeros(1, *GREY.shape)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        net(x)
+    n_parameters = sum(parameter.numel() for parameter in net.parameters())
+    assert size_of(knob, GREY, 5) == (n_parameters, counter.get_total_flops() // 2)
+
+
+@pytest.mark.slow
+def test_a_vision_transformer_of_other_images_has_other_positions() -> None:
+    installed_torchvision()
+    knob = Backbone(architecture="vit_b_32", resize=64)
+    with torch.device("meta"):
+        net = BackboneNet(knob, GREY, 5)
+    size = size_of(knob, GREY, 5)
+    assert size is not None
+    assert size.n_parameters == sum(parameter.numel() for parameter in net.parameters())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "regnet_x_400mf", "mobilenet_v3_small"])
 def test_a_network_of_torchvision_trains_and_reads_weights_of_its_own_file(name: str, tmp_path: Path) -> None:
@@ -316,5 +358,5 @@ def test_a_network_of_torchvision_trains_and_reads_weights_of_its_own_file(name:
     net = net_of(GREY, tmp_path, architecture=name, weights="w.pth")
     own = net.body.state_dict()
     assert all(torch.equal(one, own[key]) for key, one in network.state_dict().items() if key in own)
-    net(torch.randn(2, 1, 8, 8)).sum().backward()
+    torch.autograd.backward(net(torch.randn(2, 1, 8, 8)).sum())
     assert all(parameter.grad is not None for parameter in net.parameters())

@@ -44,7 +44,7 @@ class BackboneNet(nn.Module):
     def __init__(self, knob: Backbone, inputs: Inputs, n_outputs: int) -> None:
         super().__init__()
         self._knob = knob
-        self._size = size_of_images(knob, inputs)
+        self._size = knob.image_size(*inputs.shape[1:])
         self._is_scaled = self._size != inputs.shape[1:]
         self.is_frozen = False
         body = torchvision_network(knob.architecture, **_arguments(knob))
@@ -76,20 +76,6 @@ class BackboneNet(nn.Module):
         if self._is_scaled:
             x_BCHW = fn.interpolate(x_BCHW, self._size, mode="bilinear", align_corners=False)
         return self.head(self.body(x_BCHW))  # type: ignore[no-any-return]
-
-
-def size_of_images(knob: Backbone, inputs: Inputs) -> tuple[int, int]:
-    """Rows and columns of the images that the body gets.
-
-    With ``resize``, the shorter side has this many pixels; by default images are scaled only if they are smaller than
-    the network can read. A network of fixed size gets squares.
-    """
-    _, rows, columns = inputs.shape
-    if knob.fixed_side is not None:
-        return knob.fixed_side, knob.fixed_side
-    shorter = min(rows, columns)
-    side = max(shorter, knob.least_side) if knob.resize == "auto" else knob.resize
-    return max(1, round(rows * side / shorter)), max(1, round(columns * side / shorter))
 
 
 def torchvision_models() -> Any:

@@ -58,6 +58,7 @@ class Backbone(ModelKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.models.backbone:backbone"
+    size_function: ClassVar[str] = "tunecli.train.backbone_sizes:backbone_size"
     kinds: ClassVar[tuple[str, ...]] = ("image",)
     has_convolutions: ClassVar[bool] = True
     why_not_fused: ClassVar[str] = "a backbone fills the device by itself"
@@ -83,11 +84,6 @@ class Backbone(ModelKnob):
         return None if self.weights in _NOT_FILES else self.weights
 
     @property
-    def least_side(self) -> int:
-        """The least shorter side of an image, in pixels, that every network can read."""
-        return _LEAST_SIDE
-
-    @property
     def fixed_side(self) -> int | None:
         """The side of the squares that the network reads, in pixels; None if it reads images of any size."""
         if not self.architecture.startswith(_OF_FIXED_SIZE):
@@ -97,9 +93,26 @@ class Backbone(ModelKnob):
     @property
     def side_unit(self) -> int:
         """The sides of an image must be multiples of this: the side of the patches of a vision transformer."""
-        if self.architecture.startswith("vit_"):
+        if self.has_positions:
             return int(self.architecture.rpartition("_")[2])
         return 32 if self.architecture.startswith("maxvit") else 1
+
+    @property
+    def has_positions(self) -> bool:
+        """Whether the network has a learned vector for each patch of an image."""
+        return self.architecture.startswith("vit_")
+
+    def image_size(self, rows: int, columns: int) -> tuple[int, int]:
+        """Rows and columns that images of this size are scaled to.
+
+        With ``resize``, the shorter side has this many pixels; by default images are scaled only if they are smaller
+        than the networks can read. A network of fixed size gets squares.
+        """
+        if self.fixed_side is not None:
+            return self.fixed_side, self.fixed_side
+        shorter = min(rows, columns)
+        side = max(shorter, _LEAST_SIDE) if self.resize == "auto" else self.resize
+        return max(1, round(rows * side / shorter)), max(1, round(columns * side / shorter))
 
     @model_validator(mode="after")
     def _only_a_frozen_body_can_be_unfrozen(self) -> Backbone:
