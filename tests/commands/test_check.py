@@ -54,9 +54,9 @@ def test_scores_from_different_data_are_noted_for_every_spelling_in_the_file(che
 def test_the_cost_of_a_user_model_is_its_steps_only(checked, model):
     found = checked(f"{{data: {{source: iris}}, model: {model}, training: {{batch_size: full}}}}")
     answer = check_view(found)
-    assert dict(answer.lines)["one trial"] == "20 steps; the weights and the cost of the model are unknown"
+    assert dict(answer.lines)["one trial"] == "200 steps; the weights and the cost of the model are unknown"
     assert dict(answer.lines)["estimated time"] == "unknown"
-    assert answer.data["smallest_trial"] == {"n_parameters": None, "n_steps": 20, "n_multiply_adds": None}
+    assert answer.data["smallest_trial"] == {"n_parameters": None, "n_steps": 200, "n_multiply_adds": None}
 
 
 @pytest.mark.parametrize(

@@ -67,11 +67,13 @@ def test_a_default_batch_size_is_not_noted(loaded):
 @pytest.mark.parametrize(
     ("trial", "is_noted"),
     [
-        ("{data: {source: iris}}", True),
+        ("{data: {source: iris}}", False),
+        ("{data: {source: iris}, training: {epochs: 20}}", True),
         ("{data: {source: iris}, training: {epochs: 300}}", False),
         ("{data: {source: iris}, training: {epochs: 300}, model: linear}", True),
         ("{data: {source: digits}}", False),
-        ("{data: {source: digits}, model: linear}", True),
+        ("{data: {source: digits}, model: linear}", False),
+        ("{data: {source: digits}, model: linear, training: {epochs: 20}}", True),
         ("{data: {source: iris}, optimizer: {name: adam, lr: 0.01}}", False),
         ("{data: {source: iris}, optimizer: {name: lbfgs, lr: 1}}", False),
         ("{data: {source: iris}, training: {epochs: {int: [1, 1000], default: 200}}}", False),

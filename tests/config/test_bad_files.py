@@ -241,7 +241,7 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "a real where a whole number is wanted",
         study("epochs: 3", "epochs: 1e1"),
         "7:22",
-        "must be a whole number, not 10.0",
+        "must be a whole number or `auto`, not 10.0",
     ),
     ("a quoted number", study("epochs: 3", "epochs: '3'"), "7:22", "not the text '3'"),
     ("a number that is none", lr(".nan"), "6:31", "must be a finite number"),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -55,6 +56,23 @@ def test_errors_of_a_regression_are_in_the_units_of_the_target():
     assert found["val_r2"] == pytest.approx(r2_score(y[part.valid_indices], guess), abs=1e-4)
     assert found["val_mae"] == pytest.approx(mean_absolute_error(y[part.valid_indices], guess), rel=1e-4)
     assert "val_loss" not in found  # outputs of the trial's loss are logs of rates
+
+
+def test_weights_of_the_examples_count_in_the_fit_and_in_the_metrics(tmp_path):
+    generator = np.random.default_rng(0)
+    x, weights = generator.normal(size=(80, 1)), generator.uniform(0, 5, size=80)
+    y = x[:, 0] ** 2 + x[:, 0] + generator.normal(size=80)
+    rows = (
+        f"{a!r},{b!r},{w!r}" for a, b, w in zip(x[:, 0].tolist(), y.tolist(), weights.tolist(), strict=True)
+    )
+    (tmp_path / "table.csv").write_text("\n".join(["x,y,w", *rows]))
+    data = {"source": str(tmp_path / "table.csv"), "target": "y", "columns": {"weight": "w"}}
+    found = linear_metrics(data, "val_r2")
+    [part] = parts_of(data)
+    train, valid = part.train_indices, part.valid_indices
+    scaled = (x - x[train].mean()) / x[train].std()
+    guess = Ridge().fit(scaled[train], y[train], weights[train]).predict(scaled[valid])
+    assert found["val_r2"] == pytest.approx(r2_score(y[valid], guess, sample_weight=weights[valid]), abs=1e-4)
 
 
 def test_images_have_no_baseline():

@@ -105,6 +105,17 @@ def test_a_length_in_steps_is_the_same_number_of_steps(folder: Path) -> None:
         assert trained(job)[0].epochs == n_epochs, "eight steps an epoch"
 
 
+def test_a_length_by_the_number_of_rows_is_that_of_the_trial(folder: Path) -> None:
+    data = {"source": "all.npz", "validation": {"fraction": 0.2}}
+    plain = job_of(folder, data, "plain", refit=(1.0,) * 80)
+    found = {}
+    for epochs in ("auto", 100):  # two steps an epoch; all rows have three, and would have 67 epochs
+        config = {**plain.task.config, "training": {"epochs": epochs, "batch_size": 24}}
+        outcome, content, of_epochs = trained(change_job(plain, config=config))
+        found[epochs] = outcome.epochs, tensors(content), of_epochs
+    assert found["auto"] == found[100]
+
+
 def test_a_refit_that_diverges_is_a_failure_without_a_file(folder: Path) -> None:
     job = job_of(folder, {"source": "all.npz"}, "refit", refit=(1.0,) * 6)
     config = {**job.task.config, "optimizer": {"name": "sgd", "lr": 1e30}}

@@ -17,6 +17,7 @@ from tunecli.config.domains import (
     n_values,
     value_at,
 )
+from tunecli.config.earlier_defaults import with_defaults
 from tunecli.config.expressions import (
     Broken,
     Choice,
@@ -44,12 +45,15 @@ _MAX_PAIRS = 500  # the most combined changes that are tried to find an allowed 
 def concrete(space: Space, point: Parameters) -> Any:
     """The plain tree at ``point``, with every range, `ref` and formula replaced by its value.
 
+    In a study of earlier defaults, the tree names those that the file leaves open.
+
     Raises:
         KeyError: an active parameter has no value in ``point``.
         DanglingReferenceError: the path of a `ref` does not exist at this point, or the `ref` refers to itself; or a
             formula has no value there.
     """
-    return Resolution(_plain(space.tree, "", point), point).whole()
+    plain = Resolution(_plain(space.tree, "", point), point).whole()
+    return with_defaults(plain, space.defaults)
 
 
 def derived_values(space: Space, point: Parameters) -> dict[str, Scalar]:

@@ -28,9 +28,11 @@ from tunecli.config.concrete_trial import (
 )
 from tunecli.config.constraint_checks import constraints_of, emptiness_problems
 from tunecli.config.constraints import Combination
+from tunecli.config.earlier_defaults import DEFAULTS, UNRECORDED
 from tunecli.config.error_messages import problems_of
 from tunecli.config.expressions import (
     Broken,
+    Choice,
     Expression,
     Fixed,
     FixedList,
@@ -53,7 +55,7 @@ from tunecli.config.resolution import MAX_VALUES
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space
 from tunecli.config.start_points import start_points
-from tunecli.config.study import STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
+from tunecli.config.study import BY_DATA, STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
 from tunecli.config.surroundings import mentioned_in_env
 from tunecli.config.surroundings_checks import surroundings_problems
 from tunecli.errors import ConfigError, Problem, UsageError, os_reason
@@ -96,10 +98,12 @@ def parse_study(
     inspect: Inspect | None = None,
     *,
     is_begun: bool = False,
+    defaults: int = DEFAULTS,
 ) -> StudySpec:
     """The same for the bytes of a file; problems name it ``file``.
 
-    In a study that ``is_begun``, parameters without effect are no problem.
+    In a study that ``is_begun``, parameters without effect are no problem, and ``defaults`` is the version of the
+    defaults with which it began.
 
     Raises:
         ConfigError: the file has problems; the error contains all of them.
@@ -115,7 +119,7 @@ def parse_study(
     if not isinstance(root, MapNode):
         raise ConfigError([Problem("a study must be a map of keys", file, root.mark.line, root.mark.column)])
     problems.extend(unknown_keys(root, TOP_LEVEL))
-    space = _space(root, file, problems)
+    space = _space(root, file, defaults, problems)
     settings, settings_tree = _settings(root, file, space, problems)
     inspect_trial = None if inspect is None else _seeded(inspect, 0 if settings is None else settings.seed)
     if settings is None:
@@ -249,20 +253,46 @@ def _settings(
         plain.setdefault("study", stem)
     try:
         is_own = space is not None and trial_models(space.tree) != {TrialConfig}
-        is_uncounted = is_own or (space is not None and _counts_steps(space))
-        context = {OWN_TRIAL: is_own, UNCOUNTED: is_uncounted}
+        uncounted = "your own training" if is_own else _uncounted(space) if space is not None else ""
+        context = {OWN_TRIAL: is_own, UNCOUNTED: uncounted}
         return StudySettings.model_validate(plain, context=context), Space(tree)
     except ValidationError as error:
         problems.extend(problems_of(error, StudySettings, Space(tree), {}, ""))
         return None, Space(tree)
 
 
-def _counts_steps(space: Space) -> bool:
-    """Whether a trial may be measured in optimizer steps; only the data shows how many epochs they are."""
-    return any(isinstance(part, Group) and "steps" in part.items for part in walk(space.tree))
+def _uncounted(space: Space) -> str:
+    """Why the file alone, or with its data, does not tell the number of epochs of a trial; empty if it does."""
+    if any(isinstance(part, Group) and "steps" in part.items for part in walk(space.tree)):
+        return "steps"
+    if space.defaults == UNRECORDED or not isinstance(space.tree, Group):
+        return ""
+    data, training = space.tree.items.get("data"), space.tree.items.get("training")
+    sources = [part.items.get("source") for part in walk(data) if isinstance(part, Group)] if data else []
+    is_own = any(
+        isinstance(part, Group) and "python" in part.items
+        for source in sources
+        if source is not None
+        for part in walk(source)
+    )
+    return BY_DATA if is_own and _may_be_auto(training) else ""
 
 
-def _space(root: MapNode, file: str, problems: list[Problem]) -> Space | None:
+def _may_be_auto(training: Expression | None) -> bool:
+    """Whether a trial may have no number of epochs in the file."""
+    match training:
+        case Group(items=items):
+            epochs = items.get("epochs")
+            return epochs is None or any(
+                isinstance(part, Fixed) and not isinstance(part.value, int) for part in walk(epochs)
+            )
+        case Choice(options=options):
+            return any(map(_may_be_auto, options))
+        case _:
+            return True
+
+
+def _space(root: MapNode, file: str, defaults: int, problems: list[Problem]) -> Space | None:
     trial: Node | None = root.items.get("trial")
     if not isinstance(trial, MapNode):
         mark = root.mark if trial is None else trial.mark
@@ -270,7 +300,7 @@ def _space(root: MapNode, file: str, problems: list[Problem]) -> Space | None:
         hint = "for example `trial: {data: {source: digits}}`"
         problems.append(Problem(message, mark.file, mark.line, mark.column, "trial", hint))
         return None
-    return Space(_bounded(trial, problems))
+    return Space(_bounded(trial, problems), defaults=defaults)
 
 
 def _bounded(node: Node, problems: list[Problem]) -> Expression:

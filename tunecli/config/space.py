@@ -22,6 +22,7 @@ from tunecli.config.domains import (
     value_at,
     value_of_unit,
 )
+from tunecli.config.earlier_defaults import DEFAULTS
 from tunecli.config.expressions import (
     Choice,
     Derived,
@@ -74,6 +75,7 @@ class Space:
         start: the points that a study tries first, in order.
         orders_numbers: whether models use the order of three or more numbers in a choice. It is false in studies that
             began before tunecli did so.
+        defaults: the version of the defaults of the trial's keys (`tunecli.config.earlier_defaults`).
         memo: values that are computed once from the other fields, by name.
     """
 
@@ -81,6 +83,7 @@ class Space:
     constraints: Constraints = NO_CONSTRAINTS
     start: tuple[Parameters, ...] = ()
     orders_numbers: bool = True
+    defaults: int = DEFAULTS
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property

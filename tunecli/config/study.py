@@ -30,7 +30,9 @@ from tunecli.registry.samplers import SAMPLERS, sampler_info
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 UNCOUNTED = "uncounted"
-"""Key of the validation context: whether the number of epochs of a trial is unknown."""
+"""Key of the validation context: why the number of epochs of a trial is unknown; empty if it is known."""
+BY_DATA = "the size of your own data"
+"""A value of it."""
 DEFAULT_TRIALS = 50
 
 
@@ -141,8 +143,13 @@ class Search(Knob):
     @field_validator("pruner")
     @classmethod
     def _knows_the_end(cls, pruner: Pruner, info: ValidationInfo) -> Pruner:
-        is_uncounted = bool(info.context and info.context.get(UNCOUNTED))
-        if is_uncounted and is_pausing(pruner) and pruner.max_epochs == "auto":
+        uncounted = info.context.get(UNCOUNTED, "") if info.context else ""
+        if uncounted and is_pausing(pruner) and pruner.max_epochs == "auto":
+            if uncounted == BY_DATA:
+                raise ValueError(
+                    "the length of a training depends on the size of your own data, which is unknown before: write "
+                    "`trial: {training: {epochs: n}}`"
+                )
             raise ValueError(
                 f"missing `max_epochs`, the epochs of a full training: `{{name: {pruner.name}, max_epochs: n}}`"
             )

@@ -115,8 +115,8 @@ class Learner:
             self._seed_for("examine"),
             self.validation_loss,
         )
-        self._n_steps = training.n_steps(len(self._steps))
-        self.n_epochs = training.n_epochs(len(self._steps))
+        self._n_steps = config.n_steps(len(self._steps))
+        self.n_epochs = config.n_epochs(len(self._steps))
         with self._drawing("optimizer"):
             self.updater = Updater(config, self.model, self.n_epochs, self._seed_for, base_path)
         self._train_loss = float("nan")

@@ -48,6 +48,7 @@ def train_on_all_rows(
     """
     torch.set_num_threads(job.execution.threads)
     config, base_path = TrialConfig.model_validate(resolved(job.task.config)), Path(job.files.base_path)
+    config = _with_length(job, config, device)
     fold = loading.load_all_rows(config.data, base_path, job.task.study_seed, device)
     learners = learners_of(job, config, base_path, [fold])
     progress.folds = (without_rows(fold),)
@@ -77,6 +78,16 @@ def train_on_all_rows(
     return State.COMPLETE
 
 
+def _with_length(job: Job, config: TrialConfig, device: torch.device) -> TrialConfig:
+    """The trial with the number of epochs that it has, if that follows from the number of its training rows."""
+    training = config.training
+    if training.steps is not None or training.fixed_epochs is not None:
+        return config
+    folds = loading.load(config.data, Path(job.files.base_path), job.task.study_seed, device)
+    epochs = max(config.n_epochs(steps_per_epoch(config, len(fold.y_train))) for fold in folds)
+    return config.model_copy(update={"training": training.model_copy(update={"epochs": epochs})})
+
+
 def _n_epochs(job: Job, config: TrialConfig, n_rows: int, device: torch.device) -> int:
     """The number of epochs to train: those of the trial, or as many steps if the file sets the length in steps."""
     n_kept = len(job.task.refit or ())
@@ -88,5 +99,5 @@ def _n_epochs(job: Job, config: TrialConfig, n_rows: int, device: torch.device) 
     n_whole = steps_per_epoch(config, n_rows)
     n_steps = min(config.training.steps, n_kept * n_each)
     if n_steps >= config.training.steps:
-        return config.training.n_epochs(n_whole)
+        return config.n_epochs(n_whole)
     return max(1, round(n_steps / n_whole))

@@ -49,8 +49,8 @@ def cost(config: TrialConfig, base_path: Path, study_seed: int = 0) -> Cost | No
         return None
     parts = sizes_of_parts(config.data, facts, base_path, study_seed)
     n_steps_of_parts = [steps_per_epoch(config, n_train) for n_train, _ in parts]
-    n_steps = sum(config.training.n_steps(steps) for steps in n_steps_of_parts)
-    epochs = max(config.training.n_epochs(steps) for steps in n_steps_of_parts)
+    n_steps = sum(config.n_steps(steps) for steps in n_steps_of_parts)
+    epochs = max(config.n_epochs(steps) for steps in n_steps_of_parts)
     size = size_of(config.model, facts.inputs, facts.n_outputs)
     if size is None:
         return Cost(None, n_steps, None)
@@ -58,6 +58,29 @@ def cost(config: TrialConfig, base_path: Path, study_seed: int = 0) -> Cost | No
     n_evaluations = config.optimizer.max_iter if isinstance(config.optimizer, Lbfgs) else 1
     n_passes = sum((1 + _BACKWARD) * n_train * n_evaluations + n_valid for n_train, n_valid in parts)
     return Cost(n_parameters * len(parts), n_steps, n_forward * n_passes * epochs)
+
+
+def epochs_of(config: TrialConfig, base_path: Path, study_seed: int = 0) -> int | None:
+    """Number of epochs of a trial that is neither stopped early nor pruned.
+
+    Args:
+        config: the trial.
+        base_path: the folder that relative file names start from.
+        study_seed: the seed that determines the split; it matters to groups only.
+
+    Returns:
+        The number, of several folds that of the longest one; None: it follows from the size of the user's own data.
+
+    Raises:
+        DataError: the data are needed, and cannot be read or split.
+    """
+    if (fixed := config.training.fixed_epochs) is not None:
+        return fixed
+    facts = facts_of(config.data, base_path)
+    if facts is None:
+        return None
+    parts = sizes_of_parts(config.data, facts, base_path, study_seed)
+    return max(config.n_epochs(steps_per_epoch(config, n_train)) for n_train, _ in parts)
 
 
 def sizes_of_parts(

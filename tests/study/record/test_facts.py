@@ -34,6 +34,7 @@ WHOLE: dict[str, Any] = {
     "ordered_choices": False,
     "part_sizes": {"train": 80, "valid": 20, "folded": False},
     "confirmation": 0,
+    "defaults": 1,
 }
 NEEDED = {"config", "base_path", "plan"}
 PATH = Path("study.db")

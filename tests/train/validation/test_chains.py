@@ -122,7 +122,7 @@ def test_a_late_milestone_is_reported_with_line_and_column() -> None:
         "  data: {source: iris}\n"
         "  learning_rate:\n"
         "    - cosine\n"
-        "    - {cut: {factor: 0.5, at: [3, 40]}}\n"
+        "    - {cut: {factor: 0.5, at: [3, 400]}}\n"
     )
     with pytest.raises(ConfigError) as caught:
         parse_study(text.encode(), "study.yaml", (), Path(), trial_problems)

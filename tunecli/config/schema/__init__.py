@@ -10,8 +10,8 @@ from typing import Any
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.learning_rate import Link
 from tunecli.config.schema.losses import Loss
-from tunecli.config.schema.models import Mlp, Model
-from tunecli.config.schema.optimizers import AdamW, Optimizer
+from tunecli.config.schema.models import Mlp, Model, ModelKnob
+from tunecli.config.schema.optimizers import AdamW, Optimizer, OptimizerKnob
 from tunecli.config.schema.training import Training
 from tunecli.config.schema.user_code import CommandTrial, FunctionTrial
 from tunecli.config.schema.weights import WeightLink
@@ -40,6 +40,21 @@ class TrialConfig(Knob):
     weights: list[WeightLink] = []
     training: Training = Training()
     seed: Seed | None = None
+
+    def n_steps(self, steps_per_epoch: int) -> int:
+        """Total number of optimizer steps, if an epoch has ``steps_per_epoch`` of them."""
+        steps = self.training.steps
+        return self.n_epochs(steps_per_epoch) * steps_per_epoch if steps is None else steps
+
+    def n_epochs(self, steps_per_epoch: int) -> int:
+        """Total number of epochs, if an epoch has ``steps_per_epoch`` steps; the last one may be incomplete."""
+        return self.training.n_epochs(steps_per_epoch, self._slowness)
+
+    @property
+    def _slowness(self) -> float:
+        if isinstance(self.optimizer, OptimizerKnob) and self.optimizer.needs_closure:
+            return 0.0  # one step of lbfgs is many
+        return self.model.slowness if isinstance(self.model, ModelKnob) else 1.0
 
 
 AnyTrial = TrialConfig | FunctionTrial | CommandTrial

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.knob import Count, Fraction, Knob, NonNegative, Positive, name_alone
+
+LEAST_EPOCHS = 20
+"""`auto` gives at least this number of epochs."""
+LEAST_STEPS, MOST_EPOCHS = 200, 500
+"""`auto` gives this number of optimizer steps, unless that takes more than this number of epochs."""
+ENOUGH_STEPS, USUAL_EPOCHS = 1000, 40
+"""`auto` gives this number of optimizer steps, unless that takes more than this number of epochs.
+
+Measured on ten sets of 150 to 1,797 examples (`tests/benchmarks/defaults.py`): with more passes over a few hundred
+examples the default `mlp` overfits, and with fewer steps it is not trained.
+"""
 
 
 class GradientClip(Knob):
@@ -73,7 +85,8 @@ class Training(Knob):
     """How one model is trained.
 
     Attributes:
-        epochs: number of epochs.
+        epochs: number of epochs. `auto` is at least 20, as many as give 1,000 optimizer steps but no more than 40, and
+            as many as give 200 steps but no more than 500; for `linear`, ten times as many steps and epochs.
         steps: number of optimizer steps, instead of `epochs`; the last epoch ends with the last step.
         batch_size: examples per batch; 1 trains on single examples, `full` on the whole training set.
         accumulate: batches per optimizer step; the gradient equals that of one batch of all their examples.
@@ -89,7 +102,7 @@ class Training(Knob):
         deterministic: refuse every kernel whose result may differ between two runs.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
     steps: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     batch_size: Count | Literal["full"] = 64
     accumulate: Count = 1
@@ -108,10 +121,22 @@ class Training(Knob):
             raise ValueError("write `epochs` or `steps`, not both")
         return self
 
-    def n_steps(self, steps_per_epoch: int) -> int:
-        """Total number of optimizer steps."""
-        return self.epochs * steps_per_epoch if self.steps is None else self.steps
+    @property
+    def fixed_epochs(self) -> int | None:
+        """The number of epochs that the file sets; None: it follows from the number of steps in an epoch."""
+        return self.epochs if self.steps is None and isinstance(self.epochs, int) else None
 
-    def n_epochs(self, steps_per_epoch: int) -> int:
-        """Total number of epochs; the last one may be incomplete."""
-        return self.epochs if self.steps is None else -(-self.steps // steps_per_epoch)
+    def n_epochs(self, steps_per_epoch: int, slowness: float = 1.0) -> int:
+        """Total number of epochs; the last one may be incomplete.
+
+        Args:
+            steps_per_epoch: optimizer steps in an epoch, at least 1.
+            slowness: factor of the steps and of the upper bounds of `auto`; 0: the least number of epochs is enough.
+        """
+        if self.steps is not None:
+            return -(-self.steps // steps_per_epoch)
+        if isinstance(self.epochs, int):
+            return self.epochs
+        bounds = ((LEAST_STEPS, MOST_EPOCHS), (ENOUGH_STEPS, USUAL_EPOCHS))
+        wanted = (min(slowness * steps / steps_per_epoch, slowness * most) for steps, most in bounds)
+        return max(LEAST_EPOCHS, *map(math.ceil, wanted))

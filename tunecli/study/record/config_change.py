@@ -61,7 +61,13 @@ class ConfigChange:
         """
         spec = self.requested
         return parse_study(
-            spec.text.encode(), self.file, spec.overrides, spec.base_path, inspect, is_begun=True
+            spec.text.encode(),
+            self.file,
+            spec.overrides,
+            spec.base_path,
+            inspect,
+            is_begun=True,
+            defaults=spec.space.defaults,
         )
 
 
@@ -93,7 +99,7 @@ def read_config_change(
     read(data, file)
     kept = kept_overrides(facts["overrides"], recorded_text, data.decode("utf-8-sig"))
     recorded = recorded_spec(facts, folder)
-    requested = parse_study(data, file, (*kept, *overrides), base_path)
+    requested = parse_study(data, file, (*kept, *overrides), base_path, defaults=facts["defaults"])
     return ConfigChange(recorded, requested, tuple(differences(recorded, requested)), notes, file)
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.domains import Categorical
+from tunecli.config.earlier_defaults import DEFAULTS, UNRECORDED
 from tunecli.config.load import parse_study
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.models.backbones import weights_file_of
@@ -51,6 +52,7 @@ class _Facts:
     ordered_choices: bool = False
     part_sizes: dict[str, Any] = field(default_factory=dict)
     confirmation: int = 0
+    defaults: int = UNRECORDED
 
 
 def facts_of(log: Log) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def require_known_plan(facts: Mapping[str, Any], path: Path) -> None:
 
     Raises:
         StoreDamaged: the facts are not those of a study.
-        StoreTooNew: a field is unknown.
+        StoreTooNew: a field is unknown, or the version of the defaults.
     """
     plan = checked(facts, path)["plan"]
     unknown = sorted({*plan} - {known.name for known in fields(Plan)})
@@ -91,6 +93,12 @@ def require_known_plan(facts: Mapping[str, Any], path: Path) -> None:
         raise StoreTooNew(
             f"{path} was written by a later tunecli: its plan has {', '.join(unknown)}, which this one does not know",
             hint="use that version; `status`, `results` and `export` work with this one",
+        )
+    if (version := checked(facts, path)["defaults"]) > DEFAULTS:
+        raise StoreTooNew(
+            f"{path} was written by a later tunecli: it has version {version} of the defaults, and this one knows"
+            f" {DEFAULTS}",
+            hint="use that version; `status` and `results` work with this one",
         )
 
 
@@ -102,7 +110,9 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
     """
     file, base_path = str(folder.config_path), Path(facts["base_path"])
     try:
-        spec = parse_study(facts["config"].encode(), file, tuple(facts["overrides"]), base_path)
+        spec = parse_study(
+            facts["config"].encode(), file, tuple(facts["overrides"]), base_path, defaults=facts["defaults"]
+        )
         return with_recorded_order(spec, facts)
     except ConfigError as error:
         then, now = facts["versions"].get("tunecli"), versions()["tunecli"]

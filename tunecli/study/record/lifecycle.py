@@ -116,6 +116,7 @@ def begin(
             "code": code,
             "data": data,
             "elapsed_s": 0.0,
+            "defaults": spec.space.defaults,
             **start_facts(spec),
             **order_facts(spec),
             **size_facts(measured_sizes(spec)),

@@ -12,16 +12,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from pydantic import ValidationError
+
 from tunecli.config.concrete_trial import concrete, concrete_trials
 from tunecli.config.resolution import DanglingReferenceError
-from tunecli.config.schema.training import Training
+from tunecli.config.schema import TrialConfig, trial_model
+from tunecli.config.secrets import resolved
 from tunecli.config.study import StudySpec
+from tunecli.errors import DataError
 from tunecli.registry.pruners import Pausing, pruner_info
 from tunecli.results.ranking import total_violation
 from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
 from tunecli.study.runner.stopping_rule import EndReason, fail_alike, failure_without_values, gained_enough
+from tunecli.train.workload import epochs_of
 from tunecli.trial import Failure, Observation, Outcome, Parameters, State, Step, Trial
 
 
@@ -150,8 +155,9 @@ class PauseSchedule:
 
     def _step(self, trial: Trial, rung: int) -> Step:
         try:
-            full_epochs = _full_epochs(self._pruner, concrete(self._spec.space, trial.parameters))
-        except DanglingReferenceError:  # such a trial ends before it is trained
+            config = concrete(self._spec.space, trial.parameters)
+            full_epochs = _full_epochs(self._pruner, config, self._spec)
+        except (DanglingReferenceError, ValidationError, DataError):  # such a trial ends before it is trained
             full_epochs = 1
         until_epoch = pause_epochs(full_epochs, self._fractions)[rung]
         return Step(len(self._steps), trial.number, rung, until_epoch)
@@ -239,34 +245,42 @@ def rungs_of(spec: StudySpec, pruner: Pausing) -> tuple[float, ...]:
 
 def lengths_of(spec: StudySpec, pruner: Pausing) -> tuple[int, int]:
     """Epochs of a full training, of the shortest and of the longest trial."""
-    return _lengths(pruner, concrete_trials(spec.space))
+    return _lengths(pruner, concrete_trials(spec.space), spec)
 
 
-def _lengths(pruner: Pausing, configs: Iterable[Mapping[str, object]]) -> tuple[int, int]:
-    lengths = [_full_epochs(pruner, config) for config in configs]
+def _lengths(pruner: Pausing, configs: Iterable[Mapping[str, object]], spec: StudySpec) -> tuple[int, int]:
+    lengths = [_full_epochs(pruner, config, spec) for config in configs]
     return min(lengths, default=1), max(lengths, default=1)
 
 
 def pause_epochs_of(spec: StudySpec, pruner: Pausing) -> tuple[int, ...]:
     """Epochs after which the study's longest trial pauses, without pauses at or after its configured length."""
     configs = list(concrete_trials(spec.space))
-    _, full_epochs = _lengths(pruner, configs)
+    _, full_epochs = _lengths(pruner, configs, spec)
     epochs = pause_epochs(full_epochs, rung_fractions(full_epochs, pruner.min_epochs, pruner.factor))
-    last = max(map(_configured_epochs, configs), default=1.0)
+    last = max((_configured_epochs(config, spec) for config in configs), default=1.0)
     return tuple(epoch for epoch in epochs if epoch is not None and epoch < last)
 
 
-def _full_epochs(pruner: Pausing, config: Mapping[str, object]) -> int:
-    return int(_configured_epochs(config)) if pruner.max_epochs == "auto" else pruner.max_epochs
+def _full_epochs(pruner: Pausing, config: Mapping[str, object], spec: StudySpec) -> int:
+    if pruner.max_epochs != "auto":
+        return pruner.max_epochs
+    return int(_configured_epochs(config, spec))
 
 
-def _configured_epochs(config: Mapping[str, object]) -> float:
-    """Number of epochs in a trial's configuration; infinite if the configuration does not determine it.
+def _configured_epochs(config: Mapping[str, object], spec: StudySpec) -> float:
+    """Number of epochs of a trial by its configuration and its data; infinite if they do not determine it.
 
-    It does not for the user's own code, nor with ``training.steps``: such a study must set ``max_epochs``.
+    They do not for the user's own training and with ``training.steps``, nor for the user's own data without
+    ``training.epochs``: such a study must set ``max_epochs``.
     """
-    training = config.get("training")
-    epochs = training.get("epochs") if isinstance(training, Mapping) else None
-    if "python" in config or "command" in config or (isinstance(training, Mapping) and training.get("steps")):
+    if trial_model(config) is not TrialConfig:
         return math.inf
-    return epochs if isinstance(epochs, int) else int(Training.model_fields["epochs"].default)
+    training = config.get("training")
+    if isinstance(training, Mapping):
+        if training.get("steps"):
+            return math.inf
+        if isinstance(epochs := training.get("epochs"), int):
+            return epochs
+    n_epochs = epochs_of(TrialConfig.model_validate(resolved(config)), spec.base_path, spec.settings.seed)
+    return math.inf if n_epochs is None else n_epochs

@@ -105,12 +105,13 @@ class Case:
         """Length of the run in epochs, with a fraction if it is set in steps.
 
         Raises:
-            FactsUnknownError: the length is set in steps, and the data is unknown.
+            FactsUnknownError: the length depends on the data, which is unknown.
         """
         training = self.config.training
-        if training.steps is None:
-            return float(training.epochs)
-        return training.steps / steps_per_epoch(self.config, self.n_train)
+        if training.fixed_epochs is not None:
+            return float(training.fixed_epochs)
+        n_per_epoch = steps_per_epoch(self.config, self.n_train)
+        return self.config.n_steps(n_per_epoch) / n_per_epoch
 
 
 def never_acts(link: Timed, path: str, n_epochs: float) -> Problem:

@@ -111,7 +111,7 @@ def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
     needed: float = FEW_STEPS * (_LINEAR_FACTOR if isinstance(config.model, Linear) else 1)
     if config.optimizer.name in _ADAMS:
         needed *= min(1.0, _ADAM_RATE / config.optimizer.lr)
-    n_steps = config.training.n_steps(steps_per_epoch(config, n_train))
+    n_steps = config.n_steps(steps_per_epoch(config, n_train))
     if n_steps < needed:
         steps = f"{n_steps:,} optimizer step" + ("" if n_steps == 1 else "s")
         text = (
@@ -123,11 +123,11 @@ def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
 
 def _rates(config: TrialConfig, n_train: int | None) -> Iterator[TrialNote]:
     """Epochs that train at rate 0: the first ones of the run, or of a link."""
-    chain, training = config.learning_rate, config.training
+    chain = config.learning_rate
     if not chain:
         return
     n_per_epoch = steps_per_epoch(config, n_train) if n_train is not None else _assumed_steps(config)
-    n_steps = training.n_steps(n_per_epoch)
+    n_steps = config.n_steps(n_per_epoch)
     begins = sorted({0, *(link.from_epoch for link in chain)})
     state = learning_rate.begin(chain)
     for epoch in dict.fromkeys(begin + later for begin in begins for later in range(_FIRST_EPOCHS)):

@@ -42,6 +42,7 @@ class ModelKnob(NamedKnob):
         averages_tokens: whether a text reaches it as the mean of its tokens' vectors, which
             `tunecli.train.models.build` puts in front of it.
         why_not_fused: why several trials with it cannot be trained as one model; empty if they can.
+        slowness: factor of the optimizer steps that the model needs, for a training without a length in the file.
         activation: activation after each layer.
         dropout: dropout probability after each layer.
         init: rule for the initial weights.
@@ -56,6 +57,7 @@ class ModelKnob(NamedKnob):
     reads_codes: ClassVar[bool] = False
     averages_tokens: ClassVar[bool] = False
     why_not_fused: ClassVar[str] = ""
+    slowness: ClassVar[float] = 1.0
 
     @property
     def text_width(self) -> int:

@@ -19,6 +19,7 @@ class Linear(ModelKnob):
     size_function: ClassVar[str] = "tunecli.train.model_sizes:linear_size"
     weight_shapes: ClassVar[str] = "tunecli.train.weight_shapes:linear"
     averages_tokens: ClassVar[bool] = True
+    slowness: ClassVar[float] = 10.0  # each of its few weights moves by about the learning rate in a step
     kinds: ClassVar[tuple[str, ...]] = ("features", "sequence", "image", "tokens", "mixed")
     name: Literal["linear"] = "linear"
     embedding: EmbeddingSize = "auto"

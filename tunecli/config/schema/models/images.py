@@ -37,7 +37,7 @@ class Cnn(ModelKnob):
     pool: Literal["max", "mean", "none"] = "max"
     activation: Activation = RELU
     dropout: Dropout = 0.0
-    norm: Literal["none", "batch", "group", "layer"] = "none"
+    norm: Literal["none", "batch", "group", "layer"] = "group"
     init: Initialisation = DEFAULT
 
 
