@@ -158,6 +158,7 @@ def _as_data(summary: DataSummary) -> dict[str, Any]:
         "parts": [{"n_train": n_train, "n_valid": n_valid} for n_train, n_valid in summary.parts],
         "validation": summary.validation,
         "n_test": summary.n_test,
+        "n_left_out": summary.n_left_out,
         "left_out": list(summary.left_out),
         "roles": [{"role": role, "column": name} for role, name in summary.roles],
         "dates": [{"column": name, "n_inputs": n} for name, n in summary.dates],
@@ -190,6 +191,8 @@ def _read(summary: DataSummary) -> str:
         parts += ", a separate test set"
     elif summary.n_test:
         parts += f", {summary.n_test:,} test"
+    if summary.n_left_out:
+        parts += f", {summary.n_left_out:,} in no part"
     return f"{summary.source}, {counted(summary.n_examples, 'example')}: {parts}"
 
 

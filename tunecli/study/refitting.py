@@ -144,8 +144,9 @@ def refit_job(study: Study, trial: Trial, path: Path) -> Job:
     """
     epochs, outcome = study.log.epochs(trial.number), trial.outcome
     n_kept = outcome.kept_epoch if outcome is not None else 0
-    losses = [epoch.metrics.get("val_loss") for epoch in epochs if epoch.epoch <= n_kept]
-    if not losses:
+    loss_of = {epoch.epoch: epoch.metrics.get("val_loss") for epoch in epochs}
+    losses = [loss_of.get(epoch) for epoch in range(1, n_kept + 1)]
+    if not any(loss is not None for loss in losses):
         raise UsageError(f"trial {trial.number} has no epochs on record, so it cannot be trained on all rows")
     job = job_for(study.spec, study.plan, trial, weights_path=path)
     n_parts = micro_batches(study.spec.settings.run.on_failure, study.log.failed_attempts(trial.number))

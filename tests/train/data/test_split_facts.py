@@ -74,7 +74,8 @@ def test_the_sizes_and_classes_that_are_predicted_are_those_of_the_split(
     (*_, last) = split(table, knob.model_copy(update={"train_fraction": 1.0}), seed)
     n_used = sum(map(len, (last.train_indices, last.valid_indices, last.test_indices)))
     assert found.n_left_out == facts.n_examples - n_used
-    assert summary_of(knob, folder, seed).parts == sizes
+    summary = summary_of(knob, folder, seed)
+    assert (summary.parts, summary.n_left_out) == (sizes, found.n_left_out)
 
 
 def test_quantiles_of_a_number_are_shared_out_evenly(folder: Path) -> None:
@@ -142,6 +143,10 @@ def test_the_users_function_gives_groups_and_times(folder: Path) -> None:
         ),
         ({"validation": {"folds": 2, "by": "group"}, "test": {"by": "column"}}, ["later rows may train"]),
         ({"validation": {"file": "valid.csv"}}, ["rows marked `test`"]),
+        (
+            {"validation": {"folds": 2, "by": "group"}, "test": {"fraction": 0.2}},
+            ["later rows may train", "write `test: {by: group}`", "rows marked `test`"],
+        ),
     ],
 )
 def test_columns_that_are_named_and_do_not_split_the_data_are_noted(
@@ -158,6 +163,6 @@ def test_columns_that_are_named_and_do_not_split_the_data_are_noted(
     source = {"source": "visits.csv", "target": "y", "columns": columns}
     config = TrialConfig.model_validate({"data": {**source, **knobs}, "model": "linear"})
     notes = [note.text for note in trial_notes(config, Objective("val_loss", False), tmp_path)]
-    found = [note for note in notes if "data.columns" in note]
+    found = [note for note in notes if "data.columns" in note or "test part" in note]
     assert len(found) == len(words)
     assert all(word in note for word, note in zip(words, found, strict=True))

@@ -8,6 +8,7 @@ from tunecli.effects import Reliability
 from tunecli.results.page.axes import number, percent
 from tunecli.results.page.markup import Markup, details, escape, escape_lines, join, table, tag
 from tunecli.results.page.values import PageValues
+from tunecli.results.report import StudyFacts
 from tunecli.text import counted
 
 _MOST_LINES = 400
@@ -60,6 +61,12 @@ def _table(caption: str, columns: tuple[str, str], items: Iterable[tuple[str, st
     return join([table(caption, columns, rows[:_MOST_ROWS], n_text_columns=2), more])
 
 
+def _scored_on(facts: StudyFacts) -> str:
+    if not facts.is_folded:
+        return "one validation part"
+    return "mean over folds" if facts.n_draws == 1 else f"mean over folds, drawn {facts.n_draws} times"
+
+
 def _facts(values: PageValues) -> Markup:
     report = values.report
     facts, effects = report.facts, report.effects
@@ -73,7 +80,7 @@ def _facts(values: PageValues) -> Markup:
         ("Planned trials", f"{facts.n_planned:,}"),
         ("First trials without a model", f"{facts.n_initial:,}" if facts.n_initial else "unknown"),
         ("Examples", ", ".join(known) if known else "unknown"),
-        ("Score", "mean over folds" if facts.is_folded else "one validation part"),
+        ("Score", _scored_on(facts)),
         ("Smallest step of the score", "unknown" if report.step is None else number(report.step, 3)),
         ("Trials from another study", f"{facts.n_carried:,}"),
         ("Model", _model(effects.reliability, effects.r2, effects.n_trials, effects.noise)),

@@ -64,6 +64,7 @@ class DataSummary:
         series: the windows of time series; None if each row is an example.
         parts: number of training and validation examples, for each fold.
         n_test: number of test examples; None if unknown.
+        n_left_out: number of examples that are in no part, such as those of a gap; of folds by time, in the last fold.
         left_out: columns that no model sees.
         roles: columns that are no inputs: role and column.
         dates: columns of dates, each with the number of its inputs.
@@ -91,6 +92,7 @@ class DataSummary:
     series: SeriesFacts | None = None
     parts: tuple[tuple[int, int], ...] = ()
     n_test: int | None = 0
+    n_left_out: int = 0
     left_out: tuple[str, ...] = ()
     roles: tuple[tuple[str, str], ...] = ()
     dates: tuple[tuple[str, int], ...] = ()
@@ -132,6 +134,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
             inputs=facts.inputs,
             parts=parts,
             n_test=n_test,
+            n_left_out=split_facts(data, facts, base_path, study_seed).n_left_out,
         )
     table = read_source(data, base_path)
     is_inferred = isinstance(data.source, FileSource) and data.task == "auto"
@@ -165,6 +168,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         series=series_facts(table, data.series, n_unused),
         parts=parts,
         n_test=n_test,
+        n_left_out=split_facts(data, facts, base_path, study_seed).n_left_out,
         left_out=tuple(
             name
             for note in table.data_notes

@@ -230,6 +230,10 @@ def _unused_columns(data: Data) -> Iterator[TrialNote]:
             "data.columns.time does not split the data: later rows may train for earlier ones; see `by: time`"
         )
         yield TrialNote(text, text)
+    if data.validation.by in ("group", "time") and data.test and data.test.fraction and data.test.by == "row":
+        by = data.validation.by
+        text = f"the test part is of single rows, and validation is by {by}: write `test: {{by: {by}}}` to test alike"
+        yield TrialNote(text, text)
     if data.columns.split and "column" not in kinds:
         text = (
             "data.columns.split does not split the data, so rows marked `test` may train; write "
