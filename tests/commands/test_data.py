@@ -65,8 +65,7 @@ def test_folds_a_validation_file_and_excluded_columns_are_shown(shops):
     assert lines["data"].endswith("80 train, 80 validate (shops.csv)")
     assert lines["inputs"] == "the characters of 'shop', at most 5 of them, 9 different tokens"
     assert lines["texts"] == (
-        "9 tokens learnt from the training part; 0 of 80 texts cut after 5 tokens; 1 without a token; "
-        "0.00% of the validation tokens unknown"
+        "0 of 80 texts cut after 5 tokens; 1 without a token; 0.00% of the validation tokens unknown"
     )
     assert lines["left out"] == "columns 'x', 'z'"
     worded = checked(shops, data.replace("text: shop", "text: shop, tokens: words"))

@@ -245,12 +245,10 @@ def _inputs(summary: DataSummary) -> str:
 
 def _text(summary: DataSummary) -> str:
     """``the words of 'review', at most 20 of them, 500 different tokens``."""
-    assert summary.inputs is not None
-    assert summary.texts is not None
-    inputs, unit = summary.inputs, _UNITS[summary.texts.kind]
-    length = inputs.text_length or inputs.shape[0]
-    column, n_tokens = short(summary.texts.column), inputs.n_tokens
-    return f"the {unit} of '{column}', at most {length} of them, {n_tokens:,} different tokens"
+    facts = summary.texts
+    assert facts is not None
+    unit, column = _UNITS[facts.kind], short(facts.column)
+    return f"the {unit} of '{column}', at most {facts.length} of them, {facts.n_tokens:,} different tokens"
 
 
 def _series(facts: SeriesFacts) -> str:
@@ -265,8 +263,7 @@ def _series(facts: SeriesFacts) -> str:
 
 
 def _texts(facts: TextFacts) -> str:
-    texts = [f"{facts.n_tokens:,} tokens learnt from the training part"]
-    texts.append(f"{facts.n_cut:,} of {counted(facts.n_texts, 'text')} cut after {facts.length:,} tokens")
+    texts = [f"{facts.n_cut:,} of {counted(facts.n_texts, 'text')} cut after {facts.length:,} tokens"]
     if facts.n_empty:
         texts.append(f"{facts.n_empty:,} without a token")
     if math.isfinite(facts.unknown_fraction):

@@ -129,7 +129,7 @@ def _may_be_a_table(data: Data) -> bool:
         case Bundled(name=name):
             return BUNDLED_FACTS[name].inputs.kind == "features"
         case _:
-            return data.text is None
+            return data.text is None and data.series is None
 
 
 def _key(study: Study, job: Job) -> str:

@@ -6,7 +6,9 @@ once a process. Loads no torch, and scikit-learn only when one of its sets is re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,8 +35,9 @@ class DataFacts:
 
     Attributes:
         n_examples: all rows, before the validation and test parts are taken from them.
-        inputs: shape and kind of one example. Text columns count with all their values and characters. A model may have
-            fewer inputs: values that only the validation or test part has are not encoded.
+        inputs: shape and kind of one example. Text columns count with all their values and tokens; byte pairs with
+            those of a sample. A model may have fewer inputs: values that only the validation or test part has are not
+            encoded.
         task: the kind of target.
         n_classes: 0 if the task is no classification into one class.
         class_counts: examples of each class; empty if the task is no classification into one class.
@@ -173,6 +176,7 @@ def facts_of(data: Data, base_path: Path) -> DataFacts | None:
     return facts
 
 
+_MAX_TEXTS = 2000
 _TABLE_KEYS = {
     "source",
     "target",
@@ -257,7 +261,7 @@ def _facts(
     table = _table_or_raise(_read(knobs, base_path, stamps))
     return DataFacts(
         len(table.y),
-        _inputs_of(table, settings, encoding),
+        _inputs_of(table, encoding, lambda: _text_size(settings, (knobs, base_path, stamps))),
         table.task,
         len(table.class_counts),
         table.class_counts,
@@ -273,18 +277,41 @@ def _facts(
     )
 
 
-def _inputs_of(table: Table, settings: TextSettings, encoding: ColumnEncoding) -> Inputs:
+def _inputs_of(table: Table, encoding: ColumnEncoding, text_size: Callable[[], tuple[int, int]]) -> Inputs:
     """Shape and kind of an example, if all rows of the table were training rows."""
     n_values, n_codes = encoding.sizes(table)
     if table.prose is not None:
-        vocabulary = learn_vocabulary(table.prose.values.tolist(), settings)
-        length, n_tokens = vocabulary.length, vocabulary.n_tokens
+        n_tokens, length = text_size()
         return Inputs((n_values + length,), n_tokens, n_codes, text_length=length if n_values else 0)
     if table.windows is not None:
         return Inputs((table.windows.length, n_values))
     if table.kind == "features":
         return Inputs((n_values,), categories=n_codes)
     return Inputs(tuple(table.x.shape[1:]), table.n_tokens)
+
+
+def _text_size(settings: TextSettings, identity: tuple[str, str, tuple[Stamp, ...]]) -> tuple[int, int]:
+    """The number of different tokens of all texts, and the length of an example.
+
+    A search may try many values of ``max_tokens``. So the words of a table are counted once for all of them, and byte
+    pairs are learnt from a sample of the texts, for the next power of two.
+    """
+    limit = 1 << (settings.max_tokens - 1).bit_length() if settings.kind == "bpe" else sys.maxsize
+    n_tokens, length = _learnt_size(replace(settings, max_tokens=limit), *identity)
+    return min(n_tokens, settings.max_tokens), length
+
+
+@lru_cache(maxsize=64)
+def _learnt_size(
+    settings: TextSettings, knobs: str, base_path: str, stamps: tuple[Stamp, ...]
+) -> tuple[int, int]:
+    table = _table_or_raise(_read(knobs, base_path, stamps))
+    assert table.prose is not None
+    texts = table.prose.values.tolist()
+    if settings.kind == "bpe":
+        texts = texts[:: -(-len(texts) // _MAX_TEXTS) or 1]
+    vocabulary = learn_vocabulary(texts, settings)
+    return vocabulary.n_tokens, vocabulary.length
 
 
 def _table_or_raise(result: Table | DataError) -> Table:
