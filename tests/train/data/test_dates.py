@@ -94,6 +94,14 @@ def test_numbers_are_dates_only_if_the_user_says_so(number: float, form: DateFor
     assert seconds_N[0] == pytest.approx(expected)
 
 
+def test_plain_dates_are_read_as_those_beside_a_zone() -> None:
+    texts = ["1999-12-31", "2024-02-29 23:59", "2024-03-01T00:00:59.25"]
+    alone_N, _ = seconds_of(objects([*texts, None]), "ymd")
+    beside_N, _ = seconds_of(objects([*texts, None, "2024-03-01T00:00Z"]), "ymd")
+    np.testing.assert_array_equal(alone_N, beside_N[:4])
+    assert seconds_of(objects([*texts, "2023-02-29"]), "ymd")[1] == 3
+
+
 def test_only_parts_that_vary_and_the_days_are_kept() -> None:
     seconds_N, _ = seconds_of(objects(["2024-03-01", "2024-03-08", None]), "ymd")
     assert [*varying(parts_of(seconds_N))] == ["day", "days"]

@@ -2,7 +2,7 @@
 
 A date that may have two meanings is never guessed. Loads only numpy.
 
-Axes: N rows.
+Axes: N rows, U different texts.
 """
 
 from __future__ import annotations
@@ -96,6 +96,9 @@ def recognise(values_N: NDArray[Any], *, is_wanted: bool) -> Recognised:
     texts = {value for value in values_N.tolist() if value is not None}
     if not texts:
         return Recognised(None)
+    plain_U = _plain_seconds([*texts])
+    if plain_U is not None and (is_wanted or _are_likely(plain_U)):
+        return Recognised("ymd")
     candidates = [
         form for form in _PATTERNS if (is_wanted or form != "compact") and _fits(texts, form, is_wanted)
     ]
@@ -144,6 +147,12 @@ def seconds_of(values_N: NDArray[Any], form: DateForm) -> tuple[NDArray[np.float
             return np.full(len(values_N), math.nan), misfit
         return values_N.astype(np.float64) / _UNITS[form], None
     values: Sequence[Any] = values_N.tolist()
+    if form == "ymd":
+        different = [*{value for value in values if value is not None}]
+        plain_U = _plain_seconds(different)
+        if plain_U is not None:
+            known = {None: math.nan, **dict(zip(different, plain_U.tolist(), strict=True))}
+            return np.array([known[value] for value in values], dtype=np.float64), None
     seconds: dict[Any, float] = {}
     misfits: set[Any] = set()
     for value in set(values):
@@ -180,6 +189,27 @@ def varying(parts: dict[DatePart, NDArray[np.float64]]) -> Iterator[DatePart]:
         present_N = values_N[~np.isnan(values_N)]
         if part == "days" or (len(present_N) and present_N.min() != present_N.max()):
             yield part
+
+
+_PLAIN_TIME = r"(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
+_PLAIN = re.compile(rf"(?:(?!0000)[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}{_PLAIN_TIME}(?:\n|\Z))*+")
+
+
+def _plain_seconds(texts: list[str]) -> NDArray[np.float64] | None:
+    """Seconds since 1970 of dates in ISO 8601 without a zone, ten times as fast; None if the texts hold others."""
+    if not texts or _PLAIN.fullmatch("\n".join(texts)) is None:
+        return None
+    try:
+        micros_U = np.array(texts, dtype="datetime64[us]").astype(np.int64)
+    except ValueError:  # 2021-02-30
+        return None
+    return micros_U / 1e6
+
+
+def _are_likely(seconds_U: NDArray[np.float64]) -> bool:
+    """Whether all years are likely."""
+    year_U = np.floor(seconds_U).astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
+    return bool(year_U.min() in _LIKELY_YEARS and year_U.max() in _LIKELY_YEARS)
 
 
 _EPOCH = datetime(1970, 1, 1)  # dates without a zone are taken as they are written
