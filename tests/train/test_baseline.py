@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import balanced_accuracy_score, log_loss, mean_absolute_error, r2_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, mean_absolute_error, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -73,6 +73,25 @@ def test_weights_of_the_examples_count_in_the_fit_and_in_the_metrics(tmp_path):
     scaled = (x - x[train].mean()) / x[train].std()
     guess = Ridge().fit(scaled[train], y[train], weights[train]).predict(scaled[valid])
     assert found["val_r2"] == pytest.approx(r2_score(y[valid], guess, sample_weight=weights[valid]), abs=1e-4)
+
+
+def test_the_threshold_and_the_weights_are_those_of_the_trials(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    y, weight = (x[:, 0] + rng.normal(size=200) > 1.2).astype(int), rng.uniform(0.1, 3, 200)
+    np.savez(tmp_path / "w.npz", x=x, y=y, weight=weight)
+    data = {"source": str(tmp_path / "w.npz")}
+    goals = [Objective("val_f1_binary", maximize=True, tunes_threshold=tunes) for tunes in (True, False)]
+    tuned, plain = (
+        next(fitted_models(make_job(0, {"data": data}, goal, study_seed=SEED))).metrics for goal in goals
+    )
+    [part] = parts_of(data)
+    train, valid = part.train_indices, part.valid_indices
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    model.fit(x[train], y[train], logisticregression__sample_weight=weight[train])
+    expected = f1_score(y[valid], model.predict(x[valid]), sample_weight=weight[valid])
+    assert plain["val_f1_binary"] == pytest.approx(expected)
+    assert tuned["val_f1_binary"] > plain["val_f1_binary"]
 
 
 def test_images_have_no_baseline():

@@ -29,7 +29,14 @@ from tunecli.train.data.loading import Fold
 from tunecli.train.data.table import Inputs
 from tunecli.train.losses import TargetScale, build_loss, weighted_mean
 from tunecli.train.metrics import evaluate, finite
-from tunecli.train.requested_metrics import RequestedMetric, requested_metrics, requested_values
+from tunecli.train.requested_metrics import (
+    RequestedMetric,
+    part_of,
+    requested_metrics,
+    requested_values,
+    tuning_metric,
+)
+from tunecli.train.thresholds import tuned_threshold
 
 MOST_VALUES = 20_000_000
 """Features times training examples of all folds: with more, the trees take over a minute on one core."""
@@ -65,10 +72,10 @@ def fitted_models(job: Job) -> Iterator[Fitted]:
     scaled = config.data.model_copy(update={"normalize": "standard"})
     folds = loading.load(scaled, Path(job.files.base_path), job.task.study_seed, torch.device("cpu"))
     _require_table(folds)
-    requested = requested_metrics(job.task.objective)
+    requested, tuned = requested_metrics(job.task.objective), tuning_metric(job.task.objective)
     for name, make in _models(folds[0].task):
         began_s = time.monotonic()
-        of_folds = [_scores(make(), fold, config.loss, requested) for fold in folds]
+        of_folds = [_scores(make(), fold, config.loss, requested, tuned) for fold in folds]
         shared = [metric for metric in of_folds[0] if all(metric in one for one in of_folds)]
         means = {metric: float(np.mean([one[metric] for one in of_folds])) for metric in shared}
         yield Fitted(name, means, time.monotonic() - began_s)
@@ -102,7 +109,13 @@ def _models(task: Task) -> list[tuple[str, Any]]:
     ]
 
 
-def _scores(model: Any, fold: Fold, loss: Any, requested: Sequence[RequestedMetric]) -> dict[str, float]:
+def _scores(
+    model: Any,
+    fold: Fold,
+    loss: Any,
+    requested: Sequence[RequestedMetric],
+    tuned: RequestedMetric | None,
+) -> dict[str, float]:
     """Fit a model to a fold; its metrics on the validation part, under the names of a trial's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fit that has not converged still has a score
@@ -110,8 +123,14 @@ def _scores(model: Any, fold: Fold, loss: Any, requested: Sequence[RequestedMetr
         model.fit(_columns(fold.x_train, fold.inputs), fold.y_train.numpy(), sample_weight=weights)
         outputs = _outputs(model, _columns(fold.x_valid, fold.inputs), fold)
     weight_N = fold.w_valid
-    metrics = evaluate(fold.task, outputs, fold.y_valid, fold.target_scale, weight_N=weight_N)
-    for name, value in requested_values(requested, fold, outputs, fold.y_valid, weight_N).items():
+    threshold = None
+    if tuned is not None and fold.task in tuned.functions:  # as for the trials
+        threshold = tuned_threshold(part_of(fold, outputs, fold.y_valid, weight_N, None), tuned)
+    metrics = evaluate(
+        fold.task, outputs, fold.y_valid, fold.target_scale, weight_N=weight_N, threshold=threshold
+    )
+    values = requested_values(requested, fold, outputs, fold.y_valid, weight_N, threshold)
+    for name, value in values.items():
         metrics[f"val_{name}"] = float(value)
     if _is_comparable(loss, fold.task):
         target = TargetScale(fold.target_center, fold.target_scale)

@@ -137,15 +137,15 @@ def _averaged(part: Labelled, above_L: Tensor, below_L: Tensor, average: str, po
     """The average of a fraction over the labels; NaN for a single label that no example has."""
     _, true_L, _ = part.counts
     if average == "micro":
-        return _fraction(above_L.sum(), below_L.sum())
-    values_L = _fraction(above_L, below_L)
+        return fraction(above_L.sum(), below_L.sum())
+    values_L = fraction(above_L, below_L)
     if positive:
         index = part.index_of(positive)
         if index is None:
             return values_L.new_tensor(torch.nan)
         return torch.where(true_L[index] > 0, values_L[index], torch.nan)
     if average == "weighted":
-        return _fraction((values_L * true_L).sum(), true_L.sum())
+        return fraction((values_L * true_L).sum(), true_L.sum())
     return values_L.mean()
 
 
@@ -153,10 +153,11 @@ def _of_samples(part: Labelled, guessed_share: float, true_share: float) -> Tens
     """The mean over the examples of hits / (guessed_share · predicted + true_share · had), 0 where that is 0 / 0."""
     hits_N = (part.is_label_NL & part.is_guess_NL).sum(1).double()
     guessed_N, true_N = part.is_guess_NL.sum(1).double(), part.is_label_NL.sum(1).double()
-    return mean_of(_fraction(hits_N, guessed_share * guessed_N + true_share * true_N), part.weight_N)
+    return mean_of(fraction(hits_N, guessed_share * guessed_N + true_share * true_N), part.weight_N)
 
 
-def _fraction(above: Tensor, below: Tensor) -> Tensor:
+def fraction(above: Tensor, below: Tensor) -> Tensor:
+    """A fraction, 0 where it is 0 / 0 (``zero_division=0`` of scikit-learn)."""
     return torch.where(below > 0, above / below, 0.0)
 
 

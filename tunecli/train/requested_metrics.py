@@ -81,9 +81,14 @@ def further_metrics(objective: Objective, base_path: Path) -> FurtherMetrics:
     Raises:
         ImportError, AttributeError: as `user_metric`.
     """
+    own, requested = user_metrics(objective, base_path), requested_metrics(objective)
+    return FurtherMetrics(own, requested, tuning_metric(objective))
+
+
+def tuning_metric(objective: Objective) -> RequestedMetric | None:
+    """The metric that chooses the threshold of the decided classes; None: none does."""
     metric = metric_of(objective.metric) if objective.tunes_threshold else None
-    tuned = None if metric is None else _requested(metric)
-    return FurtherMetrics(user_metrics(objective, base_path), requested_metrics(objective), tuned)
+    return None if metric is None else _requested(metric)
 
 
 def requested_metrics(objective: Objective) -> tuple[RequestedMetric, ...]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from tunecli.train.class_metrics import Classified, Confusion
-from tunecli.train.label_metrics import Labelled
+from tunecli.train.label_metrics import Labelled, fraction
 from tunecli.train.requested_metrics import RequestedMetric
 
 HALF = 0.5
@@ -139,20 +139,16 @@ def _running(values_P: Tensor, group_P: Tensor) -> Tensor:
     return found_P
 
 
-def _fraction(above: Tensor, below: Tensor) -> Tensor:
-    return torch.where(below > 0, above / below, 0.0)
-
-
 def _f1(hits: Tensor, guessed: Tensor, true: Tensor, *, total: float) -> Tensor:
-    return _fraction(2.0 * hits, guessed + true)
+    return fraction(2.0 * hits, guessed + true)
 
 
 def _precision(hits: Tensor, guessed: Tensor, true: Tensor, *, total: float) -> Tensor:
-    return _fraction(hits, guessed)
+    return fraction(hits, guessed)
 
 
 def _recall(hits: Tensor, guessed: Tensor, true: Tensor, *, total: float) -> Tensor:
-    return _fraction(hits, true)
+    return fraction(hits, true)
 
 
 def _all_right(hits: Tensor, guessed: Tensor, true: Tensor, *, total: float) -> Tensor:

@@ -190,6 +190,9 @@ def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
         yield TrialNote(
             "val_f1", "val_f1 is the macro average: the mean of each class's F1, also with two classes"
         )
+    if objective.tunes_threshold:
+        text = "`threshold: auto` is tuned on the validation part, which makes its scores optimistic"
+        yield TrialNote("threshold", f"{text}; `data.test` shows an honest one")
     loss = config.loss
     parts = []
     if isinstance(loss, CrossEntropy | Bce) and loss.label_smoothing:
