@@ -38,7 +38,8 @@ def read_csv(path: Path, request: Request) -> Columns:
     columns = Columns(table.name, header, table.line_numbers, "line", hint=table.hint, files=table.files)
     columns.notes.extend(table.notes)
     by_name = zip(header, zip(*table.rows, strict=True), strict=True)
-    fields_of = {name: fields for name, fields in by_name if request.is_wanted(name)}
+    wanted = {*request.wanted(header)}
+    fields_of = {name: fields for name, fields in by_name if name in wanted}
     typed_columns = {
         name: read_fields(fields, request.kind_of(name), request.format_of(name))
         for name, fields in fields_of.items()

@@ -118,7 +118,7 @@ def _sampled(lines: Sequence[str], separator: str, n_records: int | None = None)
 def _has_tabs_before_quotes(lines: Sequence[str], separator: str) -> bool:
     """Whether a tab precedes a quote: Python's reader skips blanks there, but not tabs."""
     tabs = re.compile(rf'(?:^|{re.escape(separator)}) *\t[ \t]*"')
-    return separator != "\t" and any(map(tabs.search, lines))
+    return separator != "\t" and any(tabs.search(line) for line in lines if "\t" in line and '"' in line)
 
 
 def _plain_records(lines: Iterable[str], separator: str) -> Iterator[Record]:

@@ -38,6 +38,8 @@ class SampledColumn:
     @property
     def nats(self) -> float:
         """The entropy of its values, in nats, times the number of sampled rows."""
+        if self.n_values == len(self.ranks):
+            return len(self.ranks) * math.log(len(self.ranks))
         counts = np.bincount(self.ranks)
         shares = counts[counts > 0] / len(self.ranks)
         return float(-(shares * np.log(shares)).sum() * len(self.ranks))
@@ -50,13 +52,29 @@ def sampled_rows(n_examples: int) -> NDArray[np.int64]:
     return np.sort(generator_for(0, "oddities").choice(n_examples, MAX_SAMPLED, replace=False))
 
 
+_BLOCK_VALUES = 2**20
+"""Values of the columns that are ranked at once: a call for each column costs more than its work in wide tables."""
+
+
 def numeric_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColumn]:
     """The columns of numbers of a table, sampled in ``rows``."""
-    for place, name in enumerate(names_of(table)):
-        values, ranks_S = np.unique(table.x[rows, place], return_inverse=True)
-        present = values[~np.isnan(values)]
-        is_whole = bool(np.array_equal(present, np.round(present)))
-        yield SampledColumn(name, ranks_S.reshape(-1), len(values), is_text=False, is_whole=is_whole)
+    names = names_of(table)
+    n_block = max(1, _BLOCK_VALUES // max(1, len(rows)))
+    for start in range(0, len(names), n_block):
+        x_FS = np.ascontiguousarray(table.x[rows, start : start + n_block].T)
+        order_FS = np.argsort(x_FS, axis=1, kind="stable")
+        sorted_FS = np.take_along_axis(x_FS, order_FS, axis=1)
+        is_missing_FS = np.isnan(sorted_FS)
+        is_new_FS = (sorted_FS[:, 1:] != sorted_FS[:, :-1]) & ~(is_missing_FS[:, 1:] & is_missing_FS[:, :-1])
+        sorted_ranks_FS = np.zeros(x_FS.shape, dtype=np.int64)
+        np.cumsum(is_new_FS, axis=1, out=sorted_ranks_FS[:, 1:])
+        ranks_FS = np.empty_like(sorted_ranks_FS)
+        np.put_along_axis(ranks_FS, order_FS, sorted_ranks_FS, axis=1)
+        is_whole_F = ((sorted_FS == np.round(sorted_FS)) | is_missing_FS).all(axis=1).tolist()
+        n_values_F = (sorted_ranks_FS[:, -1] + 1).tolist()
+        for place, ranks_S in enumerate(ranks_FS):
+            name = names[start + place]
+            yield SampledColumn(name, ranks_S, n_values_F[place], is_text=False, is_whole=is_whole_F[place])
 
 
 def text_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColumn]:
@@ -93,6 +111,7 @@ _MAX_TARGETS = 20
 _NEARLY = 0.999
 _NEAR_COPY = 0.9999  # rank correlation of two columns that differ only by rounding
 _MAX_COMPARED = 200  # columns: each pair costs a product over the sample
+_MAX_DUPLICATES = 10  # as many as a summary shows; a wide table may have 100,000
 _ROWS_COMPARED = 2_000  # rows of the first comparison; a pair that correlates is compared in all sampled rows
 _SURE_NATS = 20.0  # two columns of this entropy agree by chance less often than once in 10^8
 
@@ -144,8 +163,12 @@ def _class_leak(column: SampledColumn, y_S: NDArray[np.int64]) -> str:
             return f"the most frequent class of each of its values is right for {1 - n_wrong / n:.1%}"
     if column.is_text:
         return ""
-    ordered_S = y_S[np.lexsort((y_S, column.ranks))]
-    n_changes = int((np.diff(ordered_S) != 0).sum())
+    if column.n_values == n:  # the ranks are an order
+        ordered_S = np.empty_like(y_S)
+        ordered_S[column.ranks] = y_S
+    else:
+        ordered_S = y_S[np.lexsort((y_S, column.ranks))]
+    n_changes = int(np.count_nonzero(ordered_S[1:] != ordered_S[:-1]))
     if n_changes + 1 <= len(class_counts) + 2 * max_errors:
         changes = "once" if n_changes == 1 else f"{n_changes} times"
         return f"in the order of its values the class changes {changes}"
@@ -176,6 +199,7 @@ def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Itera
     date_of = {name: date.name for date in table.dates for name in date.inputs}
     first_of: dict[tuple[str, bytes], SampledColumn] = {}
     kept: list[SampledColumn] = []
+    n_found = 0
     for column in columns:
         if column.n_values < 2 or column.nats < _SURE_NATS:
             continue
@@ -197,6 +221,9 @@ def duplicates(columns: list[SampledColumn], table: Table, n_rows: int) -> Itera
                 same = "hold the same information: each value of one belongs to one value of the other"
             text = f"columns {both} {same}; {_leave_one_out(table, column.name)}"
             yield Oddity("duplicate", (other.name, column.name), text)
+            n_found += 1
+            if n_found == _MAX_DUPLICATES:
+                return
         elif not column.is_text and column.n_values > n_rows / 5:
             kept.append(column)
     if 2 <= len(kept) <= _MAX_COMPARED:

@@ -98,7 +98,7 @@ INFINITE = frozenset(
 """Texts that mean infinity in a column of numbers."""
 
 _SAFE = 2.0**52  # below 2^53, whatever the last digits of a text round to
-_NUMBER_CHARACTERS = "0123456789+-.eE"
+_NUMBER_CHARACTERS = re.compile("[0-9.eE+-]*")
 DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _TRUTHS = {
     **dict.fromkeys(("true", "t", "yes", "y", "on"), 1.0),
@@ -217,16 +217,17 @@ def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
     Of the texts made of `_NUMBER_CHARACTERS`, ``float`` accepts exactly those that `NUMBER` matches.
     """
     joined = "".join(fields)
-    if joined.strip(_NUMBER_CHARACTERS):
+    if _NUMBER_CHARACTERS.fullmatch(joined) is None:
         return None
-    n_missing = fields.count("")
+    n_missing = 0
     try:
-        if n_missing:
-            values = np.array([float(field) if field else math.nan for field in fields])
-        else:
-            values = np.array(list(map(float, fields)))
+        values = np.array([*map(float, fields)])
     except ValueError:
-        return None
+        n_missing = fields.count("")
+        try:
+            values = np.array([float(field) if field else math.nan for field in fields])
+        except ValueError:
+            return None
     n_numbers = len(fields) - n_missing
     return FieldColumn(
         "number" if n_numbers else "empty",

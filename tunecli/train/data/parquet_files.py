@@ -37,9 +37,9 @@ _FIX_TYPE = (
 )
 _CELLS_PER_BATCH = 2**22
 _BUFFER_BYTES = 2**26  # of all columns of a file together
-_MIN_SUSPICIOUS_BYTES = 2**30
-_MAX_EXPANSION = 5_000
-"""A file whose arrays take more than 1 GiB and 5000 times its own size holds next to nothing."""
+_MIN_SUSPICIOUS_BYTES = 2**29
+_MAX_EXPANSION = 1_000
+"""A file whose arrays take more than 512 MiB and 1000 times its own size holds next to nothing."""
 
 
 _Block = tuple[tuple[str, ...], NDArray[np.float64]]
@@ -116,7 +116,7 @@ def _columns(
     schema, is_several = files[0].schema, len(files) > 1
     stored = _stored_index(schema) - request.named
     names = tuple(name for name in schema.names if name not in stored)
-    wanted = [name for name in names if request.is_wanted(name)]
+    wanted = request.wanted(names)
     n_rows = sum(file.n_rows for file in files)
     name = pattern if is_several else files[0].name
     n_bytes = n_rows * len(wanted) * np.dtype(np.float64).itemsize
