@@ -30,7 +30,7 @@ from tunecli.train.data.table import Inputs
 from tunecli.train.learner import Learner
 from tunecli.train.model_sizes import size_of
 from tunecli.train.models import begin_epoch, build
-from tunecli.train.models.backbone import BackboneNet
+from tunecli.train.models.backbone import BackboneNet, MeanOverCells
 from tunecli.train.validation import trial_problems
 
 __all__ = ["narrow_torchvision"]
@@ -147,6 +147,13 @@ def test_grey_images_get_three_channels_and_small_images_are_scaled_up() -> None
     assert torch.equal(seen[0][:, 0], seen[0][:, 2])
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
         net_of(Inputs((4, 64, 64)))
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (7, 7), (9, 14), (5, 3)])
+def test_the_mean_over_cells_equals_torchs_pooling(shape: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *shape, generator=torch.Generator().manual_seed(0))
+    for size in (7, (6, 6), (2, 3)):
+        torch.testing.assert_close(MeanOverCells(size)(x), nn.AdaptiveAvgPool2d(size)(x))
 
 
 @pytest.mark.parametrize(

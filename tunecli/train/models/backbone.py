@@ -7,6 +7,7 @@ Axes: B images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as fn
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tunecli.config.schema.models import Backbone
 from tunecli.errors import UsageError
@@ -50,6 +52,9 @@ class BackboneNet(nn.Module):
         body = torchvision_network(knob.architecture, **_arguments(knob))
         self.head_name, n_features = last_layer(body)
         body.set_submodule(self.head_name, nn.Identity())
+        for name, layer in [*body.named_modules()]:
+            if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size not in (1, (1, 1)):
+                body.set_submodule(name, MeanOverCells(layer.output_size))
         self.body = body
         widths = [n_features, *knob.hidden]
         layers: list[nn.Module] = [*dropout(knob.dropout)]
@@ -75,7 +80,36 @@ class BackboneNet(nn.Module):
             x_BCHW = x_BCHW.expand(-1, _RGB, -1, -1)
         if self._is_scaled:
             x_BCHW = fn.interpolate(x_BCHW, self._size, mode="bilinear", align_corners=False)
-        return self.head(self.body(x_BCHW))  # type: ignore[no-any-return]
+        # As in `Attention` of transformer.py: other kernels may add in any order.
+        with nullcontext() if x_BCHW.is_cpu else sdpa_kernel(SDPBackend.MATH):
+            return self.head(self.body(x_BCHW))  # type: ignore[no-any-return]
+
+
+class MeanOverCells(nn.Module):
+    """`nn.AdaptiveAvgPool2d` by matrix products: (B, C, H, W) → (B, C, rows, columns).
+
+    It gives the same numbers up to rounding. The backward pass of torch's layer is not reproducible on CUDA, except for
+    the mean over the whole image.
+    """
+
+    def __init__(self, size: Any) -> None:
+        super().__init__()
+        self._size: tuple[int, int] = (size, size) if isinstance(size, int) else tuple(size)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        rows, columns = (
+            _shares(n, n_cells).to(x_BCHW) for n, n_cells in zip(x_BCHW.shape[2:], self._size, strict=True)
+        )
+        return rows @ x_BCHW @ columns.T
+
+
+def _shares(n: int, n_cells: int) -> Tensor:
+    """The share (cells, n) of each of ``n`` pixels in the mean of each cell, by torch's rule for their bounds."""
+    shares = torch.zeros(n_cells, n)
+    for cell in range(n_cells):
+        first, last = cell * n // n_cells, -(-(cell + 1) * n // n_cells)
+        shares[cell, first:last] = 1.0 / (last - first)
+    return shares
 
 
 def torchvision_models() -> Any:
