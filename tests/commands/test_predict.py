@@ -109,6 +109,23 @@ def test_an_ensemble_is_the_mean_of_the_best_trials(shop: Path, tmp_path: Path) 
         predict(run, rows, Request(n_best=4))
 
 
+def test_an_ensemble_of_different_windows_is_refused(tmp_path: Path) -> None:
+    """Each length of a window predicts other rows, so the means would mix them."""
+    rows = "".join(f"{n},{n * 1.5}\n" for n in range(60))
+    (tmp_path / "train.csv").write_text("day,sold\n" + rows)
+    text = STUDY.replace("val_accuracy, also: [val_mcc]", "val_mae").replace(
+        "target: bought",
+        "target: sold, series: {window: {choice: [3, 5]}}, validation: {by: time, fraction: 0.2}",
+    )
+    (tmp_path / "study.yaml").write_text(text)
+    run_whole(tmp_path / "study.yaml", tmp_path / "run", "search.sampler=grid", "trial.optimizer.lr=0.01")
+    run = str(tmp_path / "run")
+    both = [len(predict(run, tmp_path / "train.csv", Request(number=n)).rows.ids) for n in range(2)]
+    assert max(both) - min(both) == 2
+    with pytest.raises(UsageError, match="their windows differ"):
+        predict(run, tmp_path / "train.csv", Request(n_best=2))
+
+
 def test_a_study_of_an_older_version_needs_its_training_data(shop: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "copy")
     (tmp_path / "copy" / "checkpoints").mkdir(parents=True)

@@ -28,10 +28,11 @@ from tunecli.study.refitting import recorded_refit
 from tunecli.text import counted
 from tunecli.train.artifact.loading import load_model, model_of
 from tunecli.train.artifact.model import TrainedModel, mean
+from tunecli.train.data.file_patterns import is_pattern
 from tunecli.train.data.table import Table
 from tunecli.trial import Trial
 
-_KNOWN = ("one_hot", "characters")
+_KNOWN = ("one_hot", "texts")
 """The kinds of notes that say nothing new: the training data gave them too."""
 
 
@@ -89,18 +90,20 @@ def predict(
         NoTrialSucceeded: the study has no complete trial.
         DataError: the rows cannot be read, or differ from the training data.
     """
-    if not data_path.exists():
+    if not data_path.exists() and not is_pattern(data_path):
         raise UsageError(f"there is no file or folder {data_path}", hint="name the rows to predict")
     with _models(source, request, say) as models:
         table: Table | None = None
         values: list[NDArray[np.float64]] = []
         metrics: Mapping[str, float] = {}
         names: list[str] = []
-        first: TrainedModel | None = None
+        first, reader = None, None
         for name, model in models:
-            if first is None or (model.schema, model.config.data) != (first.schema, first.config.data):
-                table = model.read(data_path)
+            if reader is None or (model.schema, model.config.data) != (reader.schema, reader.config.data):
+                table, reader = _read_alike(model, data_path, table), model
             assert table is not None
+            if request.device is None and str(model.device) != model.facts.device:
+                say(f"{name} was trained on {model.facts.device}, and is used on {model.device}")
             outputs = model.outputs(table)
             values.append(model.values(outputs))
             names.append(name)
@@ -112,6 +115,26 @@ def predict(
     if len(values) > 1 and table.has_target:
         metrics = first.metrics_of(table, found)
     return _predicted(first, table, found, request, metrics, tuple(names))
+
+
+def _read_alike(model: TrainedModel, data_path: Path, other: Table | None) -> Table:
+    """Read the rows for a model; trials with other settings of the data must predict the same rows.
+
+    Raises:
+        UsageError: they do not.
+    """
+    table = model.read(data_path)
+    if other is not None and not np.array_equal(_ids(table), _ids(other)):
+        raise UsageError(
+            "the trials of the ensemble predict different rows, because their windows differ",
+            hint="use --trial for each of them, or a smaller --ensemble",
+        )
+    return table
+
+
+def _ids(table: Table) -> NDArray[Any]:
+    """The ids of the rows; without ids, their numbers from 1."""
+    return np.arange(1, len(table.y) + 1) if table.roles.id is None else table.roles.id
 
 
 def _predicted(
@@ -129,10 +152,9 @@ def _predicted(
     for row in np.flatnonzero(~is_finite_N).tolist():
         for column in columns.values():
             column[row] = None
-    ids = table.roles.id
     rows = PredictionRows(
-        "id" if ids is not None else "row",
-        list(range(1, len(values) + 1)) if ids is None else ids.tolist(),
+        "row" if table.roles.id is None else "id",
+        _ids(table).tolist(),
         columns,
         model.classes if request.has_probabilities else (),
         values if request.has_probabilities else None,

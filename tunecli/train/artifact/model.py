@@ -100,6 +100,11 @@ class TrainedModel:
         return self.models[0].fold.task
 
     @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return self.models[0].fold.placement.device
+
+    @property
     def schema(self) -> TableSchema:
         """The columns, kinds and classes of the training data."""
         schema = self.models[0].fold.schema
