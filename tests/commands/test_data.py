@@ -78,10 +78,14 @@ def test_windows_of_a_series_and_texts_with_columns_are_shown(shops):
     lines = dict(
         check_view(checked(shops, f"data: {{source: shops.csv, target: x, {series}}}, {LINEAR}")).lines
     )
-    assert lines["data"].endswith("74 examples: 48 train, 20 validate (a fraction of 0.25 by time)")
+    assert lines["data"].endswith(
+        "74 examples: 48 train, 20 validate (a fraction of 0.25 by time), 6 in no part"
+    )
+    x = np.array([float(line.split(",")[0]) for line in (shops / "shops.csv").read_text().split()[1:]])
+    rmse = np.sqrt(np.mean((x[60:] - x[58:-2]) ** 2))
     assert lines["series"] == (
         "80 rows of one series; 74 windows of 5 rows, whose target is 2 rows later; "
-        "6 windows between the parts left out"
+        f"6 windows between the parts left out; repeating the last value has val_rmse {rmse:.4g}"
     )
     assert lines["inputs"].startswith("5 rows of 6 values: 2 numbers; 2 text columns one-hot")
     text = "text: shop, text_with_columns: true, tokens: words"

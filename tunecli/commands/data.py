@@ -259,6 +259,8 @@ def _series(facts: SeriesFacts) -> str:
     text += f", whose {'last target' if facts.n_outputs > 1 else 'target'} is {counted(facts.horizon, 'row')} later"
     if facts.n_unused:
         text += f"; {counted(facts.n_unused, 'window')} between the parts left out"
+    if facts.last_value_rmse is not None:
+        text += f"; repeating the last value has val_rmse {facts.last_value_rmse:.4g}"
     return text
 
 

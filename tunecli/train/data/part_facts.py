@@ -33,6 +33,24 @@ def facts_of_texts(table: Table, data: Data, base_path: Path, study_seed: int) -
     return text_facts(column.name, vocabulary, column.values.tolist(), validation_texts)
 
 
+def last_value_rmse(table: Table, data: Data, base_path: Path, study_seed: int) -> float | None:
+    """The root mean squared error of forecasts that repeat the last value, on the first validation part.
+
+    It is a first measure for the models of a time series (Hyndman & Koehler 2006). None without a series, or if the
+    target is no single number that is an input.
+    """
+    name = data.targets[0] if len(data.past_targets) == 1 else ""
+    if table.windows is None or table.task != "regression" or name not in table.feature_names:
+        return None
+    validation = read_validation(data, base_path)
+    part = splits.split(table, data, study_seed, validation)[0]
+    read = table if validation is None else validation
+    assert read.windows is not None
+    last_N = read.x[read.windows.ends[part.valid_indices], table.feature_names.index(name)]
+    target_NK = read.y[part.valid_indices].reshape(len(last_N), -1)
+    return float(np.sqrt(np.mean((target_NK - last_N[:, None]) ** 2)))
+
+
 def unseen_categories(
     table: Table, counts: Mapping[str, Mapping[str, int]], data: Data, base_path: Path, study_seed: int
 ) -> Iterator[Oddity]:

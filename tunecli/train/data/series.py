@@ -39,6 +39,7 @@ class SeriesFacts:
         n_outputs: number of rows that are predicted.
         n_windows: number of windows.
         n_unused: windows in no part, because they overlap those of another part.
+        last_value_rmse: root mean squared error of validation forecasts that repeat the last value; None if undefined.
     """
 
     n_rows: int
@@ -48,15 +49,19 @@ class SeriesFacts:
     n_outputs: int
     n_windows: int
     n_unused: int = 0
+    last_value_rmse: float | None = None
 
 
-def series_facts(table: Table, series: Series | None, n_unused: int = 0) -> SeriesFacts | None:
+def series_facts(
+    table: Table, series: Series | None, n_unused: int = 0, last_value_rmse: float | None = None
+) -> SeriesFacts | None:
     """The facts about a table of windows; None for other tables.
 
     Args:
         table: the table.
         series: the settings of the windows.
         n_unused: windows in no part.
+        last_value_rmse: the error of repeating the last value.
     """
     windows = table.windows
     if windows is None or series is None:
@@ -64,7 +69,14 @@ def series_facts(table: Table, series: Series | None, n_unused: int = 0) -> Seri
     n_outputs = series.horizon if series.outputs == "all" else 1
     n_series = 1 if table.roles.group is None else len({*table.roles.group.tolist()})
     return SeriesFacts(
-        len(table.x), n_series, series.window, series.horizon, n_outputs, len(windows.ends), n_unused
+        len(table.x),
+        n_series,
+        series.window,
+        series.horizon,
+        n_outputs,
+        len(windows.ends),
+        n_unused,
+        last_value_rmse,
     )
 
 

@@ -20,7 +20,7 @@ from tunecli.train.data.leakage import MAX_SAMPLED
 from tunecli.train.data.notes import DataNote, Oddity, short
 from tunecli.train.data.number_forms import PLAIN, form_of
 from tunecli.train.data.oddities import oddities, target_oddities
-from tunecli.train.data.part_facts import facts_of_texts, unseen_categories
+from tunecli.train.data.part_facts import facts_of_texts, last_value_rmse, unseen_categories
 from tunecli.train.data.series import SeriesFacts, series_facts
 from tunecli.train.data.sources import DataFacts, facts_of, read_source, read_test
 from tunecli.train.data.split_facts import split_facts
@@ -165,7 +165,9 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         n_numbers=table.x.shape[1] if table.row_kind == "features" else None,
         n_categories=tuple((name, len(counts_of_column)) for name, counts_of_column in text_counts.items()),
         texts=texts,
-        series=series_facts(table, data.series, n_unused),
+        series=series_facts(
+            table, data.series, n_unused, last_value_rmse(table, data, base_path, study_seed)
+        ),
         parts=parts,
         n_test=n_test,
         n_left_out=split_facts(data, facts, base_path, study_seed).n_left_out,
@@ -283,7 +285,7 @@ def _why(table: Table, data: Data, *, is_inferred: bool) -> str:
         return f"`data.task: {data.task}`"
     if table.task == "multilabel":
         return "inferred: the targets hold only true and false, or 1 and 0; `data.task: regression` predicts numbers"
-    if table.y.ndim == 2:
+    if len(data.targets) > 1:
         return "inferred: several targets of numbers"
     if table.task == "regression":
         if not np.array_equal(table.y, np.round(table.y)):
