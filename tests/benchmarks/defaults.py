@@ -1,4 +1,4 @@
-"""Benchmark of the defaults: what a file gets that names a data set and a model, and nothing else.
+"""Benchmark of the defaults: the scores of files that name a data set and a model, and nothing else.
 
     python -m tests.benchmarks.defaults [--sets iris,wine] [--models mlp,linear,cnn] [--splits 10] [--part scores,notes]
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.recorded import recorded_study
 from tunecli.commands.report import report
 from tunecli.commands.results import results, results_view
-from tunecli.study.baseline import recorded_baseline
+from tunecli.study.baseline import baseline_at_end, recorded_baseline
 from tunecli.study.record.lifecycle import open_to_read
 
 TABLE = """\
@@ -37,6 +37,8 @@ def test_first_report_fits_the_baseline_and_later_readers_find_it_in_the_run_fol
     write_table(tmp_path)
     folder = recorded_study(tmp_path, [0.5, 0.75], TABLE)
     assert report(folder).baseline is None
+    with open_to_read(folder) as study:
+        assert baseline_at_end(study) is None, "a short sweep does not wait for it"
     found = report(folder, fits_baseline=True)
     assert [one.model for one in found.baseline.scores] == ["logistic regression", "gradient boosting"]
     assert all(one.score > 0.75 for one in found.baseline.scores)
@@ -44,6 +46,8 @@ def test_first_report_fits_the_baseline_and_later_readers_find_it_in_the_run_fol
     written = folder.baseline_path.read_text()
     assert report(folder, fits_baseline=True).baseline == found.baseline == recorded(folder)
     assert folder.baseline_path.read_text() == written
+    with open_to_read(folder) as study:
+        assert baseline_at_end(study) == found.baseline
     view = results_view(results(folder))
     assert view.data["baseline"]["scores"] == json.loads(written)["scores"]
     assert "(gradient boosting)" in dict(view.lines)["baseline"]
