@@ -80,8 +80,8 @@ def test_archive_of_several_files_is_refused(tmp_path: Path) -> None:
 def test_extreme_compression_ratio_is_refused(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_files, "_MIN_UNPACKED_BYTES", 2**21)
-    (tmp_path / name).write_bytes(PACKERS[name](b"1,2\n" * 2**20))
+    monkeypatch.setattr(text_files, "_MIN_UNPACKED_BYTES", 2**19)
+    (tmp_path / name).write_bytes(PACKERS[name](b"1,2\n" * 2**18))
     with pytest.raises(DataError, match="looks malicious") as caught:
         read_csv(tmp_path / name, SOURCE)
     assert caught.value.hint == "if the file is right, unpack it first"
