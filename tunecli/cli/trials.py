@@ -21,6 +21,7 @@ from tunecli.console.options import (
     ExportFile,
     Json,
     ModelFile,
+    ModelFormat,
     OpenTest,
     OptunaFile,
     Refitted,
@@ -43,6 +44,7 @@ def export(
     out: ExportFile = None,
     weights: WeightsFile = None,
     model: ModelFile = None,
+    model_format: ModelFormat = None,
     is_tested: Tested = False,
     is_confirmed: ConfirmedTrial = False,
     is_refit: Refitted = False,
@@ -60,7 +62,7 @@ def export(
 
     folder, out_path = RunFolder.find(run), None if out == STDOUT else out
     if optuna is not None:
-        one = {"--trial": trial, "-o": out, "--weights": weights, "--model": model}
+        one = {"--trial": trial, "-o": out, "--weights": weights, "--model": model, "--format": model_format}
         flags = {"--test": is_tested, "--confirmed": is_confirmed, "--refit": is_refit}
         require_alone({**one, **{flag: True for flag, is_given in flags.items() if is_given}})
         Console(is_json=is_json).show(export_optuna(folder, optuna))
@@ -74,6 +76,7 @@ def export(
         open_test=is_tested,
         is_confirmed=is_confirmed,
         is_refit=is_refit,
+        asked_format=model_format,
     )
     Console(is_json=is_json).show(view)
 

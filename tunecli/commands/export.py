@@ -12,6 +12,7 @@ from itertools import combinations
 from pathlib import Path
 from shlex import quote
 
+from tunecli.commands.export_graph import ModelFormat, format_of, graph_content
 from tunecli.commands.trial_model import (
     kept_file_of,
     model_file_of,
@@ -50,8 +51,8 @@ class Exported:
         tested: its metrics on the test part of the data; empty: they were not requested.
         weights_place: the file with its weights, in words; empty: no weights were written.
         model_place: likewise, the model file.
-        note: how a training with the file differs from the recorded one, and which other trial was confirmed; a line
-            each, or empty.
+        note: how a model file in another format was compared, how a training with the file differs from the recorded
+            one, and which other trial was confirmed; a line each, or empty.
     """
 
     text: str
@@ -70,6 +71,7 @@ def export(
     open_test: bool = False,
     is_confirmed: bool = False,
     is_refit: bool = False,
+    form: ModelFormat = "safetensors",
 ) -> Exported:
     """Export a trial, and write its weights to ``weights_path`` and its model file to ``model_path``.
 
@@ -81,6 +83,7 @@ def export(
         open_test: train the trial again, to the recorded score, and measure it on ``data.test``.
         is_confirmed: take the trial that the last confirmation quotes, in place of ``number``.
         is_refit: write the files of the trial trained on all rows; it is trained now if the study does not have it.
+        form: the format of the model file.
 
     Raises:
         NoTrialSucceeded: ``number`` is None and no trial has a score.
@@ -102,10 +105,12 @@ def export(
             raise NoTrialSucceeded(
                 "no trial of this study has a score yet", hint=f"tunecli status {quote(str(folder.path))}"
             )
-        places = _write_files(study, trial, weights_path, model_path, is_refit=is_refit)
+        weights, model, said = _write_files(study, trial, weights_path, model_path, form, is_refit=is_refit)
         tested = _tested(study, trial) if open_test else {}
-        notes = (_note(study, trial), _confirmed_note(study, trial, confirmed))
-        return Exported(document(study, trial, tested), tested, *places, "\n".join(filter(None, notes)))
+        notes = (*said, _note(study, trial), _confirmed_note(study, trial, confirmed))
+        return Exported(
+            document(study, trial, tested), tested, weights, model, "\n".join(filter(None, notes))
+        )
 
 
 def export_view(
@@ -118,12 +123,14 @@ def export_view(
     open_test: bool = False,
     is_confirmed: bool = False,
     is_refit: bool = False,
+    asked_format: str | None = None,
 ) -> View:
     """Export a trial as `export` does, and write the file.
 
     Args:
         folder, number, weights_path, model_path, open_test, is_confirmed, is_refit: as for `export`.
         out_path: the file to write; None: the view holds the text.
+        asked_format: the format of the model file; None: that of its ending.
 
     Raises:
         NoTrialSucceeded, UsageError: as `export`; two paths name one file.
@@ -132,6 +139,7 @@ def export_view(
     for (one, path), (other, other_path) in combinations(named.items(), 2):
         if path is not None and path == other_path:
             raise UsageError(f"{one} and {other} name the same file", hint="name two files")
+    form = format_of(model_path, asked_format)
     if out_path is not None:
         require_destination(out_path)
     exported = export(
@@ -142,6 +150,7 @@ def export_view(
         open_test=open_test,
         is_confirmed=is_confirmed,
         is_refit=is_refit,
+        form=form,
     )
     messages = [f"{name} {value:.6g}" for name, value in exported.tested.items()]
     if out_path is not None:
@@ -155,6 +164,7 @@ def export_view(
         "out": out_path and str(out_path),
         "weights": weights_path and str(weights_path),
         "model": model_path and str(model_path),
+        "format": form if model_path else None,
         "test": dict(exported.tested),
     }
     raw = exported.text if out_path is None else ""
@@ -219,15 +229,21 @@ def _refit_content(study: Study, trial: Trial) -> bytes:
 
 
 def _write_files(
-    study: Study, trial: Trial, weights_path: Path | None, model_path: Path | None, *, is_refit: bool
-) -> tuple[str, str]:
-    """Write the weights alone and the model file, to the paths that are not None; the places in words."""
+    study: Study,
+    trial: Trial,
+    weights_path: Path | None,
+    model_path: Path | None,
+    form: ModelFormat,
+    *,
+    is_refit: bool,
+) -> tuple[str, str, tuple[str, ...]]:
+    """Write the weights alone and the model file, to the paths that are not None; the places in words, and lines."""
     named = {"--weights": weights_path, "--model": model_path}
     for option, path in named.items():
         if path is not None and path.exists() and not path.is_file():
             raise UsageError(f"{option}: {path} is not a regular file", hint="name another file")
     if weights_path is None and model_path is None:
-        return "", ""
+        return "", "", ()
     require_model(study, trial)
     kept = kept_file_of(study, trial)
     # Weights of an earlier version are weights all the same.
@@ -237,8 +253,12 @@ def _write_files(
     else:
         content = kept if kept is not None and is_enough else model_file_of(study, trial)
     weights = write_where_asked(weights_path, bare_weights(content)) if weights_path is not None else ""
-    model = write_where_asked(model_path, content) if model_path is not None else ""
-    return weights, model
+    if model_path is None:
+        return weights, "", ()
+    said: tuple[str, ...] = ()
+    if form != "safetensors":
+        content, said = graph_content(study, content, form)
+    return weights, write_where_asked(model_path, content), said
 
 
 def _tested(study: Study, trial: Trial) -> Mapping[str, float]:

@@ -100,6 +100,14 @@ ModelFile = Annotated[
         help="Also write the model with all that `tunecli predict` needs.",
     ),
 ]
+ModelFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Format of --model: safetensors, onnx or pt2 [default: that of the file's ending].",
+    ),
+]
 Top = Annotated[
     int | None,
     typer.Option("--top", metavar="N", parser=whole_number(1), help="Show only the first N rows."),

@@ -59,7 +59,7 @@ class ClassScores:
 
     @property
     def note(self) -> str:
-        """One or two sentences on what the table shows."""
+        """One or two sentences about the table."""
         plural = "classes" if self.word == "class" else "labels"
         text = f"Trial {self.trial} on its validation data."
         if self.n_models > 1:

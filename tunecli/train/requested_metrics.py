@@ -94,7 +94,7 @@ def tuning_metric(objective: Objective) -> RequestedMetric | None:
 def requested_metrics(objective: Objective) -> tuple[RequestedMetric, ...]:
     """The metrics among those that an objective names which are computed only on request.
 
-    The user's own metrics are not among them, whatever their names.
+    The user's own metrics are not among them, even if they have the name of one.
     """
     own = {goal.metric for goal in objective.goals if goal.python}
     known = (metric_of(name) for name in objective.recorded if name not in own)

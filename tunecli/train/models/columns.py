@@ -85,7 +85,7 @@ class ClsToken(nn.Module):
         self.weight = _uniform(width)
 
     def forward(self, x_BFD: Tensor) -> Tensor:
-        return torch.cat([x_BFD, self.weight.expand(len(x_BFD), 1, -1)], 1)
+        return torch.cat([x_BFD, self.weight.expand(x_BFD.shape[0], 1, -1)], 1)
 
 
 def _uniform(*shape: int) -> nn.Parameter:

@@ -49,7 +49,7 @@ class TransformerNet(nn.Module):
         hidden_BTD = self.positions(self.tokens(x))
         is_read_BT = is_read(x) if self._has_padding else None
         if self.pooled is not None:
-            hidden_BTD = torch.cat([self.pooled.expand(len(x), 1, -1), hidden_BTD], 1)
+            hidden_BTD = torch.cat([self.pooled.expand(x.shape[0], 1, -1), hidden_BTD], 1)
             if is_read_BT is not None:
                 is_read_BT = torch.cat([is_read_BT[:, :1], is_read_BT], 1)  # the pooled token is always read
         hidden_BTD = self.dropout(hidden_BTD)
