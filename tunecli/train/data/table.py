@@ -330,11 +330,29 @@ def joined(table: Table, other: Table) -> Table:
         TextColumn(one.name, np.concatenate([one.values, beside.values]))
         for one, beside in zip(table.text, other.text, strict=True)
     )
-    roles = {
-        role.name: np.concatenate([one, beside])
-        for role in fields(RowRoles)
-        if (one := getattr(table.roles, role.name)) is not None
-        and (beside := getattr(other.roles, role.name)) is not None
-    }
+    windows = table.windows
+    if windows is not None and other.windows is not None:
+        ends = np.concatenate([windows.ends, len(table.x) + other.windows.ends])
+        roles = _joined_roles(windows.roles, windows.n_rows, other.windows.roles, other.windows.n_rows)
+        windows = replace(windows, ends=ends, roles=roles)
+    roles = _joined_roles(table.roles, len(table.y), other.roles, len(other.y))
     x, y = np.concatenate([table.x, other.x]), np.concatenate([table.y, other.y])
-    return replace(table, x=x, y=y, text=text, prose=prose, roles=RowRoles(**roles))
+    return replace(table, x=x, y=y, text=text, prose=prose, roles=roles, windows=windows)
+
+
+def _joined_roles(one: RowRoles, n_one: int, other: RowRoles, n_other: int) -> RowRoles:
+    """The roles of the rows of two tables that both have; rows without a weight have the weight 1."""
+    joined = {
+        role.name: np.concatenate([first, second])
+        for role in fields(RowRoles)
+        if (first := getattr(one, role.name)) is not None
+        and (second := getattr(other, role.name)) is not None
+    }
+    weights = (one.weight, other.weight)
+    if any(weight_N is not None for weight_N in weights):
+        filled = (
+            np.ones(n) if weight_N is None else weight_N
+            for weight_N, n in zip(weights, (n_one, n_other), strict=True)
+        )
+        joined["weight"] = np.concatenate([*filled])
+    return RowRoles(**joined)

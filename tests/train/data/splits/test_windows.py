@@ -13,8 +13,8 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.series import Series
 from tunecli.errors import DataError
 from tunecli.train.data.series import windowed
-from tunecli.train.data.splits import Part, split
-from tunecli.train.data.table import RowRoles, Table
+from tunecli.train.data.splits import Part, rows_but_test, split
+from tunecli.train.data.table import RowRoles, Table, joined
 
 
 def table_of(series: Series, n_series: int, n_rows: int, part: list[str] | None = None) -> Table:
@@ -73,8 +73,12 @@ def require_apart(table: Table, part: Part) -> None:
 def test_parts_have_no_row_in_common(window: int, horizon: int, stride: int, how: dict[str, Any]) -> None:
     series = Series(window=window, horizon=horizon, stride=stride)
     table = table_of(series, 6, 50)
-    for part in split(table, data(series, **how), 1):
+    parts = split(table, data(series, **how), 1)
+    for part in parts:
         require_apart(table, part)
+    kept = rows_but_test(table, data(series, **how), 1)
+    assert not rows_in(table, kept) & rows_in(table, parts[0].test_indices)
+    assert {*parts[0].train_indices.tolist()} <= {*kept.tolist()}
 
 
 def test_the_targets_validated_by_time_do_not_depend_on_the_window() -> None:
@@ -108,3 +112,14 @@ def test_a_window_that_is_too_long_for_the_parts_is_refused() -> None:
     with pytest.raises(DataError, match="the training part has no windows: each takes 12 rows") as error:
         split(table_of(series, 1, 20), data(series, validation={"fraction": 0.2, "by": "time"}), 1)
     assert error.value.parameter == "data.series.window"
+
+
+def test_joined_series_keep_the_rows_of_their_windows() -> None:
+    one, other = (table_of(Series(window=4, horizon=2), 2, n_rows) for n_rows in (9, 7))
+    both = joined(one, other)
+    assert both.windows is not None
+    assert other.windows is not None
+    assert len(both.y) == len(both.windows.ends) == len(one.y) + len(other.y)
+    places = np.arange(len(one.y), len(both.y))
+    rows_NT, own_NT = both.windows.rows_of(places), other.windows.rows_of(np.arange(len(other.y)))
+    assert np.array_equal(both.x[rows_NT], other.x[own_NT])

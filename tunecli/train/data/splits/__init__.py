@@ -19,6 +19,7 @@ from tunecli.config.schema.validation import Test, Validation
 from tunecli.train.data.splits.drawing import SplitRows, apart_from_test, parts_of, require_enough, split_rows
 from tunecli.train.data.splits.parts import Indices, Part, raise_problems
 from tunecli.train.data.splits.problems import is_plain, parts_and_problems
+from tunecli.train.data.splits.windows import windows_but_test
 from tunecli.train.data.table import Table
 
 __all__ = [
@@ -61,7 +62,9 @@ def split(
 
 
 def rows_but_test(table: Table, data: Data, study_seed: int) -> Indices:
-    """All rows of a table that a trial may train or validate on, ascending; ``train_fraction`` has no effect.
+    """All examples of a table that a trial may train or validate on, ascending; ``train_fraction`` has no effect.
+
+    Windows of a time series that overlap the test part are left out, as in `split`.
 
     Args:
         table: the training data, which `split` accepts.
@@ -71,6 +74,8 @@ def rows_but_test(table: Table, data: Data, study_seed: int) -> Indices:
     Raises:
         DataError: the test part cannot be drawn.
     """
+    if table.windows is not None:
+        return windows_but_test(table, table.windows, data, study_seed)
     rows = split_rows(table, data)
     return np.flatnonzero(apart_from_test(rows, data.validation, data.test, study_seed)[1])
 

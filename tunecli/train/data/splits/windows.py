@@ -14,7 +14,7 @@ import numpy as np
 
 from tunecli.config.schema.data import Data
 from tunecli.text import counted
-from tunecli.train.data.splits.drawing import SplitRows, parts_of, split_rows
+from tunecli.train.data.splits.drawing import SplitRows, apart_from_test, parts_of, split_rows
 from tunecli.train.data.splits.parts import Indices, Part, SplitProblem, raise_problems
 from tunecli.train.data.table import Table, Windows
 
@@ -45,14 +45,36 @@ def parts_of_windows(
     Raises:
         DataError: a part has no windows.
     """
-    is_by_time = data.validation.by == "time" or (data.test is not None and data.test.by == "time")
-    rows = _rows_of_series(windows) if is_by_time else split_rows(table, data)
+    is_by_time, rows = _is_by_time(data), _rows_to_split(table, windows, data)
     parts = parts_of(rows, data.validation, data.test, data.train_fraction, study_seed, n_validation_file)
     if is_by_time:
         parts = [_windows_of(part, windows, data) for part in parts]
     parts = [_without_overlap(part, windows, data) for part in parts]
     raise_problems([*_empty_parts(parts, windows)])
     return parts
+
+
+def windows_but_test(table: Table, windows: Windows, data: Data, study_seed: int) -> Indices:
+    """All windows, ascending, that have no row of the test part's windows; the parameters are as in `parts_of_windows`.
+
+    Raises:
+        DataError: the test part cannot be drawn.
+    """
+    rows = _rows_to_split(table, windows, data)
+    tested, is_open = apart_from_test(rows, data.validation, data.test, study_seed)
+    kept, test_indices = np.flatnonzero(is_open), np.sort(tested.rows)
+    if _is_by_time(data):
+        kept, test_indices = _ending_in(kept, windows), _ending_in(test_indices, windows)
+    return windows.without_overlap(kept, test_indices)
+
+
+def _is_by_time(data: Data) -> bool:
+    return data.validation.by == "time" or (data.test is not None and data.test.by == "time")
+
+
+def _rows_to_split(table: Table, windows: Windows, data: Data) -> SplitRows:
+    """The rows of the series for a split by time; otherwise the windows."""
+    return _rows_of_series(windows) if _is_by_time(data) else split_rows(table, data)
 
 
 def _rows_of_series(windows: Windows) -> SplitRows:
@@ -62,13 +84,16 @@ def _rows_of_series(windows: Windows) -> SplitRows:
 
 def _windows_of(part: Part, windows: Windows, data: Data) -> Part:
     """The windows whose last targets are in the parts of the rows; those of a validation file stay as they are."""
-
-    def ending_in(rows: Indices) -> Indices:
-        return np.flatnonzero(np.isin(windows.lasts, rows))
-
     is_file = data.validation.file is not None
-    valid_indices = part.valid_indices if is_file else ending_in(part.valid_indices)
-    return Part(ending_in(part.train_indices), valid_indices, ending_in(part.test_indices))
+    valid_indices = part.valid_indices if is_file else _ending_in(part.valid_indices, windows)
+    return Part(
+        _ending_in(part.train_indices, windows), valid_indices, _ending_in(part.test_indices, windows)
+    )
+
+
+def _ending_in(rows: Indices, windows: Windows) -> Indices:
+    """The windows whose last target is in one of the rows."""
+    return np.flatnonzero(np.isin(windows.lasts, rows))
 
 
 def _without_overlap(part: Part, windows: Windows, data: Data) -> Part:
