@@ -1,6 +1,7 @@
 """The baseline of a study: it is fitted once, kept in the run folder, and is about the data that it was fitted to."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -51,12 +52,16 @@ def test_first_report_fits_the_baseline_and_later_readers_find_it_in_the_run_fol
     assert "(gradient boosting)" in dict(view.lines)["baseline"]
 
 
-def test_baseline_of_other_data_or_a_damaged_file_does_not_count(tmp_path):
+def test_baseline_of_other_data_or_a_damaged_file_or_a_pipe_does_not_count(tmp_path):
     write_table(tmp_path)
     folder = recorded_study(tmp_path, [0.5], TABLE)
     for content in ("", "[]", "{", '{"key": "other", "metric": "val_accuracy", "scores": [], "note": null}'):
         folder.baseline_path.write_text(content)
         assert recorded(folder) is None
+    folder.baseline_path.unlink()
+    os.mkfifo(folder.baseline_path)
+    assert recorded(folder) is None
+    folder.baseline_path.unlink()
     write_table(tmp_path, shift=0.5)
     assert "table.csv has changed" in report(folder, fits_baseline=True).baseline.note
 

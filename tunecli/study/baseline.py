@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from tunecli.config.schema import TrialConfig, trial_model
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Bundled, Images, Torchvision
 from tunecli.config.schema.user_code import UserCode
+from tunecli.durable_files import open_regular
 from tunecli.engine.baseline import fitted_baseline
 from tunecli.errors import TunecliError
 from tunecli.messages import Job
@@ -144,7 +146,7 @@ def _key(study: Study, job: Job) -> str:
 
 def _text(study: Study) -> bytes | None:
     try:
-        with study.folder.baseline_path.open("rb") as file:
+        with os.fdopen(open_regular(study.folder.baseline_path, os.O_RDONLY), "rb") as file:
             return file.read(_MAX_BYTES)
     except OSError:
         return None

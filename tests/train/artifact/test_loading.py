@@ -82,7 +82,12 @@ def test_the_file_has_one_entry_and_the_weights_alone_are_as_safetensors_writes_
         (("facts", "threads"), 0, "threads"),
         (("folds", 0, "preparation"), None, "lacks the preparation"),
         (("folds", 0, "schema"), None, "lacks the columns"),
-        (("folds", 0, "inputs", "shape"), [10**9], "its weights do not fit its model"),
+        (("folds", 0, "inputs", "shape"), [10**9], "it prepares 4 inputs, but its model has 1000000000"),
+        (("folds", 0, "inputs", "shape"), {}, "not a sound model file"),
+        (("folds", 0, "class_names"), ["a"], "it names 1 classes, but has 3 outputs"),
+        (("folds", 0, "example_shapes", "y_valid"), [-1], "not a sound model file"),
+        (("folds", 0, "example_shapes", "y_valid"), [10**12, 10**12], "not a sound model file"),
+        (("folds", 0, "schema", "text"), [{"name": "a", "categories": []}], "columns of text"),
         (("config", "model", "hidden"), [10**9], "its weights do not fit its model"),
         (("config", "model", "hidden"), [5], "has the shape"),
         (("config", "model", "nmae"), "mlp", "not valid here"),
@@ -114,6 +119,15 @@ def test_any_damage_gives_a_model_or_one_error(content: bytes) -> None:
             model_of(damaged_file, "m").predict(rows)
         except TunecliError:
             continue
+
+
+@pytest.mark.parametrize("name", ["model9", "model-9", "modelx", "model"])
+def test_weights_of_a_model_that_the_file_lacks_give_one_error(content: bytes, name: str) -> None:
+    tensors = safetensors.torch.load(with_entry(content, "facts", "n_repeats", value=2))
+    entry = header_of(with_entry(content, "facts", "n_repeats", value=2)).metadata
+    tensors[f"{name}.weight"] = torch.zeros(1)
+    with pytest.raises(UsageError, match="m is not a sound model file"):
+        model_of(safetensors.torch.save(tensors, entry), "m")
 
 
 def test_own_code_is_run_only_from_a_folder_that_the_caller_names(tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ from tunecli.train.losses import TargetScale, build_loss
 from tunecli.train.main_memory import require_memory
 from tunecli.train.models import build
 
+_UNSOUND = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    safetensors.SafetensorError,
+)
+"""The errors of values in a file that contradict each other; `NotStorable` is a `ValueError`."""
+
 
 def load_model(
     path: str | Path, *, device: str | None = None, code: str | Path | None = None
@@ -86,28 +97,21 @@ def model_of(
         stored = [_stored(node, number, arrays) for number, node in enumerate(nodes)]
         weights = _by_model(tensors, prefix, facts)
         config = _config(entry["config"], name, facts)
-    except (
-        NotStorable,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        safetensors.SafetensorError,
-    ) as error:
+        placement = Placement(_device(device, facts))
+        folds = [_fold({"schema": stored[0]["schema"], **one}, placement) for one in stored]
+    except _UNSOUND as error:
         raise damaged(name, str(error) or type(error).__name__) from error
     if isinstance(config.model, UserCode) and code is None:
         raise UsageError(
             f"the model of {name} is your own code, `{config.model.python}`, which a model file does not hold",
             hint="name the folder of that code: load_model(path, code=FOLDER), or --code FOLDER",
         )
-    placement = Placement(_device(device, facts))
-    folds = [_fold({"schema": stored[0]["schema"], **one}, placement) for one in stored]
     try:
         models = [
             _fold_model(config, facts, folds[number % facts.n_folds], own, number, code)
             for number, own in enumerate(weights)
         ]
-    except (RuntimeError, ValueError, TypeError) as error:
+    except _UNSOUND as error:
         raise damaged(name, f"its weights do not fit its model: {error}") from error
     return TrainedModel(config, facts, models)
 
@@ -141,8 +145,29 @@ def _stored(node: Json, number: int, arrays: Mapping[str, NDArray[Any]]) -> dict
 
 
 def _fold(stored: Mapping[str, Any], placement: Placement) -> Fold:
-    """The fold, without examples."""
-    return Fold(**{**stored, "placement": placement})
+    """The fold, without examples.
+
+    Raises:
+        ValueError: its classes or columns disagree with its model's outputs or inputs.
+    """
+    fold = Fold(**{**stored, "placement": placement})
+    if fold.task != "regression" and len(fold.class_names) != fold.n_outputs:
+        raise ValueError(f"it names {len(fold.class_names)} classes, but has {fold.n_outputs} outputs")
+    n_inputs = fold.inputs.shape[0 if fold.inputs.kind == "image" else -1]
+    if fold.inputs.kind != "tokens" and _n_prepared(fold) != n_inputs:
+        raise ValueError(f"it prepares {_n_prepared(fold)} inputs, but its model has {n_inputs}")
+    return fold
+
+
+def _n_prepared(fold: Fold) -> int:
+    """The number of values that the preparation gives for a row, or of an image's channels."""
+    assert fold.schema is not None
+    assert fold.preparation is not None
+    numbers, categories = fold.preparation.numbers, fold.preparation.categories
+    if len(categories.values) != len(fold.schema.text):
+        raise ValueError("its columns of text are not those of its preparation")
+    n_of_text = sum(1 if categories.are_codes else len(values) for values in categories.values)
+    return len(numbers.scale) + int(numbers.is_indicated.sum()) + n_of_text + fold.inputs.text_length
 
 
 def _require_counts(facts: ModelFacts) -> None:
