@@ -79,3 +79,13 @@ def test_study_without_a_table_or_with_the_baseline_off_has_none(tmp_path, old, 
     folder = recorded_study(tmp_path, [0.5], TABLE.replace(old, new))
     assert report(folder, fits_baseline=True).baseline is None
     assert not folder.baseline_path.exists()
+
+
+@pytest.mark.slow
+def test_data_that_cannot_be_fitted_are_named_in_the_line_of_the_baseline(tmp_path):
+    np.savez(tmp_path / "images.npz", x=np.zeros((20, 4, 4), np.uint8), y=np.arange(20) % 2)
+    text = TABLE.replace("source: table.csv, target: y", "source: images.npz")
+    folder = recorded_study(tmp_path, [0.5], text)
+    report(folder, fits_baseline=True)
+    line = dict(results_view(results(folder)).lines)["baseline"]
+    assert line.startswith("none: a baseline needs a table of features, texts or a time series")

@@ -53,9 +53,11 @@ class Baseline:
 
 
 def baseline_lines(baseline: Baseline | None) -> list[tuple[str, str]]:
-    """The baseline as a line for a person; empty: there is no baseline, or none can be fitted to such data."""
-    if baseline is None or not baseline.scored:
+    """The baseline as a line for a person, or why there is none; empty: it was not fitted."""
+    if baseline is None:
         return []
+    if not baseline.scored:
+        return [("baseline", f"none: {baseline.note}")] if baseline.note else []
     shown = ", ".join(f"{shown_number(one.score or 0.0)} ({one.model})" for one in baseline.scored)
     return [("baseline", f"{shown}, on the validation data of the trials")]
 

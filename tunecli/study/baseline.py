@@ -62,7 +62,7 @@ def baseline(study: Study, trials: Sequence[Trial]) -> Baseline | None:
         trials: all its trials.
 
     Returns:
-        The baseline; None: it is switched off, no trial is complete, or the trials have no table as their data.
+        The baseline; None: it is switched off, no trial is complete, or the data are images or of the user's own code.
     """
     return _baseline(study, trials, LIMIT_S)
 
@@ -120,18 +120,18 @@ def _job(study: Study, trials: Sequence[Trial]) -> Job | None:
     config = job.task.config
     if trial_model(config) is not TrialConfig:
         return None
-    return job if _may_be_a_table(Data.model_validate(config["data"])) else None
+    return job if _may_have_baseline(Data.model_validate(config["data"])) else None
 
 
-def _may_be_a_table(data: Data) -> bool:
-    """Whether the data may hold features; a file must be read to know. The user's own code is not run."""
+def _may_have_baseline(data: Data) -> bool:
+    """Whether the data are no images; a file must be read to know. The user's own code is not run."""
     match data.source:
         case UserCode() | Images() | Torchvision():
             return False
         case Bundled(name=name):
-            return BUNDLED_FACTS[name].inputs.kind == "features"
+            return BUNDLED_FACTS[name].inputs.kind != "image"
         case _:
-            return data.text is None and data.series is None
+            return True
 
 
 def _key(study: Study, job: Job) -> str:

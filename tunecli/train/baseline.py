@@ -1,16 +1,16 @@
 """Simple models of scikit-learn on the data of a trial: the same rows, folds, preparation and metrics.
 
-A linear model and gradient-boosted trees show the worth of a network on a table. Both have scikit-learn's own
-settings: nothing is tuned.
+A linear model and gradient-boosted trees show the worth of a network on a table, on texts and on time series. Both have
+scikit-learn's own settings: nothing is tuned.
 
-Axes: N examples, F features, K classes.
+Axes: N examples, K classes, labels or targets.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tunecli.config.schema import TrialConfig
-from tunecli.config.schema.losses import CrossEntropy, Focal, LossKnob, Task
+from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, LossKnob, Task
 from tunecli.config.secrets import resolved
 from tunecli.errors import UsageError
 from tunecli.messages import Job
+from tunecli.train.baseline_inputs import baseline_data, last_values, n_values_of, repeated, rows_of
 from tunecli.train.data import loading
 from tunecli.train.data.loading import Fold
-from tunecli.train.data.table import Inputs
 from tunecli.train.losses import TargetScale, build_loss, weighted_mean
 from tunecli.train.metrics import evaluate, finite
 from tunecli.train.requested_metrics import (
@@ -39,8 +39,9 @@ from tunecli.train.requested_metrics import (
 from tunecli.train.thresholds import tuned_threshold
 
 MOST_VALUES = 20_000_000
-"""Features times training examples of all folds: with more, the trees take over a minute on one core."""
+"""Features times training examples of all folds times targets: with more, the trees take over a minute on one core."""
 _SEED = 0  # of the trees, which draw a part to stop by if there are over 10,000 examples
+_TINY = float(np.finfo(np.float32).tiny)
 _MAX_ITERATIONS = 1000  # of the logistic regression; its default, 100, ends before many tables have converged
 
 
@@ -61,6 +62,9 @@ class Fitted(NamedTuple):
 def fitted_models(job: Job) -> Iterator[Fitted]:
     """Fit a linear model, then gradient-boosted trees, and score both on the validation data of a trial.
 
+    Several targets, and labels, are fitted one by one. Of a time series, the first model repeats the last value. Texts
+    have no trees, which need a dense table.
+
     Args:
         job: a trial that is trained by tunecli's loop; its model and its training are ignored.
 
@@ -69,72 +73,80 @@ def fitted_models(job: Job) -> Iterator[Fitted]:
         DataError: the data cannot be read or split.
     """
     config = TrialConfig.model_validate(resolved(job.task.config))
-    scaled = config.data.model_copy(update={"normalize": "standard"})
-    folds = loading.load(scaled, Path(job.files.base_path), job.task.study_seed, torch.device("cpu"))
-    _require_table(folds)
-    requested, tuned = requested_metrics(job.task.objective), tuning_metric(job.task.objective)
-    for name, make in _models(folds[0].task):
+    data, base_path = baseline_data(config.data), Path(job.files.base_path)
+    folds = loading.load(data, base_path, job.task.study_seed, torch.device("cpu"))
+    _require_rows_of_numbers(folds)
+    scoring = _Scoring(config.loss, requested_metrics(job.task.objective), tuning_metric(job.task.objective))
+    if data.series is not None and (last := last_values(data, base_path, job.task.study_seed)):
+        outputs = [repeated(last_N, fold) for last_N, fold in zip(last, folds, strict=True)]
+        yield Fitted("repeating the last value", _mean_scores(folds, outputs, scoring), 0.0)
+    rows = [rows_of(fold) for fold in folds]
+    for name, make in _models(folds[0]):
         began_s = time.monotonic()
-        of_folds = [_scores(make(), fold, config.loss, requested, tuned) for fold in folds]
-        shared = [metric for metric in of_folds[0] if all(metric in one for one in of_folds)]
-        means = {metric: float(np.mean([one[metric] for one in of_folds])) for metric in shared}
-        yield Fitted(name, means, time.monotonic() - began_s)
+        outputs = [
+            _outputs(make, fold, *rows_of_fold) for fold, rows_of_fold in zip(folds, rows, strict=True)
+        ]
+        yield Fitted(name, _mean_scores(folds, outputs, scoring), time.monotonic() - began_s)
 
 
-def _require_table(folds: Sequence[Fold]) -> None:
-    first = folds[0]
-    if first.inputs.kind != "features":
+def _require_rows_of_numbers(folds: Sequence[Fold]) -> None:
+    if folds[0].inputs.kind == "image":
         raise UsageError(
-            f"a baseline needs a table of features, and the inputs are of kind {first.inputs.kind}"
+            "a baseline needs a table of features, texts or a time series, and the inputs are images"
         )
-    if first.y_train.ndim != 1:
-        raise UsageError("a baseline has one target, and the data have several")
-    if sum(fold.x_train.numel() for fold in folds) > MOST_VALUES:
-        raise UsageError(f"a baseline is fitted to at most {MOST_VALUES:,} values (examples times features)")
+    if n_values_of(folds) > MOST_VALUES:
+        values = "examples times features times targets"
+        raise UsageError(f"a baseline is fitted to at most {MOST_VALUES:,} values ({values})")
 
 
-def _models(task: Task) -> list[tuple[str, Any]]:
+def _models(fold: Fold) -> list[tuple[str, Any]]:
     """The models by name, each as a function that makes one."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    if task == "classification":
-        return [
+    if fold.task == "regression":
+        models = [
+            ("ridge regression", Ridge),
+            ("gradient boosting", lambda: HistGradientBoostingRegressor(random_state=_SEED)),
+        ]
+    else:
+        models = [
             ("logistic regression", lambda: LogisticRegression(max_iter=_MAX_ITERATIONS)),
             ("gradient boosting", lambda: HistGradientBoostingClassifier(random_state=_SEED)),
         ]
-    return [
-        ("ridge regression", Ridge),
-        ("gradient boosting", lambda: HistGradientBoostingRegressor(random_state=_SEED)),
-    ]
+    return models[:1] if fold.inputs.n_tokens else models
 
 
-def _scores(
-    model: Any,
-    fold: Fold,
-    loss: Any,
-    requested: Sequence[RequestedMetric],
-    tuned: RequestedMetric | None,
-) -> dict[str, float]:
-    """Fit a model to a fold; its metrics on the validation part, under the names of a trial's."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a fit that has not converged still has a score
-        weights = None if fold.w_train is None else fold.w_train.numpy()
-        model.fit(_columns(fold.x_train, fold.inputs), fold.y_train.numpy(), sample_weight=weights)
-        outputs = _outputs(model, _columns(fold.x_valid, fold.inputs), fold)
-    weight_N = fold.w_valid
+class _Scoring(NamedTuple):
+    """What the outputs of a simple model are scored by: the trial's loss and metrics."""
+
+    loss: Any
+    requested: Sequence[RequestedMetric]
+    tuned: RequestedMetric | None
+
+
+def _mean_scores(folds: Sequence[Fold], outputs: Sequence[Tensor], scoring: _Scoring) -> dict[str, float]:
+    """The mean over the folds of each metric that all have."""
+    of_folds = [_scores(output, fold, scoring) for output, fold in zip(outputs, folds, strict=True)]
+    shared = [metric for metric in of_folds[0] if all(metric in one for one in of_folds)]
+    return {metric: float(np.mean([one[metric] for one in of_folds])) for metric in shared}
+
+
+def _scores(outputs: Tensor, fold: Fold, scoring: _Scoring) -> dict[str, float]:
+    """The metrics on the validation part of a fold, under the names of a trial's."""
+    weight_N, tuned = fold.w_valid, scoring.tuned
     threshold = None
     if tuned is not None and fold.task in tuned.functions:  # as for the trials
         threshold = tuned_threshold(part_of(fold, outputs, fold.y_valid, weight_N, None), tuned)
     metrics = evaluate(
         fold.task, outputs, fold.y_valid, fold.target_scale, weight_N=weight_N, threshold=threshold
     )
-    values = requested_values(requested, fold, outputs, fold.y_valid, weight_N, threshold)
+    values = requested_values(scoring.requested, fold, outputs, fold.y_valid, weight_N, threshold)
     for name, value in values.items():
         metrics[f"val_{name}"] = float(value)
-    if _is_comparable(loss, fold.task):
+    if _is_comparable(scoring.loss, fold.task):
         target = TargetScale(fold.target_center, fold.target_scale)
-        mean_loss = build_loss(loss, fold.task, target=target)
+        mean_loss = build_loss(scoring.loss, fold.task, target=target)
         if weight_N is None:
             metrics["val_loss"] = float(mean_loss(outputs, fold.y_valid))
         else:
@@ -144,28 +156,51 @@ def _scores(
 
 def _is_comparable(loss: Any, task: Task) -> bool:
     """Whether the loss of a trial is defined for the outputs of these models: log-probabilities, or predictions."""
-    if task == "classification":
-        return loss is None or isinstance(loss, CrossEntropy | Focal)
-    return loss is None or (isinstance(loss, LossKnob) and not loss.is_of_counts)
+    match task:
+        case "classification":
+            return loss is None or isinstance(loss, CrossEntropy | Focal)
+        case "multilabel":
+            return loss is None or isinstance(loss, Bce | Focal)
+        case "regression":
+            return loss is None or (isinstance(loss, LossKnob) and not loss.is_of_counts)
 
 
-def _outputs(model: Any, x_NF: NDArray[np.float32], fold: Fold) -> Tensor:
-    """The predictions in the form of a network's outputs: (N, K) logits, or (N, 1) standardised numbers."""
-    if fold.task == "regression":
-        return torch.from_numpy(model.predict(x_NF).astype(np.float32))[:, None]
-    probability_NK = np.zeros((len(x_NF), fold.n_outputs))
-    # The training part of a fold may lack a class.
-    probability_NK[:, model.classes_] = model.predict_proba(x_NF)
-    return torch.from_numpy(np.log(np.maximum(probability_NK, np.finfo(np.float32).tiny)).astype(np.float32))
+def _outputs(make: Callable[[], Any], fold: Fold, x_train: Any, x_valid: Any) -> Tensor:
+    """Fit models to a fold; their validation predictions in the form of a network's outputs (N, K).
+
+    These are logits, or standardised numbers.
+    """
+    y = fold.y_train.numpy()
+    weights = None if fold.w_train is None else fold.w_train.numpy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fit that has not converged still has a score
+        if fold.task == "classification":
+            model = make().fit(x_train, y, sample_weight=weights)
+            probability_NK = np.zeros((x_valid.shape[0], fold.n_outputs))
+            # The training part of a fold may lack a class.
+            probability_NK[:, model.classes_] = model.predict_proba(x_valid)
+            return torch.from_numpy(np.log(np.maximum(probability_NK, _TINY)).astype(np.float32))
+        columns = []
+        for y_N in y.reshape(len(y), -1).T:
+            if fold.task == "regression":
+                columns.append(make().fit(x_train, y_N, sample_weight=weights).predict(x_valid))
+            else:
+                columns.append(_label_logits(make, x_train, y_N > 0, weights, x_valid))
+    return torch.from_numpy(np.stack(columns, axis=1).astype(np.float32))
 
 
-def _columns(x_NF: Tensor, inputs: Inputs) -> NDArray[np.float32]:
-    """The features as numbers: a column of codes becomes one 0/1 column for each code."""
-    x: NDArray[np.float32] = x_NF.numpy()
-    if not inputs.categories:
-        return x
-    codes_NC = x[:, inputs.n_numbers :].astype(np.int64)
-    blocks = [
-        np.eye(n, dtype=np.float32)[codes] for codes, n in zip(codes_NC.T, inputs.categories, strict=True)
-    ]
-    return np.concatenate([x[:, : inputs.n_numbers], *blocks], axis=1)
+def _label_logits(
+    make: Callable[[], Any],
+    x_train: Any,
+    is_label_N: NDArray[np.bool_],
+    weights: NDArray[np.float64] | None,
+    x_valid: Any,
+) -> NDArray[np.float64]:
+    """The logits (N,) of one label; those of a label that all training examples agree on are constant."""
+    if is_label_N.all() or not is_label_N.any():
+        probability_N = np.full(x_valid.shape[0], float(is_label_N[0]))
+    else:
+        probability_N = make().fit(x_train, is_label_N, sample_weight=weights).predict_proba(x_valid)[:, 1]
+    log_N, log_rest_N = (np.log(np.maximum(one, _TINY)) for one in (probability_N, 1.0 - probability_N))
+    logits_N: NDArray[np.float64] = log_N - log_rest_N
+    return logits_N
