@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -51,7 +52,8 @@ def fit_categories(columns: Sequence[TextColumn], rows: NDArray[np.int64], data:
     """
     values = []
     for column in columns:
-        counts = Counter(value for value in column.values[rows].tolist() if value is not None)
+        counts = Counter(column.values[rows].tolist())
+        counts.pop(None, None)
         values.append(tuple(sorted(value for value, n in counts.items() if n >= data.min_category_count)))
     if columns and not any(values) and data.min_category_count > 1:
         message = f"no category of a text column has {data.min_category_count} training rows"
@@ -72,7 +74,8 @@ def apply_categories(
     blocks = []
     for column, values in zip(columns, categories.values, strict=True):
         code_of = {value: code for code, value in enumerate(values, start=1)}
-        codes_N = np.array([code_of.get(value, 0) for value in column.values[rows].tolist()], dtype=np.int64)
+        texts = column.values[rows].tolist()
+        codes_N = np.fromiter(map(code_of.get, texts, repeat(0)), np.int64, len(texts))
         if categories.are_codes:
             blocks.append(codes_N[:, None].astype(np.float32))
         else:
@@ -110,7 +113,8 @@ class ColumnEncoding:
             n_numbers += int(np.isnan(table.x).any(axis=0).sum())
         n_categories = []
         for column in table.text:
-            counts = Counter(value for value in column.values.tolist() if value is not None)
+            counts = Counter(column.values.tolist())
+            counts.pop(None, None)
             n_categories.append(sum(n >= self.min_category_count for n in counts.values()))
         if self.categories == "embedding":
             n_codes = tuple(n + 1 for n in n_categories)

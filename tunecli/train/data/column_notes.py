@@ -50,7 +50,8 @@ def near_constant(x_NF: NDArray[np.float64], names: tuple[str, ...]) -> Iterator
 
 def unmatched(column: TextColumn, trained: TextSchema, columns: Columns) -> Iterator[DataNote]:
     """Notes on categories of a validation or test file that the training file lacks, and the other way round."""
-    counts = Counter(value for value in column.values.tolist() if value is not None)
+    counts = Counter(column.values.tolist())
+    counts.pop(None, None)
     known = set(trained.categories)
     unseen = [(value, n_rows) for value, n_rows in counts.items() if value not in known]
     if unseen:

@@ -15,7 +15,7 @@ from tunecli.train.data.columns import Columns, Request
 from tunecli.train.data.csv_tables import read_text_table
 from tunecli.train.data.decimal_marks import add_format_notes, add_open_mark, settled
 from tunecli.train.data.notes import DataNote
-from tunecli.train.data.number_text import FieldColumn, read_fields
+from tunecli.train.data.number_text import FieldColumn, may_be_plain, read_fields
 from tunecli.train.data.target import INEXACT
 
 _LONGEST_WHOLE = 300  # digits of a finite float64
@@ -33,18 +33,22 @@ def read_csv(path: Path, request: Request) -> Columns:
     Raises:
         DataError: as `read_text_table`.
     """
-    table = read_text_table(path, request.parameter)
+
+    def may_be_number(name: str) -> bool:
+        return name != request.text and may_be_plain(request.kind_of(name), request.format_of(name))
+
+    table = read_text_table(path, request.parameter, may_be_number)
     header = table.header
     columns = Columns(table.name, header, table.line_numbers, "line", hint=table.hint, files=table.files)
     columns.notes.extend(table.notes)
-    by_name = zip(header, zip(*table.rows, strict=True), strict=True)
     wanted = {*request.wanted(header)}
-    fields_of = {name: fields for name, fields in by_name if name in wanted}
-    typed_columns = {
-        name: read_fields(fields, request.kind_of(name), request.format_of(name))
-        for name, fields in fields_of.items()
-        if name != request.text
-    }
+    fields_of, typed_columns = dict[str, list[str]](), dict[str, FieldColumn]()
+    for name, fields, plain in zip(header, table.fields, table.numbers, strict=True):
+        if name in wanted:
+            fields_of[name] = fields
+            if name != request.text:
+                kind, how = request.kind_of(name), request.format_of(name)
+                typed_columns[name] = read_fields(fields, kind, how, plain)
     if request.kinds is None:
         typed_columns = settled(typed_columns, fields_of)
     for name, fields in fields_of.items():

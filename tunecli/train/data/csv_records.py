@@ -12,7 +12,9 @@ from tunecli.errors import DataError
 from tunecli.train.data.text_files import MAX_LINE, TextFile
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-_N_SAMPLE_LINES = 64
+N_SAMPLE_LINES = 64
+"""The lines at the beginning of a file that decide its separator."""
+
 BLANK = " \r\n" + "".join(SEPARATORS)
 """The characters of a line that holds no value."""
 
@@ -43,10 +45,10 @@ def read_records(file: TextFile, parameter: str) -> tuple[str, list[Record]]:
     """
     name = file.path.name
     with closing(file.lines()) as all_lines:
-        lines = list(islice(all_lines, _N_SAMPLE_LINES))
+        lines = list(islice(all_lines, N_SAMPLE_LINES))
         declared = _declared_separator(lines[:1], name, parameter)
         n_skipped = 1 if declared else 0
-        separator = declared or _separator_of(lines)
+        separator = declared or separator_of(lines)
         if not _has_tabs_before_quotes(lines, separator):
             with suppress(csv.Error):
                 rest = islice(chain(lines, all_lines), n_skipped, None)
@@ -78,11 +80,16 @@ def _declared_separator(first: Sequence[str], file: str, parameter: str) -> str:
     return match[1]
 
 
+def declares_separator(line: str) -> bool:
+    """Whether a first line declares the separator: `sep=;`."""
+    return _DECLARED.fullmatch(line) is not None
+
+
 def _counted_from(n_skipped: int, records: Iterable[Record]) -> Iterator[Record]:
     return ((line + n_skipped, fields) for line, fields in records) if n_skipped else iter(records)
 
 
-def _separator_of(lines: Sequence[str]) -> str:
+def separator_of(lines: Sequence[str]) -> str:
     """The separator that gives all rows the header's width; if several do, the one that gives the most columns."""
     widths = {}
     first = next((place for place, line in enumerate(lines) if line.strip(BLANK)), 0)
@@ -110,7 +117,7 @@ def _sampled(lines: Sequence[str], separator: str, n_records: int | None = None)
     try:
         rows.extend(row for _, row in islice(_lenient_records(lines, separator), n_records))
     except _IllFormedError as error:
-        is_cut_off = error.is_open and len(lines) == _N_SAMPLE_LINES
+        is_cut_off = error.is_open and len(lines) == N_SAMPLE_LINES
         return rows if is_cut_off else None
     return rows
 

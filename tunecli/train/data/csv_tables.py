@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from tunecli.errors import DataError
 from tunecli.train.data.columns import check_header
+from tunecli.train.data.csv_blocks import MayBeNumber, blocks_of_records, plain_text
 from tunecli.train.data.csv_records import BLANK, SEPARATORS, read_records
 from tunecli.train.data.file_patterns import files_of, shown_names
 from tunecli.train.data.notes import DataNote
-from tunecli.train.data.text_files import checked_text
+from tunecli.train.data.text_files import TextFile, checked_text
 
 _KNOWN = ", ".join(SEPARATORS.values())
 
@@ -26,7 +28,9 @@ class TextTable:
     Attributes:
         name: the name of the file, or of the pattern.
         header: the names of the columns.
-        rows: the fields of each row.
+        fields: by column, the field of each row.
+        numbers: by column, the number of each row, NaN for an empty field; None if it holds anything else, or must not
+            be a number.
         line_numbers: (N,) the line that each row ends in, counted from 1.
         files: the first row and the name of each file, if there are several.
         notes: files that are not UTF-8.
@@ -34,7 +38,8 @@ class TextTable:
 
     name: str
     header: tuple[str, ...]
-    rows: list[list[str]]
+    fields: list[list[str]]
+    numbers: list[NDArray[np.float64] | None]
     line_numbers: NDArray[np.int64]
     files: tuple[tuple[int, str], ...] = ()
     notes: tuple[DataNote, ...] = ()
@@ -45,28 +50,42 @@ class TextTable:
         return f"its header contains none of the known separators: {_KNOWN}" if len(self.header) == 1 else ""
 
 
-def read_text_table(path: Path, parameter: str) -> TextTable:
+def read_text_table(path: Path, parameter: str, may_be_number: MayBeNumber) -> TextTable:
     """Read a CSV file, or all files that match a pattern.
+
+    Args:
+        path: the file, or the pattern.
+        parameter: the configuration key that errors name.
+        may_be_number: whether a column is tried as plain numbers.
 
     Raises:
         DataError: as `read_one` for any of the files, or the columns of two files differ.
     """
     paths = files_of(path, parameter)
     if len(paths) == 1:
-        return read_one(paths[0], paths[0].name, parameter)
-    first, files, notes = None, [], list[DataNote]()
-    rows: list[list[str]] = []
-    numbers: list[NDArray[np.int64]] = []
+        return read_one(paths[0], paths[0].name, parameter, may_be_number)
+    parts, files, notes = list[TextTable](), list[tuple[int, str]](), list[DataNote]()
+    n_rows = 0
     for one, name in zip(paths, shown_names(paths), strict=True):
-        part = read_one(one, name, parameter)
-        first = first or part
-        files.append((len(rows), name))
+        part = read_one(one, name, parameter, may_be_number)
+        first = parts[0] if parts else part
         order = same_columns(first.header, part.header, first.name, name, parameter)
-        rows += part.rows if order is None else [[row[place] for place in order] for row in part.rows]
-        numbers.append(part.line_numbers)
+        if order is not None:
+            of_columns = [part.fields[place] for place in order], [part.numbers[place] for place in order]
+            part = replace(part, header=first.header, fields=of_columns[0], numbers=of_columns[1])
+        parts.append(part)
+        files.append((n_rows, name))
+        n_rows += len(part.line_numbers)
         notes += part.notes
-    assert first is not None
-    return TextTable(path.name, first.header, rows, np.concatenate(numbers), tuple(files), tuple(notes))
+    fields = [[*chain(*of_files)] for of_files in zip(*(part.fields for part in parts), strict=True)]
+    numbers = [
+        np.concatenate([one for one in of_files if one is not None])
+        if all(one is not None for one in of_files)
+        else None
+        for of_files in zip(*(part.numbers for part in parts), strict=True)
+    ]
+    lines = np.concatenate([part.line_numbers for part in parts])
+    return TextTable(path.name, parts[0].header, fields, numbers, lines, tuple(files), tuple(notes))
 
 
 def same_columns(
@@ -92,7 +111,7 @@ def same_columns(
     return [place[column] for column in first]
 
 
-def read_one(path: Path, name: str, parameter: str) -> TextTable:
+def read_one(path: Path, name: str, parameter: str, may_be_number: MayBeNumber) -> TextTable:
     """Read one CSV file. The header is the first line that holds a name. Blank lines are no rows.
 
     Raises:
@@ -100,6 +119,12 @@ def read_one(path: Path, name: str, parameter: str) -> TextTable:
             has columns without a name or with the same name.
     """
     file = checked_text(path, parameter)
+    plain = plain_text(file, may_be_number)
+    if plain is not None:
+        header, blocks = plain
+        check_header(header, name, parameter)
+        numbers = np.arange(2, len(blocks.fields[0]) + 2)
+        return TextTable(name, header, blocks.fields, blocks.numbers(), numbers, notes=_notes_of(file, name))
     separator, records = read_records(file, parameter)
     top = next(
         (place for place, (_, fields) in enumerate(records) if any(field.strip(BLANK) for field in fields)), 0
@@ -122,10 +147,14 @@ def read_one(path: Path, name: str, parameter: str) -> TextTable:
                 header_text = f"line {header_line}, `{header[0][:40]}`"
                 hint += f"; the header is read from {header_text}: remove the lines before the real header"
             raise DataError(message, hint=hint, parameter=parameter)
-    notes: tuple[DataNote, ...] = ()
-    if file.first_other:
-        shown = {"cp1252": "Windows-1252", "latin-1": "Latin-1"}[file.encoding]
-        text = f"{name} is not UTF-8: it is read as {shown} (the first other text is {file.first_other})"
-        notes = (DataNote("encoding", text),)
     numbers = np.array([line for line, _ in records], dtype=np.int64)
-    return TextTable(name, header, [row for _, row in records], numbers, notes=notes)
+    blocks = blocks_of_records(records, header, may_be_number)
+    return TextTable(name, header, blocks.fields, blocks.numbers(), numbers, notes=_notes_of(file, name))
+
+
+def _notes_of(file: TextFile, name: str) -> tuple[DataNote, ...]:
+    if not file.first_other:
+        return ()
+    shown = {"cp1252": "Windows-1252", "latin-1": "Latin-1"}[file.encoding]
+    text = f"{name} is not UTF-8: it is read as {shown} (the first other text is {file.first_other})"
+    return (DataNote("encoding", text),)

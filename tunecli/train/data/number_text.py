@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Literal
 
 import numpy as np
@@ -140,7 +141,10 @@ class FieldColumn:
 
 
 def read_fields(
-    fields: Sequence[str], kind: ColumnKind | None = None, how: NumberFormat | None = None
+    fields: Sequence[str],
+    kind: ColumnKind | None = None,
+    how: NumberFormat | None = None,
+    plain: NDArray[np.float64] | None = None,
 ) -> FieldColumn:
     """Type a column.
 
@@ -149,6 +153,7 @@ def read_fields(
         kind: the kind of the training file's column; None: the values decide. A column holds numbers if at least one
             value is a number and all others are numbers, missing or infinite.
         how: the format of the training file's numbers; None: the values decide.
+        plain: the `plain_values` of the fields, if a reader knows them.
 
     Example:
         >>> read_fields(["1", "NA", "2.5"]).values.tolist()
@@ -156,11 +161,11 @@ def read_fields(
         >>> read_fields(["1.000,5 €", "NA", "12 €"]).values.tolist()
         [1000.5, nan, 12.0]
     """
-    if how is None or how == PLAIN_FORMAT:
-        plain = _plain_numbers(fields) if kind is None or kind == "number" else None
+    if may_be_plain(kind, how):
+        plain = plain_values(fields) if plain is None else plain
         if plain is not None:
-            return plain
-    fields = [field.strip() for field in fields]
+            return _plain_column(plain)
+    fields = [*map(str.strip, fields)]
     if kind == "empty":
         return FieldColumn(kind, np.full(len(fields), math.nan))
     counts = Counter(fields)
@@ -188,7 +193,7 @@ def read_fields(
             }
         value_of = numbers | {text: math.inf for text in counts if text.lower() in INFINITE}
     misfit = next((text for text in counts if text not in value_of and text not in missing), None)
-    values = np.array([value_of.get(field, math.nan) for field in fields], dtype=np.float64)
+    values = np.fromiter(map(value_of.get, fields, repeat(math.nan)), np.float64, len(fields))
     n_missing = sum(counts[text] for text in missing)
     is_whole_truth = kind == "truth" and not np.isnan(values).any()
     return FieldColumn(
@@ -202,6 +207,11 @@ def read_fields(
     )
 
 
+def may_be_plain(kind: ColumnKind | None, how: NumberFormat | None) -> bool:
+    """Whether a column of this kind and format may hold plain numbers."""
+    return (kind is None or kind == "number") and (how is None or how == PLAIN_FORMAT)
+
+
 def _is_special(text: str, missing: set[str]) -> bool:
     """Whether a text is missing or infinite in a column of numbers."""
     return text in missing or text.lower() in MISSING_AMONG_NUMBERS or text.lower() in INFINITE
@@ -211,28 +221,31 @@ def _values_in(how: NumberFormat, texts: Iterable[str]) -> tuple[float | None, .
     return tuple(read_number(text, how) for text in texts)
 
 
-def _plain_numbers(fields: Sequence[str]) -> FieldColumn | None:
-    """A fast path for a column of only numbers and empty fields; None if the column holds anything else.
+def plain_values(fields: Sequence[str]) -> NDArray[np.float64] | None:
+    """The values (N,) of a column of plain numbers and empty fields, which are NaN; None if it holds anything else.
 
     Of the texts made of `_NUMBER_CHARACTERS`, ``float`` accepts exactly those that `NUMBER` matches.
     """
     joined = "".join(fields)
     if _NUMBER_CHARACTERS.fullmatch(joined) is None:
         return None
-    n_missing = 0
     try:
-        values = np.array([*map(float, fields)])
+        if "" in fields:
+            return np.array([float(field) if field else math.nan for field in fields])
+        return np.array([*map(float, fields)])
     except ValueError:
-        n_missing = fields.count("")
-        try:
-            values = np.array([float(field) if field else math.nan for field in fields])
-        except ValueError:
-            return None
-    n_numbers = len(fields) - n_missing
+        return None
+
+
+def _plain_column(values: NDArray[np.float64]) -> FieldColumn:
+    """A column of plain numbers, typed. All of its missing values are empty fields."""
+    is_missing_N = np.isnan(values)
+    n_missing = int(np.count_nonzero(is_missing_N))
+    n_numbers = len(values) - n_missing
     return FieldColumn(
         "number" if n_numbers else "empty",
         values,
-        (("", fields.index(""), n_missing),) if n_missing else (),
+        (("", int(is_missing_N.argmax()), n_missing),) if n_missing else (),
         n_numbers=n_numbers,
         n_values=n_numbers,
         may_be_large=bool((np.abs(values) >= _SAFE).any()),
@@ -255,7 +268,7 @@ def _texts(
     readings: tuple[NumberFormat, ...],
 ) -> FieldColumn:
     values = np.empty(len(fields), dtype=object)
-    values[:] = [None if field in missing else field for field in fields]
+    values[:] = [None if field in missing else field for field in fields] if missing else fields
     present = [text for text in counts if text not in missing]
     numbers = {text for text in present if text in plain or is_written_number(text)}
     odds = [text for text in present if text not in numbers]

@@ -203,16 +203,20 @@ def encode_target(
             hint="name the classes by text or smaller numbers; to predict a number, set `data.task: regression`",
             parameter=parameter,
         )
-    names_N = [category_name(value) for value in raw_N.tolist()]
+    values = raw_N.tolist()
+    name_of = {value: category_name(value) for value in {*values}}
     if known:
         class_names = known.class_names
-        _require_known("class", [{name} for name in names_N], class_names, Origin(place, parameter))
+        if not {*name_of.values()} <= {*class_names}:
+            sets_N = [{name_of[value]} for value in values]
+            _require_known("class", sets_N, class_names, Origin(place, parameter))
     else:
-        class_names = tuple(category_name(value) for value in sorted(set(raw_N.tolist())))
+        class_names = tuple(name_of[value] for value in sorted(name_of))
         if len(class_names) < 2:
             raise DataError("the target has only one class", hint="name another column", parameter=parameter)
     index = {name: number for number, name in enumerate(class_names)}
-    return np.array([index[name] for name in names_N], dtype=np.int64), task_found, class_names
+    index_of = {value: index[name] for value, name in name_of.items()}
+    return np.array([index_of[value] for value in values], dtype=np.int64), task_found, class_names
 
 
 def _require_known(word: str, sets_N: Sequence[set[str]], names: Sequence[str], origin: Origin) -> None:
@@ -229,7 +233,7 @@ def _require_known(word: str, sets_N: Sequence[set[str]], names: Sequence[str], 
 def _is_missing(raw_N: NDArray[Any]) -> NDArray[np.bool_]:
     """Which values (N,) are missing or infinite."""
     if raw_N.dtype == object:
-        return np.array([value is None for value in raw_N], dtype=bool)
+        return np.array([value is None for value in raw_N.tolist()], dtype=bool)
     return np.zeros(len(raw_N), dtype=bool) if raw_N.dtype == bool else ~np.isfinite(raw_N)
 
 

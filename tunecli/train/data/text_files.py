@@ -68,6 +68,12 @@ class TextFile:
         with unpacked(self.path) as (file, _), io.TextIOWrapper(file, self.encoding, newline="") as text:
             yield from text
 
+    def blocks(self, n_characters: int) -> Generator[str, None, None]:
+        """The text in blocks, without regard to lines; each has as many characters, but the last may have fewer."""
+        with unpacked(self.path) as (file, _), io.TextIOWrapper(file, self.encoding, newline="") as text:
+            while block := text.read(n_characters):
+                yield block
+
 
 def checked_text(path: Path, parameter: str) -> TextFile:
     """Check a file and find its encoding.
