@@ -64,7 +64,7 @@ class Graph(nn.Module):
             model: a model on the CPU.
 
         Raises:
-            UsageError: its networks prepare texts or quantiles in different ways, which no module can say.
+            UsageError: its networks prepare texts or quantiles in different ways, which one module cannot express.
         """
         super().__init__()
         self._model = model
@@ -75,7 +75,7 @@ class Graph(nn.Module):
             what = "their own words" if "tokens" in self.input_names else "their own quantiles"
             raise UsageError(
                 f"the model has {len(preparations)} networks of different folds, each with {what}: "
-                "no graph holds them",
+                "one file cannot hold them all",
                 hint="tunecli export RUN --refit trains one network on all rows",
             )
         self.networks = nn.ModuleList(

@@ -70,7 +70,7 @@ def graph_file(
         rows: the examples of the table to compare on; at most 10,000 are used.
 
     Raises:
-        UsageError: a package is missing, the format cannot say the model, or the outputs differ by more than
+        UsageError: a package is missing, the format cannot express the model, or the outputs differ by more than
             `TOLERANCE`.
     """
     graph = Graph(model).eval().requires_grad_(False)
@@ -102,7 +102,7 @@ def _difference(run: Run, inputs: Sequence[Tensor], expected: NDArray[Any], unit
         part = slice(first, first + _PER_RUN)
         found = run([one[part].numpy() for one in inputs])
         errors = np.abs(found - expected[part]) / np.maximum(unit, np.abs(expected[part]))
-        largest = max(largest, float(errors.max()))
+        largest = float(np.maximum(largest, errors.max()))  # `max` would drop NaN
     return largest
 
 
@@ -145,7 +145,7 @@ def _program(graph: Graph, traced: tuple[Tensor, ...], form: GraphFormat) -> Exp
         with torch.no_grad(), _quiet():
             return torch.export.export(graph, traced, dynamic_shapes=shapes)
     except Exception as error:  # torch raises many kinds of errors for a module that it cannot trace
-        raise _cannot_say(form, error) from error
+        raise _not_expressible(form, error) from error
 
 
 def _pt2(program: ExportedProgram, traced: tuple[Tensor, ...], graph: Graph, facts: str) -> tuple[bytes, Run]:
@@ -190,7 +190,7 @@ def _onnx(
     except UsageError:
         raise
     except Exception as error:  # the exporter raises many kinds of errors
-        raise _cannot_say("onnx", error) from error
+        raise _not_expressible("onnx", error) from error
     entry = proto.metadata_props.add()
     entry.key, entry.value = ENTRY, facts
     content: bytes = proto.SerializeToString()
@@ -203,7 +203,7 @@ def _onnx(
     return content, run
 
 
-def _cannot_say(form: GraphFormat, error: Exception) -> UsageError:
+def _not_expressible(form: GraphFormat, error: Exception) -> UsageError:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     return UsageError(
         f"the model cannot be written as {form}: {first[:300]}",

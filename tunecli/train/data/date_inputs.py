@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tunecli.config.schema.columns import DATES, ColumnSettings
 from tunecli.train.data.columns import Columns
 from tunecli.train.data.dates import (
+    EXAMPLES,
     DateColumn,
     DateForm,
     Recognised,
@@ -108,8 +109,10 @@ def read_dates(columns: Columns, name: str, form: DateForm) -> NDArray[np.float6
     """Seconds since 1970 (N,) of a column of dates. A text that is no date becomes a problem of the column."""
     seconds_N, misfit = seconds_of(columns.values[name], form)
     if misfit is not None:
-        predicate = f"holds `{str(columns.values[name][misfit])[:40]}`, which is no date like the others,"
-        columns.add_problem(name, predicate, "write a date there, or leave the field empty", misfit)
+        example = EXAMPLES[form]
+        predicate = f"holds `{str(columns.values[name][misfit])[:40]}`, which is not a date like {example},"
+        fix = f"write dates like {example}, or leave the field empty"
+        columns.add_problem(name, predicate, fix, misfit)
     return seconds_N
 
 

@@ -20,6 +20,19 @@ from numpy.typing import NDArray
 DateForm = Literal["ymd", "dmy", "mdy", "month_name", "compact", "unix_s", "unix_ms", "unix_us", "unix_ns"]
 """How a column writes its dates: the order of year, month and day; ``4 Mar 2021``; 20210304; or Unix time."""
 
+EXAMPLES: dict[DateForm, str] = {
+    "ymd": "2024-01-31",
+    "dmy": "31/01/2024",
+    "mdy": "01/31/2024",
+    "month_name": "31 Jan 2024",
+    "compact": "20240131",
+    "unix_s": "1706659200",
+    "unix_ms": "1706659200000",
+    "unix_us": "1706659200000000",
+    "unix_ns": "1706659200000000000",
+}
+"""One day in each form, for messages."""
+
 DatePart = Literal["year", "month", "day", "weekday", "hour", "days"]
 """The inputs of a date. ``weekday`` is 0 on Monday; ``days`` counts the days since 1970, with fractions."""
 
