@@ -108,6 +108,7 @@ def test_a_user_function_is_tuned(tmp_path):
     ("benchmark", "arguments", "said"),
     [
         ("confidence", "--studies 20", "20 studies a cell"),
+        ("defaults", "--sets iris --models linear --splits 1 --part scores", "iris"),
         ("fused", "--only mlp64 --widths 2 --runs 1", "as one"),
         ("goals", "--methods bayes --seeds 1 --budget 6", "bayes"),
         ("loop", "--runs 1", "chains / loop"),
@@ -115,11 +116,13 @@ def test_a_user_function_is_tuned(tmp_path):
         ("overhead", "--trials 3 --runs 1", "median wall / training"),
         ("page", "--trials 20 --repeats 1", "first paint"),
         ("peers", "--works mlp64 --trials 2 --runs 1 --methods tunecli", "mlp64: 2 trials"),
+        ("predict", "--rows 200 --columns 12", "processor"),
         ("recording", "--trials 4 --runs 1", "fuse: auto"),
         ("scale", "--trials 50 --runs 1", "50"),
         ("spaces", "--methods bayes --problems branins --seeds 1 --budget 6", "branins"),
         ("suggestions", "--trials 20 --parameters 3 --runs 1", "MB"),
         ("turnover", "--trials 10 --runs 1", "trials/s"),
+        ("wide", "--columns 200 --rows 20", "200 columns"),
     ],
 )
 def test_a_benchmark_runs(benchmark, arguments, said):
