@@ -119,6 +119,41 @@ def test_a_class_without_a_validation_example_is_noted(folder: Path) -> None:
     assert "the validation part has no example of the class '1'" in notes
 
 
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"validation": {"fraction": 0.2}, "test": {"fraction": 0.1}},
+        {"validation": {"folds": 5, "repeats": 2}, "train_fraction": 0.5},
+        {"validation": {"fraction": 0.3, "stratify": "none"}},
+    ],
+)
+def test_facts_of_labels_are_those_of_the_split(folder: Path, knobs: dict[str, object]) -> None:
+    y = np.random.default_rng(0).random((90, 4)) < [0.5, 0.3, 0.1, 0.02]
+    np.savez(folder / "labels.npz", x=np.zeros((90, 2)), y=y.astype(int))
+    knob = data("labels.npz", **knobs)
+    facts = facts_of(knob, folder)
+    assert facts is not None and facts.task == "multilabel"
+    parts, found = split(read_source(knob, folder), knob, 5), split_facts(knob, facts, folder, 5)
+    assert found.sizes == tuple((len(part.train_indices), len(part.valid_indices)) for part in parts)
+    has = [frozenset(np.flatnonzero(y[part.valid_indices].any(axis=0)).tolist()) for part in parts]
+    assert found.classes == tuple(has)
+
+
+def test_a_label_without_an_example_in_a_part_is_noted(folder: Path) -> None:
+    y = np.zeros((90, 2), dtype=int)
+    y[::2, 0] = y[:5, 1] = 1
+    arrays = {"x": np.zeros((90, 2)), "y": y, "time": np.arange(90)}
+    np.savez(folder / "early.npz", **arrays)
+    np.savez(folder / "late.npz", **(arrays | {"y": y[::-1]}))
+    for source, part in (("early.npz", "validation"), ("late.npz", "training")):
+        knobs = {"source": source, "validation": {"fraction": 0.2, "by": "time"}}
+        config = TrialConfig.model_validate({"data": knobs, "model": "linear"})
+        notes = [note.text for note in trial_notes(config, Objective("val_loss", False), folder)]
+        assert [note for note in notes if "label" in note] == [
+            f"the {part} part has no example of the label 'y1'"
+        ]
+
+
 def test_the_users_function_gives_groups_and_times(folder: Path) -> None:
     code = "import numpy as np\ndef make():\n    return {'x': np.ones((6, 2)), 'y': np.arange(6) / 2, 'groups': list('aabbcc'),"
     (folder / "mine_parts.py").write_text(

@@ -50,8 +50,8 @@ class Validation(Knob):
             the latest rows of `data.columns.time`; `column` takes the rows that `data.columns.split` marks.
         gap: rows, or time such as `7d`, before the validation part that are left out of the training; with `by: time`.
         repeats: number of times that the folds are drawn; the score is the mean over all of them.
-        stratify: `auto` has about the same share of each class in each part; `quantiles` does so for ten ranges of a
-            numeric target; `none` ignores the target.
+        stratify: `auto` has about the same share of each class, or set of labels, in each part; `quantiles` does so for
+            ten ranges of a numeric target; `none` ignores the target.
     """
 
     fraction: Fraction | None = None

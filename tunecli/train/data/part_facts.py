@@ -63,7 +63,7 @@ def unseen_categories(
     # A frequent category is in every training part of single rows, so only rare ones are searched for.
     share_left = 1 - min(len(part.train_indices) for part in parts) / len(table.y)
     n_rare = math.log(_UNLIKELY) / math.log(share_left) if share_left > 0 else 0.0
-    if not splits.is_plain(data):
+    if not splits.is_plain(data, table.task):
         n_rare = math.inf
     for number, column in enumerate(table.text):
         known = counts[column.name]

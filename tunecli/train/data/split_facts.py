@@ -36,7 +36,8 @@ class SplitFacts:
         n_test: the number of test rows that are taken from the training data.
         n_left_out: the rows that are in no part: those of a gap, and those that a column marks for a test part that the
             trial does not have. Of folds by time, those of the last fold.
-        classes: the classes of the validation examples of each part; empty for regression.
+        classes: the classes or labels of the validation examples of each part; empty for regression.
+        trained_labels: the labels of the training examples of each part; empty for other tasks than labels.
         problems: why the data cannot be split as requested; the other facts are empty then.
     """
 
@@ -44,6 +45,7 @@ class SplitFacts:
     n_test: int = 0
     n_left_out: int = 0
     classes: tuple[frozenset[int], ...] = ()
+    trained_labels: tuple[frozenset[int], ...] = ()
     problems: tuple[SplitProblem, ...] = ()
 
 
@@ -62,7 +64,7 @@ def split_facts(data: Data, facts: DataFacts, base_path: Path, study_seed: int) 
     validation = read_validation(data, base_path)
     has_groups = validation is not None and validation.roles.group is not None
     has_groups = has_groups or (data.test is not None and data.test.file is not None)
-    if is_plain(data) and not has_groups:
+    if is_plain(data, facts.task) and not has_groups:
         return _of_counts(data, facts, validation)
     knobs = data.model_copy(update={"augment": [], "balance": "none", "normalize": "none"}).model_dump_json()
     stamps = stamps_of(data, base_path, open_test=True)
@@ -105,11 +107,19 @@ def _of_table(knobs: str, base_path: str, stamps: tuple[Stamp, ...], study_seed:
         len(last.test_indices),
         len(table.y) - sum(map(len, used)),
         tuple(found for part in parts for found in _classes_of(validation or table, part.valid_indices)),
+        tuple(_labels_of(table, part.train_indices) for part in parts if table.task == "multilabel"),
     )
 
 
 def _classes_of(table: Table, rows: NDArray[np.int64]) -> tuple[frozenset[int], ...]:
-    """The classes of some rows, as the only element; none for regression."""
+    """The classes or labels of some rows, as the only element; none for regression."""
+    if table.task == "multilabel":
+        return (_labels_of(table, rows),)
     if table.task != "classification" or table.y.ndim != 1:
         return ()
     return (frozenset(np.unique(table.y[rows]).tolist()),)
+
+
+def _labels_of(table: Table, rows: NDArray[np.int64]) -> frozenset[int]:
+    """The labels that some row has."""
+    return frozenset(np.flatnonzero(table.y[rows].any(axis=0)).tolist())

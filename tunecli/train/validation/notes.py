@@ -212,16 +212,18 @@ def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
 def _unvalidated(
     config: TrialConfig, facts: DataFacts, base_path: Path, study_seed: int
 ) -> Iterator[TrialNote]:
-    """Notes on classes that no example of a validation part has; of parts of single rows, only rare classes lack."""
-    classes = split_facts(config.data, facts, base_path, study_seed).classes
-    if is_plain(config.data) or not classes or not facts.class_names:
+    """Notes on classes and labels that no example of a part has; of parts of single rows, only rare classes lack."""
+    split = split_facts(config.data, facts, base_path, study_seed)
+    if is_plain(config.data, facts.task) or not facts.class_names:
         return
-    present = frozenset.intersection(*classes)
-    absent = [name for number, name in enumerate(facts.class_names) if number not in present]
-    if absent:
-        noun = "class" if len(absent) == 1 else "classes"
-        where = "the validation part" if len(classes) == 1 else "the validation part of some fold"
-        text = f"{where} has no example of the {noun} {listed(absent)}"
+    for part, classes in (("validation", split.classes), ("training", split.trained_labels)):
+        present = frozenset.intersection(*classes) if classes else frozenset(range(len(facts.class_names)))
+        absent = [name for number, name in enumerate(facts.class_names) if number not in present]
+        if not absent:
+            continue
+        nouns = ("label", "labels") if facts.task == "multilabel" else ("class", "classes")
+        where = f"the {part} part" if len(classes) == 1 else f"the {part} part of some fold"
+        text = f"{where} has no example of the {nouns[len(absent) > 1]} {listed(absent)}"
         yield TrialNote(text, text)
 
 

@@ -178,3 +178,27 @@ def test_too_few_examples_for_a_test_part_are_refused(table: Table, message: str
 def test_folds_are_checked_after_the_test_part_is_drawn() -> None:
     with pytest.raises(DataError, match="5 folds are more than the 4 examples"):
         split(table_of(20, 5), data(validation={"folds": 5}, test={"fraction": 0.2}), 0)
+
+
+def labels(n: int, shares: list[float]) -> Table:
+    y = (np.random.default_rng(1).random((n, len(shares))) < shares).astype(np.int64)
+    return Table(np.zeros((n, 1)), y, "multilabel", tuple(map(str, range(len(shares)))))
+
+
+def test_labels_and_their_frequent_sets_are_shared_out() -> None:
+    table = labels(600, [0.5, 0.3, 0.1, 0.02])
+    parts = split(table, data(validation={"folds": 5}), 3)
+    counts = np.array([table.y[part.valid_indices].sum(axis=0) for part in parts])
+    assert np.ptp(counts, axis=0).max() <= 6
+    assert np.ptp(counts[:, 3]) <= 1, "the rarest label"
+    codes = table.y @ [1, 2, 4, 8]
+    sets = np.array([np.bincount(codes[part.valid_indices], minlength=16) for part in parts])
+    assert np.ptp(sets[:, sets.sum(axis=0) >= 10], axis=0).max() <= 1
+    assert sorted(np.concatenate([part.valid_indices for part in parts])) == list(range(600))
+
+
+def test_labels_of_few_rows_can_be_split() -> None:
+    for n in (2, 3, 7):
+        (part,) = split(labels(n, [0.5, 0.5]), data(validation={"fraction": 0.5}), 0)
+        assert len(part.train_indices) + len(part.valid_indices) == n
+        assert len(part.valid_indices) and len(part.train_indices)

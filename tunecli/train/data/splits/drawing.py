@@ -53,8 +53,11 @@ def split_rows(table: Table, data: Data) -> SplitRows:
     strata_N = rows.strata_of(table, data.validation.stratify, "data.validation")
     test_stratify = "auto" if data.test is None else data.test.stratify
     test_strata_N = rows.strata_of(table, test_stratify, "data.test")
+    if table.task == "multilabel":
+        strata_N = rows.label_strata(table, data.validation)
+        test_strata_N = rows.label_strata(table, data.test)
     roles = table.roles
-    is_classes = data.validation.stratify == "auto"
+    is_classes = data.validation.stratify == "auto" and table.task != "multilabel"
     return SplitRows(strata_N, test_strata_N, roles.group, roles.time, roles.part, is_classes)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tunecli.config.schema.data import Data
+from tunecli.config.schema.losses import Task
 from tunecli.config.schema.sources import FileSource
 from tunecli.config.schema.user_code import UserCode
 from tunecli.config.schema.validation import By
@@ -52,7 +53,7 @@ def parts_and_problems(
             parts = parts_of(rows, data.validation, data.test, data.train_fraction, study_seed, n_file)
     except DataError as error:
         return [], [problem_of(error)]
-    if is_plain(data):
+    if is_plain(data, table.task):
         return parts, []
     problems = [*_missing_classes(table, data, parts)]
     if table.windows is None:
@@ -60,8 +61,10 @@ def parts_and_problems(
     return parts, problems
 
 
-def is_plain(data: Data) -> bool:
+def is_plain(data: Data, task: Task) -> bool:
     """Whether sizes and classes of all parts follow from the number of examples of each class."""
+    if task == "multilabel":  # rows are drawn by their sets of labels
+        return False
     drawn = [part for part in (data.validation, data.test) if part is not None]
     return data.series is None and all(part.by == "row" and part.stratify == "auto" for part in drawn)
 

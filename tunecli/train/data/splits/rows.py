@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunecli.config.schema.validation import Stratify
+from tunecli.config.schema.validation import Stratify, Test, Validation
 from tunecli.errors import DataError
 from tunecli.seeding import generator_for
 from tunecli.train.data.splits.parts import Booleans, Indices
@@ -18,6 +18,7 @@ N_RANGES = 10
 """The number of ranges of a numeric target that ``stratify: quantiles`` makes."""
 
 _MIN_ROWS = 5  # of a range, about
+_MIN_SET = 10  # examples of a set of labels that is a stratum of its own
 
 
 def strata_of(table: Table, stratify: Stratify, parameter: str) -> Indices:
@@ -49,6 +50,26 @@ def _ranges(y_N: NDArray[np.float64]) -> Indices:
     bounds = np.unique(np.quantile(y_N, np.arange(1, n_ranges) / n_ranges))
     _, ranges_N = np.unique(np.searchsorted(bounds, y_N, side="right"), return_inverse=True)
     return ranges_N.reshape(-1).astype(np.int64)
+
+
+def label_strata(table: Table, part: Validation | Test | None) -> Indices:
+    """The stratum (N,) of each row of a table of labels: its set of labels; 0 for all unless single rows are drawn.
+
+    A row with a rare set is in the stratum of the rarest label that it has, so a rare label gets its share of each part
+    (as in Sechidis et al. 2011, which assigns the examples of the rarest label first). Strata with few rows are one.
+    """
+    everything = np.zeros(len(table.y), dtype=np.int64)
+    if part is None or part.by != "row" or part.stratify == "none":
+        return everything
+    sets, set_N, n_of_set = np.unique(table.y, axis=0, return_inverse=True, return_counts=True)
+    n_of_label = np.where(sets > 0, table.y.sum(axis=0), len(table.y) + 1)
+    rarest = np.where(sets.any(axis=1), n_of_label.argmin(axis=1), sets.shape[1])
+    stratum_of_set = np.where(n_of_set >= _MIN_SET, sets.shape[1] + 1 + np.arange(len(sets)), rarest)
+    strata_N = stratum_of_set[set_N.reshape(-1)]
+    is_small = np.bincount(strata_N) < _MIN_ROWS
+    strata_N = np.where(is_small[strata_N], -1, strata_N)
+    numbered_N: Indices = np.unique(strata_N, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return numbered_N
 
 
 def shuffled(strata_N: Indices, is_open_N: Booleans, seed: int, *names: str | int) -> list[Indices]:
