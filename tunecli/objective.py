@@ -49,6 +49,7 @@ class Objective:
         n_averaged: the number of values that ``mean_of_last`` averages; 0 with another rule.
         also: further metrics to record, which decide nothing. So objectives that differ only in them are equal.
         tunes_threshold: whether each epoch chooses the threshold of the decided classes that is best for ``metric``.
+        threshold: the fixed threshold of the decided classes; None: one half, or tuned.
     """
 
     metric: str
@@ -61,6 +62,7 @@ class Objective:
     n_averaged: int = 0
     also: tuple[str, ...] = field(default=(), compare=False)
     tunes_threshold: bool = False
+    threshold: float | None = None
 
     @property
     def sign(self) -> float:

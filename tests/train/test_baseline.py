@@ -93,6 +93,11 @@ def test_the_threshold_and_the_weights_are_those_of_the_trials(tmp_path):
     expected = f1_score(y[valid], model.predict(x[valid]), sample_weight=weight[valid])
     assert plain["val_f1_binary"] == pytest.approx(expected)
     assert tuned["val_f1_binary"] > plain["val_f1_binary"]
+    goal = Objective("val_f1_binary", maximize=True, threshold=0.3)
+    fixed = next(fitted_models(make_job(0, {"data": data}, goal, study_seed=SEED))).metrics
+    guess = model.predict_proba(x[valid])[:, 1] > 0.3
+    expected = f1_score(y[valid], guess, sample_weight=weight[valid])
+    assert fixed["val_f1_binary"] == pytest.approx(expected)
 
 
 def test_each_target_has_a_model_and_the_metrics_are_means_over_the_targets(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import sklearn.metrics as reference
 import torch
 from numpy.typing import NDArray
 
-from tests.support.jobs import make_job
+from tests.support.jobs import change_job, make_job
 from tests.train.fused.trials import outcomes_of
 from tunecli import load_model
+from tunecli.config.objectives import described, spelled
+from tunecli.config.schema import TrialConfig
 from tunecli.config.study import StudySettings
 from tunecli.objective import Objective
 from tunecli.train.class_metrics import Classified
+from tunecli.train.data.loading import load
 from tunecli.train.fused.group import run_group
 from tunecli.train.label_metrics import Labelled
 from tunecli.train.loop import run
@@ -163,11 +167,39 @@ def test_a_trained_model_decides_by_the_recorded_threshold(file: str, tmp_path: 
     assert model.metrics(table, model.outputs(table))["test_f1_binary"] == pytest.approx(expected)
 
 
+def test_a_fixed_threshold_decides_in_validation_in_tests_and_in_the_model(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    job = job_of(file, open_test=True, weights_path=str(path))
+    fixed = replace(job.task.objective, tunes_threshold=False, threshold=0.3)
+    job = change_job(job, objective=fixed)
+    outcome = outcomes_of(run(job))[0]
+    assert outcome.metrics["val_threshold"] == 0.3
+    assert "test_threshold" not in outcome.metrics
+    model = load_model(path)
+    assert model.facts.threshold == 0.3
+    fold = load(
+        TrialConfig.model_validate(job.task.config).data, Path(), 1, torch.device("cpu"), open_test=True
+    )[0]
+    p_N = model.models[0].outputs(fold.x_valid).softmax(1)[:, 1]
+    expected = reference.f1_score(fold.y_valid, p_N > 0.3)
+    assert outcome.metrics["val_f1_binary"] == pytest.approx(expected)
+    (fused,) = outcomes_of(run_group([change_job(job, weights_path=None)])).values()
+    assert fused.metrics == pytest.approx(dict(outcome.metrics), rel=1e-5)
+
+
 def settings_of(objective: dict[str, Any]) -> StudySettings:
     return StudySettings.model_validate({"study": "s", "objective": objective}, context={"own_trial": False})
 
 
 def test_a_file_asks_for_the_threshold_of_a_metric_that_depends_on_it() -> None:
     assert settings_of({"metric": "val_f1", "threshold": "auto"}).objective.objective.tunes_threshold
-    with pytest.raises(ValueError, match="val_auroc does not depend on a threshold"):
-        settings_of({"metric": "val_auroc", "threshold": "auto"})
+    fixed = settings_of({"metric": "val_f1", "threshold": 0.3}).objective
+    assert (fixed.objective.tunes_threshold, fixed.objective.threshold) == (False, 0.3)
+    assert spelled(fixed.objective)["threshold"] == 0.3
+    assert described(fixed.objective).endswith("at the threshold 0.3")
+    for threshold in ("auto", 0.3):
+        with pytest.raises(ValueError, match="val_auroc does not depend on a threshold"):
+            settings_of({"metric": "val_auroc", "threshold": threshold})
+    for threshold in (0, 1, "best"):
+        with pytest.raises(ValueError, match="threshold"):
+            settings_of({"metric": "val_f1", "threshold": threshold})

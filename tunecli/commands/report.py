@@ -104,7 +104,7 @@ def read_report(
             step=least_step(trials, objective, facts),
             confirmed=confirmed,
             baseline=simple,
-            classes=classes_of(folder, ranked),
+            classes=classes_of(folder, ranked, tunes_threshold=study.spec.objective.tunes_threshold),
         )
         advised, n_silenced = findings(found)
     return Reading(replace(found, findings=advised, n_silenced=n_silenced), model_s)

@@ -35,7 +35,7 @@ _N_BEST = MAX_CURVES * 3 // 4
 _TRAIN_LOSS, _VALID_LOSS = "train_loss", "val_loss"
 
 
-def classes_of(folder: RunFolder, ranked: Sequence[Ranked]) -> ClassScores | None:
+def classes_of(folder: RunFolder, ranked: Sequence[Ranked], *, tunes_threshold: bool) -> ClassScores | None:
     """The scores of the best trial's classes or labels, from its model file; None: it has none, or has no classes."""
     best = next((row.trial for row in ranked if row.rank == 1), None)
     if best is None:
@@ -50,7 +50,8 @@ def classes_of(folder: RunFolder, ranked: Sequence[Ranked]) -> ClassScores | Non
         threshold = None if facts["threshold"] is None else float(facts["threshold"])
     except (OSError, UsageError, LookupError, TypeError, ValueError):
         return None  # no model was kept, or another version wrote it
-    return ClassScores(best.number, word, scores, threshold, n_models) if scores else None
+    found = ClassScores(best.number, word, scores, threshold, n_models, is_tuned=tunes_threshold)
+    return found if scores else None
 
 
 def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -> StudyFacts:

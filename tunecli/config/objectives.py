@@ -201,18 +201,18 @@ class Goal(Aim):
         score: how the score of your own trial follows from its reported values: the last one, the best one, or
             `{mean_of_last: k}`.
         also: further metrics to compute and record, such as `[val_mcc, {name: val_f1, average: weighted}]`.
-        threshold: `auto` chooses, after each epoch, the probability above which the second of two classes, or a label,
-            is predicted, so that the metric is best on the validation part. By default it is one half.
+        threshold: probability above which the second of two classes, or a label, is predicted; by default one half.
+            `auto` chooses it after each epoch, so that the metric is best on the validation part.
     """
 
     subject_to: Bounds | None = None
     score: ScoreRule = "last"
     also: Also = Field(default_factory=list)
-    threshold: Literal["auto"] | None = None
+    threshold: Literal["auto"] | Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @field_validator("threshold")
     @classmethod
-    def _of_decided_classes(cls, threshold: str | None, info: ValidationInfo) -> str | None:
+    def _of_decided_classes(cls, threshold: str | float | None, info: ValidationInfo) -> str | float | None:
         metric = info.data.get("metric")
         if threshold is None or metric is None:
             return threshold
@@ -232,7 +232,12 @@ class Goal(Aim):
     @property
     def objective(self) -> Objective:
         """The objective with its constraints."""
-        rule = {"tunes_threshold": self.threshold is not None, **_rule_fields(self.score)}
+        fixed = self.threshold if isinstance(self.threshold, float) else None
+        rule = {
+            "tunes_threshold": self.threshold == "auto",
+            "threshold": fixed,
+            **_rule_fields(self.score),
+        }
         return replace(self.goal, constraints=constraints(self.subject_to), also=_names(self.also), **rule)
 
 
@@ -306,6 +311,8 @@ def spelled(objective: Objective) -> dict[str, Any]:
         }
     if objective.tunes_threshold:
         plain["threshold"] = "auto"
+    if objective.threshold is not None:
+        plain["threshold"] = objective.threshold
     if objective.also:
         plain["also"] = [*objective.also]
     if objective.score_rule != LAST:
@@ -323,6 +330,8 @@ def described(objective: Objective) -> str:
         text += ", subject to " + " and ".join(map(str, objective.constraints))
     if objective.tunes_threshold:
         text += ", at the threshold that is best for it on the validation part"
+    if objective.threshold is not None:
+        text += f", at the threshold {objective.threshold:.12g}"
     if objective.score_rule != LAST:
         text += f", {f'mean of the last {objective.n_averaged}' if objective.n_averaged else 'best'} value as score"
     return text

@@ -39,8 +39,9 @@ class ClassScores:
         trial: its number.
         word: ``class`` or ``label``.
         scores: in the order of the classes.
-        threshold: the tuned threshold; None: one half, or the likeliest class.
+        threshold: the threshold that decides; None: one half, or the likeliest class.
         n_models: the number of models whose validation data are added up.
+        is_tuned: whether the threshold was tuned on the validation data.
     """
 
     trial: int
@@ -48,6 +49,7 @@ class ClassScores:
     scores: tuple[ClassScore, ...]
     threshold: float | None = None
     n_models: int = 1
+    is_tuned: bool = True
 
     @property
     def shown(self) -> tuple[ClassScore, ...]:
@@ -67,7 +69,8 @@ class ClassScores:
                 f"Trial {self.trial} on its validation data, added up over {counted(self.n_models, 'model')}."
             )
         if self.threshold is not None:
-            text += f" It decides by the threshold {self.threshold:.4g}, which was tuned on the same data."
+            text += f" It decides by the threshold {self.threshold:.4g}"
+            text += ", which was tuned on the same data." if self.is_tuned else "."
         if len(self.shown) < len(self.scores):
             text += f" These are the {len(self.shown)} of {len(self.scores):,} {plural} with the lowest F1."
         return text

@@ -141,6 +141,8 @@ def _key(study: Study, job: Job) -> str:
     # `val_loss` is that of the trial's own loss.
     told = [data, config.get("loss"), job.task.study_seed, list(job.task.objective.recorded)]
     told.append(facts_of(study.log)["data"])
+    if job.task.objective.threshold is not None:
+        told.append(job.task.objective.threshold)
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()
 
 

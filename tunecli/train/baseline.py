@@ -76,7 +76,9 @@ def fitted_models(job: Job) -> Iterator[Fitted]:
     data, base_path = baseline_data(config.data), Path(job.files.base_path)
     folds = loading.load(data, base_path, job.task.study_seed, torch.device("cpu"))
     _require_rows_of_numbers(folds)
-    scoring = _Scoring(config.loss, requested_metrics(job.task.objective), tuning_metric(job.task.objective))
+    objective = job.task.objective
+    requested, tuned = requested_metrics(objective), tuning_metric(objective)
+    scoring = _Scoring(config.loss, requested, tuned, objective.threshold)
     if data.series is not None and (last := last_values(data, base_path, job.task.study_seed)):
         outputs = [repeated(last_N, fold) for last_N, fold in zip(last, folds, strict=True)]
         yield Fitted("repeating the last value", _mean_scores(folds, outputs, scoring), 0.0)
@@ -123,6 +125,7 @@ class _Scoring(NamedTuple):
     loss: Any
     requested: Sequence[RequestedMetric]
     tuned: RequestedMetric | None
+    threshold: float | None
 
 
 def _mean_scores(folds: Sequence[Fold], outputs: Sequence[Tensor], scoring: _Scoring) -> dict[str, float]:
@@ -135,7 +138,7 @@ def _mean_scores(folds: Sequence[Fold], outputs: Sequence[Tensor], scoring: _Sco
 def _scores(outputs: Tensor, fold: Fold, scoring: _Scoring) -> dict[str, float]:
     """The metrics on the validation part of a fold, under the names of a trial's."""
     weight_N, tuned = fold.w_valid, scoring.tuned
-    threshold = None
+    threshold = scoring.threshold
     if tuned is not None and fold.task in tuned.functions:  # as for the trials
         threshold = tuned_threshold(part_of(fold, outputs, fold.y_valid, weight_N, None), tuned)
     metrics = evaluate(

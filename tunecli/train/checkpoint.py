@@ -257,8 +257,9 @@ def _identity(job: Job) -> str:
     objective = asdict(job.task.objective)
     for name in ("further_objectives", "constraints", "score_rule", "n_averaged"):
         del objective[name]  # our own training depends on the first goal alone
-    if not objective["tunes_threshold"]:
-        del objective["tunes_threshold"]  # checkpoints of versions without it are still those of the trial
+    for name in ("tunes_threshold", "threshold"):
+        if not objective[name]:
+            del objective[name]  # checkpoints of versions without it are still those of the trial
     named = [job.task.config, objective, job.task.study_seed, job.task.seed, job.task.repeats]
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 

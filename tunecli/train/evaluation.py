@@ -157,7 +157,7 @@ class Evaluator:
         outputs = self.predictions(outputs)
         threshold = self._threshold(outputs, y_N, further, weight_N)
         metrics = evaluate(self.fold.task, outputs, y_N, self.fold.target_scale, part, weight_N, threshold)
-        if further.tuned is not None and threshold is not None:
+        if part == "val" and threshold is not None:
             metrics[THRESHOLD] = threshold
         for name, value in requested_values(
             further.requested, self.fold, outputs, y_N, weight_N, threshold

@@ -55,7 +55,7 @@ class FurtherMetrics(NamedTuple):
         own: the user's own functions.
         requested: built-in ones that the file names.
         tuned: the metric that chooses the threshold of the decided classes on the validation part; None: none does.
-        threshold: the threshold, where it is chosen already.
+        threshold: the threshold, where it is fixed or chosen already.
     """
 
     own: tuple[UserMetric, ...] = ()
@@ -82,7 +82,7 @@ def further_metrics(objective: Objective, base_path: Path) -> FurtherMetrics:
         ImportError, AttributeError: as `user_metric`.
     """
     own, requested = user_metrics(objective, base_path), requested_metrics(objective)
-    return FurtherMetrics(own, requested, tuning_metric(objective))
+    return FurtherMetrics(own, requested, tuning_metric(objective), objective.threshold)
 
 
 def tuning_metric(objective: Objective) -> RequestedMetric | None:

@@ -274,7 +274,7 @@ def rescored(
         return (outcome, epochs) if outcome.failure.kind in _MACHINE_FAILURES else None
     if {old.score_rule, new.score_rule} != {LAST} and not (_is_same(old, new) and old.metrics == new.metrics):
         return None  # the recorded metrics are those of one report, or means, by the old rule
-    if old.tunes_threshold != new.tunes_threshold:
+    if (old.tunes_threshold, old.threshold) != (new.tunes_threshold, new.threshold):
         return None  # the recorded metrics are those of another threshold
     if not _is_same(old, new) and _affects_training(old, outcome, config):
         return None

@@ -215,7 +215,8 @@ class FusedValidator:
         n_padding = -self._n % UNIT
         self._padded_x = torch.cat([self._x, self._x[:1].expand(n_padding, *self._x.shape[1:])])
         self._is_batched = fold.task == "classification" and self._n * self._n_outputs <= _MOST_OUTPUTS
-        self._is_batched &= member.further.tuned is None  # each model has a threshold of its own
+        further = member.further  # with a threshold, each model decides by itself
+        self._is_batched &= further.tuned is None and further.threshold is None
         if self._is_batched:
             self._metrics = BatchedMetrics(self._y_N, self._n_outputs)
 

@@ -173,7 +173,8 @@ def _own_targets(case: Case) -> NDArray[np.generic] | None:
 
 def _threshold(case: Case) -> Iterator[Problem]:
     facts = case.facts
-    if case.objective.tunes_threshold and facts.task == "classification" and facts.n_classes != 2:
+    has_threshold = case.objective.tunes_threshold or case.objective.threshold is not None
+    if has_threshold and facts.task == "classification" and facts.n_classes != 2:
         message = f"a threshold decides between two classes, but the data has {facts.n_classes}"
         yield Problem("objective.threshold", message, "remove it")
 
