@@ -91,7 +91,10 @@ def test_a_reference_repeats_another_value():
         (
             "name: mlp, hidden: [8]",
             "hidden: [8]",
-            "missing `name`; one of linear, mlp, cnn, resnet, rnn, lstm, gru, transformer, python (for example `name: mlp`)",
+            (
+                "missing `name`; one of linear, mlp, tabular_resnet, cnn, resnet, backbone, rnn, lstm, gru, tcn, transformer, "
+                "ft_transformer, python (for example `name: mlp`)"
+            ),
         ),
         ("hidden: [8]", "hidden: 8", "trial.model.hidden: must be a list, not 8"),
         (
