@@ -105,13 +105,15 @@ def form_of(columns: Columns, name: str, settings: ColumnSettings) -> Recognised
     return recognise(columns.values[name], is_wanted=wanted == "datetime")
 
 
-def read_dates(columns: Columns, name: str, form: DateForm) -> NDArray[np.float64]:
+def read_dates(
+    columns: Columns, name: str, form: DateForm, *, may_be_empty: bool = True
+) -> NDArray[np.float64]:
     """Seconds since 1970 (N,) of a column of dates. A text that is no date becomes a problem of the column."""
     seconds_N, misfit = seconds_of(columns.values[name], form)
     if misfit is not None:
         example = EXAMPLES[form]
         predicate = f"holds `{str(columns.values[name][misfit])[:40]}`, which is not a date like {example},"
-        fix = f"write dates like {example}, or leave the field empty"
+        fix = f"write dates like {example}" + (", or leave the field empty" if may_be_empty else "")
         columns.add_problem(name, predicate, fix, misfit)
     return seconds_N
 

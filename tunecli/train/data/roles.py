@@ -121,7 +121,7 @@ def _times(
             columns.add_problem(name, "is the time, but holds neither numbers nor dates", fix_dates(name))
             return np.zeros(len(values_N)), ()
         return values_N.astype(np.float64), ()
-    return read_dates(columns, name, form), (DateColumn(name, form),)
+    return read_dates(columns, name, form, may_be_empty=False), (DateColumn(name, form),)
 
 
 def _require_all(columns: Columns, name: str, values_N: NDArray[np.generic], word: str) -> None:

@@ -76,12 +76,20 @@ def _downloaded(architecture: str) -> Mapping[str, Tensor]:
     """The best weights that torchvision has for a network, from torch's cache or the network."""
     weights = torchvision_models().get_model_weights(architecture).DEFAULT
     try:
-        tensors: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+        tensors: Mapping[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True
+        )
     except (OSError, RuntimeError) as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise UsageError(
             f"the weights of {architecture} can be neither found in {folder} nor downloaded: {error}",
             hint=f"download {weights.url} elsewhere, and write its path: `weights: path/to/file.pth`",
+        ) from error
+    except Exception as error:  # a file in the cache that is damaged, or that holds more than tensors
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        raise UsageError(
+            f"the weights of {architecture} in {folder} cannot be read: {type(error).__name__}",
+            hint="remove the file, and tunecli downloads it again",
         ) from error
     return tensors
 
