@@ -126,6 +126,36 @@ def test_an_ensemble_of_different_windows_is_refused(tmp_path: Path) -> None:
         predict(run, tmp_path / "train.csv", Request(n_best=2))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("outputs", ["last", "all"])
+def test_forecasts_are_measured_where_the_file_has_the_later_rows(tmp_path: Path, outputs: str) -> None:
+    values = np.cumsum(np.random.default_rng(0).normal(size=60))
+    shops = np.where(np.arange(60) < 30, "a", "b")
+    rows = [
+        f"{n},{shop},{value!r}" for n, (shop, value) in enumerate(zip(shops, values.tolist(), strict=True))
+    ]
+    (tmp_path / "train.csv").write_text("\n".join(["day,shop,sold", *rows]))
+    series = f"{{window: 3, horizon: 2, outputs: {outputs}}}"
+    data = f"target: sold, columns: {{time: day, group: shop}}, series: {series}, validation: {{by: time, fraction: 0.2}}"
+    text = STUDY.replace("val_accuracy, also: [val_mcc]", "val_mae").replace("target: bought", data)
+    (tmp_path / "study.yaml").write_text(text.replace("trials: 3", "trials: 1"))
+    run_whole(tmp_path / "study.yaml", tmp_path / "run")
+    new = [*rows[:10], *rows[30:38]]
+    new = [row.rpartition(",")[0] + "," if n in (8, 9) else row for n, row in enumerate(new)]
+    (tmp_path / "new.csv").write_text("\n".join(["day,shop,sold", *new]))
+    found = predict(str(tmp_path / "run"), tmp_path / "new.csv", Request())
+    ends = np.array([int(number) - 1 for number in found.rows.ids])
+    guess = np.array([*found.rows.predictions.values()]).T
+    steps = np.array([1, 2]) if outputs == "all" else np.array([2])
+    later = np.concatenate([values[:8], [np.nan] * 2, values[30:38], [np.nan] * 2])[ends[:, None] + steps]
+    later[ends == 9] = np.nan  # the next row is of another shop
+    is_known = np.isfinite(later).all(axis=1)
+    assert 0 < is_known.sum() < len(ends)
+    assert found.metrics["test_mae"] == pytest.approx(np.abs(guess - later)[is_known].mean(), rel=1e-5)
+    (tmp_path / "short.csv").write_text("\n".join(["day,shop,sold", *rows[:3]]))
+    assert predict(str(tmp_path / "run"), tmp_path / "short.csv", Request()).metrics == {}
+
+
 def test_a_study_of_an_older_version_needs_its_training_data(shop: Path, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "copy")
     (tmp_path / "copy" / "checkpoints").mkdir(parents=True)

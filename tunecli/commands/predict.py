@@ -97,7 +97,10 @@ def predict(
         values: list[NDArray[np.float64]] = []
         metrics: Mapping[str, float] = {}
         names: list[str] = []
-        first, reader = None, None
+        first: TrainedModel | None = None
+        measured: Table | None = None
+        known: NDArray[np.int64] | slice = slice(None)
+        reader: TrainedModel | None = None
         for name, model in models:
             if reader is None or (model.schema, model.config.data) != (reader.schema, reader.config.data):
                 table, reader = _read_alike(model, data_path, table), model
@@ -107,13 +110,14 @@ def predict(
             outputs = model.outputs(table)
             values.append(model.values(outputs))
             names.append(name)
-            metrics = model.metrics(table, outputs) if table.has_target and len(values) == 1 else metrics
-            first = first or model
+            if first is None:
+                first, (measured, known) = model, model.measured(table)
+                metrics = {} if measured is None else model.metrics(measured, [one[known] for one in outputs])
     assert table is not None
     assert first is not None
     found = mean(values)
-    if len(values) > 1 and table.has_target:
-        metrics = first.metrics_of(table, found)
+    if len(values) > 1 and measured is not None:
+        metrics = first.metrics_of(measured, found[known])
     return _predicted(first, table, found, request, metrics, tuple(names))
 
 

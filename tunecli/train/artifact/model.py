@@ -25,6 +25,7 @@ from tunecli.train.artifact.rows import table_of_rows
 from tunecli.train.artifact.writing import ModelFacts
 from tunecli.train.data import preparation
 from tunecli.train.data.loading import Fold
+from tunecli.train.data.series import measured
 from tunecli.train.data.table import Table, TableSchema
 from tunecli.train.evaluation import Evaluator
 from tunecli.train.requested_metrics import FurtherMetrics, requested_metrics
@@ -195,6 +196,17 @@ class TrainedModel:
     def values(self, outputs: Sequence[Tensor]) -> NDArray[np.float64]:
         """Probabilities (N, K), or predictions in units, (N,) or (N, K): the mean over the networks."""
         return mean([model.values(one) for model, one in zip(self.models, outputs, strict=True)])
+
+    def measured(self, table: Table) -> tuple[Table | None, NDArray[np.int64] | slice]:
+        """The examples of new rows whose targets are known, and their places; None: none is.
+
+        Of a time series, these are the windows whose later target is in the rows too.
+        """
+        if table.has_target:
+            return table, slice(None)
+        data = self.config.data
+        found = None if data.series is None else measured(table, data.series, data.past_targets)
+        return (None, slice(None)) if found is None else found
 
     def metrics(self, table: Table, outputs: Sequence[Tensor]) -> dict[str, float]:
         """The metrics on rows with targets, by the names of a test part.

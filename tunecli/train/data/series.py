@@ -155,6 +155,35 @@ def windowed(
     )
 
 
+def measured(table: Table, series: Series, targets: Sequence[str]) -> tuple[Table, Indices] | None:
+    """The windows of rows to predict whose later targets are in the rows too, with these targets.
+
+    Args:
+        table: from `windowed` with ``is_future``.
+        series: the settings of the windows.
+        targets: names of the columns that are predicted.
+
+    Returns:
+        A table of the targets alone, and the places of its examples in ``table``. None: the target is no single number
+        that is an input, or no later one is known.
+    """
+    windows, name = table.windows, targets[0] if len(targets) == 1 else ""
+    if windows is None or table.task != "regression" or name not in table.feature_names:
+        return None
+    steps = np.arange(1, series.horizon + 1) if series.outputs == "all" else np.array([series.horizon])
+    rows_NK = windows.ends[:, None] + steps
+    is_row_N = rows_NK[:, -1] < len(table.x)
+    rows_NK = np.where(is_row_N[:, None], rows_NK, windows.ends[:, None])
+    group_R, y_NK = windows.roles.group, table.x[rows_NK, table.feature_names.index(name)].astype(np.float64)
+    if group_R is not None:
+        is_row_N &= group_R[rows_NK[:, -1]] == group_R[windows.ends]
+    known = np.flatnonzero(is_row_N & np.isfinite(y_NK).all(axis=1))
+    if not len(known):
+        return None
+    y = y_NK[known] if len(steps) > 1 else y_NK[known, 0]
+    return replace(table, y=y, windows=None, roles=RowRoles(), has_target=True), known
+
+
 def _targets(rows: Table, ends: Indices, series: Series) -> NDArray[Any]:
     """The target of each window: that of a later row, (N, …), or those of all later rows up to it, (N, K)."""
     if series.outputs == "last" or series.horizon == 1:
