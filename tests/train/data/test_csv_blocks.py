@@ -64,3 +64,22 @@ def test_file_with_a_quote_in_a_late_block_is_not_plain(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n" + "1,some text\n" * 40_000 + '1,"a,b"\n')
     assert not assert_same_fields(path)
+
+
+def test_rows_of_a_wide_file_are_converted_at_once(tmp_path: Path) -> None:
+    rows = [[f"{row}.{column}" for column in range(40)] for row in range(12)]
+    for row in range(12):
+        rows[row][3] = "ab"[row % 2]
+    rows[5][7] = ""
+    path = tmp_path / "t.csv"
+    for broken, n_numbers in ((None, 39), ("x", 38)):
+        rows[9][20] = broken or rows[9][20]
+        names = ",".join(f"c{n}" for n in range(40))
+        path.write_text("\n".join([names, *(",".join(row) for row in rows)]))
+        assert assert_same_fields(path)
+        found = plain_text(checked_text(path, "data.source"), lambda _: True)
+        assert found is not None
+        numbers = found[1].numbers()
+        assert sum(one is not None for one in numbers) == n_numbers
+        meant = np.array([float(row[7] or "nan") for row in rows])
+        np.testing.assert_array_equal(numbers[7], meant)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import chain, compress, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.train.data.csv_records import BLANK, N_SAMPLE_LINES, Record, declares_separator, separator_of
-from tunecli.train.data.number_text import plain_values
+from tunecli.train.data.number_text import is_plain_field, plain_values
 from tunecli.train.data.text_files import TextFile
 
 _BLOCK_CHARACTERS = 2**18
@@ -42,24 +42,42 @@ class FieldBlocks:
         ]
         self._shared: dict[int, dict[str, str]] = {}
 
-    def add(self, block: Iterator[list[str]]) -> None:
+    def add(self, block: Iterator[Sequence[str]]) -> None:
         """Add the fields of the next rows, by column."""
         for column, fields in enumerate(block):
-            parts = self._parts[column]
-            if parts is not None:
-                values = plain_values(fields)
-                if values is None:
-                    self._parts[column] = None
-                else:
-                    parts.append(values)
-            if self._parts[column] is None:
-                fields = self._with_shared_texts(column, fields)
-            if self.fields[column]:
-                self.fields[column] += fields
-            else:
-                self.fields[column] = fields
+            if self._parts[column] is not None:
+                self._add_numbers(column, plain_values(fields))
+            self._add_fields(column, fields)
 
-    def _with_shared_texts(self, column: int, fields: list[str]) -> list[str]:
+    def add_wide(self, rows: Sequence[Sequence[str]]) -> None:
+        """Add the next rows, which are fewer than the columns: whole rows are read as numbers."""
+        is_number = [
+            parts is not None and is_plain_field(field)
+            for parts, field in zip(self._parts, rows[0], strict=True)
+        ]
+        values = [plain_values([*compress(row, is_number)]) for row in rows]
+        whole = [row for row in values if row is not None]
+        if len(whole) < len(rows):
+            self.add(zip(*rows, strict=True))
+            return
+        by_column = iter(np.ascontiguousarray(np.stack(whole).T))
+        for column, fields in enumerate(zip(*rows, strict=True)):
+            self._add_numbers(column, next(by_column) if is_number[column] else None)
+            self._add_fields(column, fields)
+
+    def _add_numbers(self, column: int, values: NDArray[np.float64] | None) -> None:
+        parts = self._parts[column]
+        if values is None:
+            self._parts[column] = None
+        elif parts is not None:
+            parts.append(values)
+
+    def _add_fields(self, column: int, fields: Sequence[str]) -> None:
+        if self._parts[column] is None:
+            fields = self._with_shared_texts(column, fields)
+        self.fields[column].extend(fields)
+
+    def _with_shared_texts(self, column: int, fields: Sequence[str]) -> Sequence[str]:
         """The same fields; equal ones are one object, so that counting and comparing them is fast."""
         shared = self._shared.setdefault(column, {})
         return [*map(shared.setdefault, fields, fields)] if len(shared) < _MAX_SHARED else fields
@@ -80,7 +98,7 @@ def blocks_of_records(
     n_rows = max(_MIN_ROWS, _BLOCK_CHARACTERS // (8 * len(header)))
     for start in range(0, len(records), n_rows):
         rows = [fields for _, fields in records[start : start + n_rows]]
-        blocks.add(map(list, zip(*rows, strict=True)))
+        blocks.add(zip(*rows, strict=True))
     return blocks
 
 
@@ -94,8 +112,8 @@ def plain_text(file: TextFile, may_be_number: MayBeNumber) -> tuple[tuple[str, .
         None if the file is not plain: then `tunecli.train.data.csv_records.read_records` reads it, or says what is
         wrong. For a plain file both give the same fields.
     """
-    with closing(file.lines()) as lines:
-        sample = [*islice(lines, N_SAMPLE_LINES)]
+    with closing(file.lines()) as first_lines:
+        sample = [*islice(first_lines, N_SAMPLE_LINES)]
     if not sample or declares_separator(sample[0]):
         return None
     separator = separator_of(sample)
@@ -105,35 +123,33 @@ def plain_text(file: TextFile, may_be_number: MayBeNumber) -> tuple[tuple[str, .
     header = tuple(name.strip() for name in names)
     blocks = FieldBlocks(header, may_be_number)
     n_characters = max(_BLOCK_CHARACTERS, _MIN_ROWS * max(map(len, sample)))
-    rest, n_blocks = "", 0
+    rest, is_first = "", True
     with closing(file.blocks(n_characters)) as texts:
-        for text in texts:
+        for text in chain(texts, ("\n",)):  # a last line without an end gets one
             whole, is_cut, rest = f"{rest}{text}".rpartition("\n")
-            if is_cut:
-                fields = _split(whole, separator, len(header))
-                if fields is None:
+            if is_cut and whole:
+                lines = _plain_lines(whole, separator, len(header))
+                if lines is None:
                     return None
-                blocks.add(_columns(fields, len(header), 0 if n_blocks else 1))
-                n_blocks += 1
-    if rest:
-        fields = _split(rest, separator, len(header))
-        if fields is None:
-            return None
-        blocks.add(_columns(fields, len(header), 0 if n_blocks else 1))
+                _add_lines(blocks, lines[1:] if is_first else lines, separator, len(header))
+                is_first = False
     return (header, blocks) if blocks.fields[0] else None
 
 
-def _columns(fields: list[str], width: int, n_skipped: int) -> Iterator[list[str]]:
-    """By column, the fields of rows that follow each other, without those of the first ``n_skipped`` rows."""
-    return (fields[column::width] for column in range(n_skipped * width, (n_skipped + 1) * width))
+def _add_lines(blocks: FieldBlocks, lines: list[str], separator: str, width: int) -> None:
+    if len(lines) < width:
+        if lines:
+            blocks.add_wide([line.split(separator) for line in lines])
+        return
+    fields = separator.join(lines).split(separator)
+    blocks.add(fields[column::width] for column in range(width))
 
 
-def _split(text: str, separator: str, width: int) -> list[str] | None:
-    """The fields of lines, row by row; None if the lines are not plain. ``text`` lacks the end of its last line."""
+def _plain_lines(text: str, separator: str, width: int) -> list[str] | None:
+    """The lines of a text that lacks the end of its last line; None if they are not plain."""
     if "\r" in text:
         text = f"{text}\n".replace("\r\n", "\n")[:-1]
     if '"' in text or "\r" in text or text.startswith(" ") or f"{separator} " in text or "\n " in text:
         return None
-    if {line.count(separator) for line in text.split("\n")} != {width - 1}:
-        return None
-    return text.replace("\n", separator).split(separator)
+    lines = text.split("\n")
+    return lines if {line.count(separator) for line in lines} == {width - 1} else None

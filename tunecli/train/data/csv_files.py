@@ -15,7 +15,7 @@ from tunecli.train.data.columns import Columns, Request
 from tunecli.train.data.csv_tables import read_text_table
 from tunecli.train.data.decimal_marks import add_format_notes, add_open_mark, settled
 from tunecli.train.data.notes import DataNote
-from tunecli.train.data.number_text import FieldColumn, may_be_plain, read_fields
+from tunecli.train.data.number_text import FieldColumn, may_be_plain, plain_column, read_fields
 from tunecli.train.data.target import INEXACT
 
 _LONGEST_WHOLE = 300  # digits of a finite float64
@@ -47,8 +47,11 @@ def read_csv(path: Path, request: Request) -> Columns:
         if name in wanted:
             fields_of[name] = fields
             if name != request.text:
-                kind, how = request.kind_of(name), request.format_of(name)
-                typed_columns[name] = read_fields(fields, kind, how, plain)
+                typed_columns[name] = (
+                    plain_column(plain)
+                    if plain is not None
+                    else read_fields(fields, request.kind_of(name), request.format_of(name))
+                )
     if request.kinds is None:
         typed_columns = settled(typed_columns, fields_of)
     for name, fields in fields_of.items():

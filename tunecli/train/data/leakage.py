@@ -122,14 +122,15 @@ def leaks(columns: list[SampledColumn], table: Table, rows: NDArray[np.int64]) -
         return
     of = f"{len(rows):,} rows" if len(rows) == len(table.y) else f"a sample of {len(rows):,} rows"
     for named, y_S in _targets(table, rows):
-        _, y_ranks_S = np.unique(y_S, return_inverse=True)
+        y_ranks_S = np.unique(y_S, return_inverse=True)[1].reshape(-1)
+        counts_K = np.bincount(y_ranks_S)
         for column in columns:
             if column.n_values < 2:
                 continue
             if table.task == "regression":
-                measure = _number_leak(column, y_S, y_ranks_S.reshape(-1))
+                measure = _number_leak(column, y_S, y_ranks_S)
             else:
-                measure = _class_leak(column, y_ranks_S.reshape(-1))
+                measure = _class_leak(column, y_ranks_S, counts_K)
             if measure:
                 text = (
                     f"column '{short(column.name)}' alone determines {named}: {measure} on {of}; "
@@ -148,9 +149,9 @@ def _targets(table: Table, rows: NDArray[np.int64]) -> list[tuple[str, NDArray[A
     return [(named, y_S) for named, y_S in columns if y_S.min() < y_S.max()]
 
 
-def _class_leak(column: SampledColumn, y_S: NDArray[np.int64]) -> str:
+def _class_leak(column: SampledColumn, y_S: NDArray[np.int64], class_counts: NDArray[np.int64]) -> str:
     """How a column determines the class, in words; empty if it does not."""
-    n, class_counts = len(y_S), np.bincount(y_S)
+    n = len(y_S)
     n_others = n - int(class_counts.max())
     max_errors = min(int((1 - _NEARLY) * n), n_others // 20)
     if n_others < 10 or len(class_counts) > MAX_CODED_CLASSES:

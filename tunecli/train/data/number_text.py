@@ -141,10 +141,7 @@ class FieldColumn:
 
 
 def read_fields(
-    fields: Sequence[str],
-    kind: ColumnKind | None = None,
-    how: NumberFormat | None = None,
-    plain: NDArray[np.float64] | None = None,
+    fields: Sequence[str], kind: ColumnKind | None = None, how: NumberFormat | None = None
 ) -> FieldColumn:
     """Type a column.
 
@@ -153,7 +150,6 @@ def read_fields(
         kind: the kind of the training file's column; None: the values decide. A column holds numbers if at least one
             value is a number and all others are numbers, missing or infinite.
         how: the format of the training file's numbers; None: the values decide.
-        plain: the `plain_values` of the fields, if a reader knows them.
 
     Example:
         >>> read_fields(["1", "NA", "2.5"]).values.tolist()
@@ -162,9 +158,9 @@ def read_fields(
         [1000.5, nan, 12.0]
     """
     if may_be_plain(kind, how):
-        plain = plain_values(fields) if plain is None else plain
+        plain = plain_values(fields)
         if plain is not None:
-            return _plain_column(plain)
+            return plain_column(plain)
     fields = [*map(str.strip, fields)]
     if kind == "empty":
         return FieldColumn(kind, np.full(len(fields), math.nan))
@@ -207,6 +203,11 @@ def read_fields(
     )
 
 
+def is_plain_field(field: str) -> bool:
+    """Whether a field may be a plain number, or is empty; faster than `plain_values`, which decides."""
+    return _NUMBER_CHARACTERS.fullmatch(field) is not None
+
+
 def may_be_plain(kind: ColumnKind | None, how: NumberFormat | None) -> bool:
     """Whether a column of this kind and format may hold plain numbers."""
     return (kind is None or kind == "number") and (how is None or how == PLAIN_FORMAT)
@@ -237,18 +238,23 @@ def plain_values(fields: Sequence[str]) -> NDArray[np.float64] | None:
         return None
 
 
-def _plain_column(values: NDArray[np.float64]) -> FieldColumn:
-    """A column of plain numbers, typed. All of its missing values are empty fields."""
-    is_missing_N = np.isnan(values)
-    n_missing = int(np.count_nonzero(is_missing_N))
-    n_numbers = len(values) - n_missing
+def plain_column(values: NDArray[np.float64]) -> FieldColumn:
+    """The column of these `plain_values`, typed."""
+    largest = float(np.maximum.reduce(np.abs(values)))  # NaN if one is missing
+    marks: tuple[tuple[str, int, int], ...] = ()
+    n_numbers = len(values)
+    if math.isnan(largest):
+        is_missing_N = np.isnan(values)
+        marks = (("", int(is_missing_N.argmax()), int(np.count_nonzero(is_missing_N))),)
+        n_numbers -= marks[0][2]
+        largest = float(np.fmax.reduce(np.abs(values)))
     return FieldColumn(
         "number" if n_numbers else "empty",
         values,
-        (("", int(is_missing_N.argmax()), n_missing),) if n_missing else (),
+        marks,
         n_numbers=n_numbers,
         n_values=n_numbers,
-        may_be_large=bool((np.abs(values) >= _SAFE).any()),
+        may_be_large=largest >= _SAFE,
     )
 
 
