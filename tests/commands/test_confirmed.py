@@ -12,7 +12,7 @@ import pytest
 from tests.study.conftest import STUDY
 from tests.study.sweeps import run_whole
 from tunecli.commands.confirm import confirm
-from tunecli.commands.export import export
+from tunecli.commands.export import ExportFiles, export, export_view
 from tunecli.commands.results import results, results_view
 from tunecli.commands.verify import require_reproduced
 from tunecli.commands.verify_confirmed import verify_confirmed
@@ -77,14 +77,14 @@ def test_export_takes_the_confirmed_trial_and_names_it_otherwise(folder, plain):
         number = value.quote.number
         other = next(trial.number for trial in study.log.trials() if trial.number != number)
         text = document(study, study.log.trial(number))
-    assert export(folder, None, None, is_confirmed=True).text == text
+    assert export(folder, "confirmed", None).text == text
     assert f"trial {number} was confirmed" in export(folder, other, None).note
     assert export(folder, number, None).note == ""
     assert export(plain, other, None).note == ""
     with pytest.raises(UsageError, match="exclude"):
-        export(folder, 2, None, is_confirmed=True)
+        export_view(folder, 2, ExportFiles(), is_confirmed=True)
     with pytest.raises(UsageError, match="no trial of this study is confirmed"):
-        export(plain, None, None, is_confirmed=True)
+        export(plain, "confirmed", None)
 
 
 def test_a_confirmed_run_is_reproduced_to_the_last_bit(folder, plain):

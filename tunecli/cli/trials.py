@@ -55,7 +55,7 @@ def export(
 
     `--optuna FILE` writes all trials instead, into an Optuna storage.
     """
-    from tunecli.commands.export import export_view
+    from tunecli.commands.export import ExportFiles, export_view
     from tunecli.commands.export_optuna import export_optuna, require_alone
     from tunecli.console import Console
     from tunecli.store.folder import RunFolder
@@ -70,13 +70,10 @@ def export(
     view = export_view(
         folder,
         trial,
-        out_path,
-        weights,
-        model,
+        ExportFiles(out_path, weights, model, model_format),
         open_test=is_tested,
         is_confirmed=is_confirmed,
         is_refit=is_refit,
-        asked_format=model_format,
     )
     Console(is_json=is_json).show(view)
 

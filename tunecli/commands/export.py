@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from shlex import quote
+from typing import Literal, NamedTuple
 
 from tunecli.commands.export_graph import ModelFormat, format_of, graph_content
 from tunecli.commands.trial_model import (
@@ -64,12 +65,11 @@ class Exported:
 
 def export(
     folder: RunFolder,
-    number: int | None,
+    number: int | Literal["confirmed"] | None,
     weights_path: Path | None,
     model_path: Path | None = None,
     *,
     open_test: bool = False,
-    is_confirmed: bool = False,
     is_refit: bool = False,
     form: ModelFormat = "safetensors",
 ) -> Exported:
@@ -77,11 +77,10 @@ def export(
 
     Args:
         folder: the run folder.
-        number: the trial's number; None: the best trial.
+        number: the trial's number; ``confirmed``: the trial that the last confirmation quotes; None: the best trial.
         weights_path: the file for the weights; None: no weights.
         model_path: the model file; None: no such file.
         open_test: train the trial again, to the recorded score, and measure it on ``data.test``.
-        is_confirmed: take the trial that the last confirmation quotes, in place of ``number``.
         is_refit: write the files of the trial trained on all rows; it is trained now if the study does not have it.
         form: the format of the model file.
 
@@ -91,14 +90,12 @@ def export(
     """
     if is_refit and weights_path is None and model_path is None:
         raise UsageError("--refit needs --model FILE or --weights FILE", hint="name the file to write")
-    if is_confirmed and number is not None:
-        raise UsageError("--confirmed and --trial exclude each other", hint="use one of them")
     for path in (weights_path, model_path):
         if path is not None:
             require_destination(path)
     with open_to_read(folder) as study:
         trials, confirmed = study.log.trials(), confirmed_of_study(study)
-        if is_confirmed:
+        if number == "confirmed":
             number = _quoted(study, confirmed)
         trial = best(trials, study.spec.objective) if number is None else study.log.trial(number)
         if trial is None:
@@ -113,28 +110,44 @@ def export(
         )
 
 
+class ExportFiles(NamedTuple):
+    """The files to write; None: no such file.
+
+    Attributes:
+        out: the trial as YAML.
+        weights: the weights alone.
+        model: the model file.
+        model_format: the format of the model file; None: that of its ending.
+    """
+
+    out: Path | None = None
+    weights: Path | None = None
+    model: Path | None = None
+    model_format: str | None = None
+
+
 def export_view(
     folder: RunFolder,
     number: int | None,
-    out_path: Path | None,
-    weights_path: Path | None,
-    model_path: Path | None = None,
+    files: ExportFiles,
     *,
     open_test: bool = False,
     is_confirmed: bool = False,
     is_refit: bool = False,
-    asked_format: str | None = None,
 ) -> View:
-    """Export a trial as `export` does, and write the file.
+    """Export a trial as `export` does, and write the file. Without ``files.out``, the view holds the text.
 
     Args:
-        folder, number, weights_path, model_path, open_test, is_confirmed, is_refit: as for `export`.
-        out_path: the file to write; None: the view holds the text.
-        asked_format: the format of the model file; None: that of its ending.
+        folder, number, open_test, is_refit: as for `export`.
+        files: the files to write.
+        is_confirmed: take the trial that the last confirmation quotes; ``number`` is None.
 
     Raises:
-        NoTrialSucceeded, UsageError: as `export`; two paths name one file.
+        NoTrialSucceeded, UsageError: as `export`; two paths name one file, or ``number`` is given too.
     """
+    if is_confirmed and number is not None:
+        raise UsageError("--confirmed and --trial exclude each other", hint="use one of them")
+    out_path, weights_path, model_path, asked_format = files
     named = {"-o": out_path, "--weights": weights_path, "--model": model_path}
     for (one, path), (other, other_path) in combinations(named.items(), 2):
         if path is not None and path == other_path:
@@ -144,11 +157,10 @@ def export_view(
         require_destination(out_path)
     exported = export(
         folder,
-        number,
+        "confirmed" if is_confirmed else number,
         weights_path,
         model_path,
         open_test=open_test,
-        is_confirmed=is_confirmed,
         is_refit=is_refit,
         form=form,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ from tunecli.train.data.table import Inputs, Table, TableSchema, joined
 
 SHARE = 0.5
 """The part of a device's free memory that data may take; the rest is for weights, their states and activations."""
+
+_Read = Literal["parts", "with test", "all rows"]
+"""The training and validation parts, these and the test part, or all rows but those of the test part."""
 
 _CHUNK_SHARE = 1 / 16
 _MAX_CHUNK_BYTES = 256 << 20  # larger copies are not faster
@@ -152,7 +156,8 @@ def load(
     stamps = stamps_of(data, base_path, open_test=open_test)
     # Neither changes the prepared tensors, so trials that differ only in them share the tensors.
     shared = data.model_copy(update={"augment": [], "balance": "none"})
-    return _load(shared.model_dump_json(), str(base_path), stamps, study_seed, device, open_test, free_bytes)
+    read: _Read = "with test" if open_test else "parts"
+    return _load(shared.model_dump_json(), str(base_path), stamps, study_seed, device, read, free_bytes)
 
 
 def load_all_rows(
@@ -169,7 +174,7 @@ def load_all_rows(
     stamps = stamps_of(data, base_path, open_test=False)
     shared = data.model_copy(update={"augment": [], "balance": "none"})
     key = (shared.model_dump_json(), str(base_path), stamps)
-    return _load(*key, study_seed, device, open_test=False, free_bytes=free_bytes, has_all_rows=True)[0]
+    return _load(*key, study_seed, device, "all rows", free_bytes)[0]
 
 
 def forget() -> None:
@@ -184,17 +189,17 @@ def _load(
     stamps: tuple[Stamp, ...],
     study_seed: int,
     device: torch.device,
-    open_test: bool,
+    read: _Read,
     free_bytes: int | None,
-    has_all_rows: bool = False,
 ) -> tuple[Fold, ...]:
+    open_test = read == "with test"
     data = Data.model_validate_json(data_json)
     table = read_source(data, Path(base_path))
     validation = read_validation(data, Path(base_path))
     test = read_test(data, Path(base_path)) if open_test else None
     parts = []
     split = splits.split(table, data, study_seed, validation, test)
-    if has_all_rows:
+    if read == "all rows":
         rows = splits.rows_but_test(table, data, study_seed)
         if validation is not None:
             rows = np.concatenate([rows, len(table.y) + np.arange(len(validation.y))])
