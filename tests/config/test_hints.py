@@ -43,6 +43,7 @@ HINTS: list[tuple[str, str, str]] = [
     (lr("{log: [1e-5, 1e-1]}"), "trial.optimizer.lr", "write {loguniform: [1e-05, 0.1]}"),
     (lr("{log: [-5, -1]}"), "trial.optimizer.lr", "write {loguniform: [1e-05, 0.1]}"),
     (model("batch_norm: batch"), "trial.model.batch_norm", "did you mean `norm`?"),
+    (training("threshold: auto"), "trial.training.threshold", "use `objective.threshold`"),
     (training("clip_grad_norm: {norm: 1}"), "trial.training.clip_grad_norm", "did you mean `grad_clip`?"),
     # ranges in other tools' words
     (lr("{min: 0.0001, max: 0.1}"), "trial.optimizer.lr", f"write {TOGETHER}"),

@@ -9,7 +9,7 @@ from typing import Any
 from tunecli.commands.results import mixtures
 from tunecli.commands.status import phase_of
 from tunecli.config.concrete_trial import trial_models
-from tunecli.config.expressions import Expression, Group
+from tunecli.config.expressions import Expression, Fixed, Group
 from tunecli.config.schema import TrialConfig
 from tunecli.errors import UsageError
 from tunecli.messages import EpochEnded
@@ -92,7 +92,8 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         n_train=sizes.n_train,
         n_valid=sizes.n_valid,
         n_test=sizes.n_test,
-        is_folded=sizes.is_folded or _is_folded(study),
+        is_folded=sizes.is_folded or "folds" in _validation_keys(study),
+        split_by=_split_by(study),
         n_repeats=settings.search.repeats,
         n_draws=sizes.n_draws,
         versions=dict(facts["versions"]),
@@ -121,11 +122,16 @@ def _n_initial(study: Study) -> int:
     return min(int(n), study.plan.n_trials)
 
 
-def _is_folded(study: Study) -> bool:
+def _validation_keys(study: Study) -> Mapping[str, Expression]:
     tree: Expression | None = study.spec.space.tree
     for key in ("data", "validation"):
         tree = tree.items.get(key) if isinstance(tree, Group) else None
-    return isinstance(tree, Group) and "folds" in tree.items
+    return tree.items if isinstance(tree, Group) else {}
+
+
+def _split_by(study: Study) -> str:
+    by = _validation_keys(study).get("by")
+    return str(by.value) if isinstance(by, Fixed) else "row"
 
 
 def curves_of(log: Log, ranked: Sequence[Ranked], objective: Objective) -> dict[int, Curve]:

@@ -291,6 +291,8 @@ def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> 
     called = PATH_BY_NAME.get(bare, "")
     if called and called.rpartition(".")[0] == level:
         return f"did you mean `{called.rpartition('.')[2]}`?"
+    if called.rpartition(".")[2] == key and not level.startswith("trial.model"):
+        return _known_as([called], level)  # of several keys with this name, the one that is meant most often
     paths = [path for path in paths_by_key().get(key, ()) if path.rpartition(".")[0] != level]
     if key in METRICS:
         return f"write `metric: {key}`"

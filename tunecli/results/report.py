@@ -128,6 +128,7 @@ class StudyFacts:
         elapsed_s: wall time of all sessions, in seconds.
         n_train, n_valid, n_test: the sizes of the parts of the data in examples; None: unknown.
         is_folded: whether the score is the mean over folds of the validation data.
+        split_by: how the validation rows are drawn, as `data.validation.by` says it; a range counts as `row`.
         n_draws: the number of times that the folds were drawn (`data.validation.repeats`).
         n_repeats: the number of trainings with different seeds whose mean is a score (`search.repeats`).
         versions: of packages, by name.
@@ -152,6 +153,7 @@ class StudyFacts:
     n_valid: int | None = None
     n_test: int | None = None
     is_folded: bool = False
+    split_by: str = "row"
     n_draws: int = 1
     n_repeats: int = 1
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -166,6 +166,8 @@ def test_few_validation_examples_have_the_interval_of_a_fraction():
     [finding] = few_validation_examples(report)
     assert "A score of 0.9 on them means 0.826 to 0.945 on new examples" in finding.evidence  # Wilson 1927
     assert finding.command == "data: {validation: {folds: 5}}"
+    grouped = make_report([0.9, 0.8], objective=ACCURACY, n_valid=100, split_by="group")
+    assert few_validation_examples(grouped)[0].command == "data: {validation: {folds: 5, by: group}}"
     other_metric = few_validation_examples(make_report([0.9, 0.8], n_valid=100, step=0.1))
     assert "new examples" not in other_metric[0].evidence
 

@@ -63,6 +63,15 @@ def test_file_with_other_columns_is_named(tmp_path: Path, other: str, message: s
         read(tmp_path)
 
 
+def test_pattern_beside_a_configuration_in_another_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, a="a,y\n1,u\n2,v\n")
+    monkeypatch.chdir(tmp_path.parent)
+    [(path, *_)] = stamps_of(knobs(), Path(tmp_path.name))
+    assert path == str(tmp_path / "parts" / "a.csv")
+
+
 def test_pattern_needs_a_match_in_its_own_folder(tmp_path: Path) -> None:
     (tmp_path / "outside.csv").write_text("a,y\n1,u\n")
     write(tmp_path, a="a,y\n1,u\n2,v\n")

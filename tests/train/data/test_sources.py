@@ -124,9 +124,13 @@ def test_a_folder_and_an_unknown_ending_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.xls").write_text("x")
     with pytest.raises(DataError, match="no known file ending"):
         read_source(data("t.xls", target="y"), tmp_path)
-    with pytest.raises(DataError, match="is not a file") as caught:
+    with pytest.raises(DataError, match="is a folder") as caught:
         read_source(data(f"../{tmp_path.name}", target="y"), tmp_path)
     assert "with a slash" in caught.value.hint
+    (tmp_path / "t.csv").write_text("a,y\n")
+    with pytest.raises(DataError, match="is a folder") as caught:
+        read_source(data(f"../{tmp_path.name}", target="y"), tmp_path)
+    assert caught.value.hint == f"write `../{tmp_path.name}/*.csv` for all its tables"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +175,7 @@ def test_validation_file_uses_the_training_columns_and_classes(tmp_path: Path) -
     ("text", "message"),
     [
         ("a,c,y\n1,u,maybe\n", "class `maybe` in line 2 of v.csv is not in the training data"),
-        ("a,y\n1,yes\n", "v.csv has no column `c`"),
+        ("a,y\n1,yes\n", "column `c` of the training data is missing in v.csv"),
         ("a,c,y\nx,u,yes\n", "column `a` of v.csv holds the text"),
     ],
 )
@@ -192,7 +196,7 @@ def test_test_file_uses_the_training_columns_and_classes(tmp_path: Path) -> None
     (tmp_path / "t.csv").write_text("a,c,y\n1,u,no\n2,v,yes\n3,v,yes\n")
     (tmp_path / "w.csv").write_text("y,a\nyes,7\n")
     knob = data("t.csv", target="y", test={"file": "w.csv"})
-    with pytest.raises(DataError, match=r"w\.csv has no column `c`") as caught:
+    with pytest.raises(DataError, match=r"column `c` of the training data is missing in w\.csv") as caught:
         read_test(knob, tmp_path)
     assert caught.value.parameter == "data.test"
     (tmp_path / "w.csv").write_text("y,a,c\nyes,7,z\nno,8,u\n")

@@ -17,9 +17,10 @@ Stratify = Literal["auto", "quantiles", "none"]
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
-def _is_span(text: str) -> str:
-    span_s(text)
-    return text
+def _is_gap(gap: int | str) -> int | str:
+    if isinstance(gap, str):
+        span_s(gap)
+    return gap
 
 
 def span_s(text: str) -> float:
@@ -34,7 +35,7 @@ def span_s(text: str) -> float:
     return float(found[1]) * _UNITS_S[found[2]]
 
 
-Gap = Annotated[int, Field(ge=0)] | Annotated[str, AfterValidator(_is_span)]
+Gap = Annotated[Annotated[int, Field(ge=0)] | str, AfterValidator(_is_gap)]
 """A number of rows, or a span of time."""
 
 

@@ -164,13 +164,15 @@ def few_validation_examples(report: Report) -> list[Finding]:
             f" A score of {shown_number(score)} on them means {shown_number(low, 3)} to {shown_number(high, 3)} on new"
             " examples (95 %). More trainings do not change that."
         )
+    by = "" if facts.split_by == "row" else f", by: {facts.split_by}"
+    has_advice = not facts.is_own_code and facts.split_by != "column"  # marked rows are no folds
     return [
         Finding(
             "few-validation-examples",
             Severity.NOTE,
             "The validation part has few examples.",
             evidence,
-            "" if facts.is_own_code else "data: {validation: {folds: 5}}",
+            f"data: {{validation: {{folds: 5{by}}}}}" if has_advice else "",
             weight=1 - facts.n_valid / MIN_VALID,
         )
     ]

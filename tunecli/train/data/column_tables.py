@@ -174,7 +174,7 @@ def _column_problems(
         present = set(columns.names)
         for name in known.input_columns:
             if name not in present:
-                message = f"{columns.name} has no column `{name}`, which the training data has"
+                message = f"column `{name}` of the training data is missing in {columns.name}"
                 yield ColumnProblem(message, f"`{name}` is missing", "add the column to the file")
         return
     reasons = {

@@ -231,7 +231,8 @@ def no_such_column(
         parameter: the configuration key that the error names.
         also: further advice.
     """
-    hint = "; ".join(part for part in (nearest(name, known), f"it has {names_shown(known)}", also) if part)
+    listed = f"the {kind}s are {names_shown(known)}"
+    hint = "; ".join(part for part in (nearest(name, known), listed, also) if part)
     return DataError(f"{file} has no {kind} `{name}`", hint=hint, parameter=parameter)
 
 

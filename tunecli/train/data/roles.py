@@ -36,12 +36,14 @@ def require_names(columns: Columns, settings: ColumnSettings, parameter: str) ->
     absent = {name: key for key, name in reversed([*settings.named]) if name not in columns.names}
     if not absent:
         return
-    shown = " and ".join(f"`{name}` (`{key}`)" for name, key in sorted(absent.items()))
+    has_one_key = len({*absent.values()}) == 1
+    shown = " and ".join(
+        f"`{name}`" if has_one_key else f"`{name}` (`{key}`)" for name, key in sorted(absent.items())
+    )
     near = [nearest(name, list(columns.names)) for name in sorted(absent)]
-    hints = (*near, f"it has {names_shown(columns.names)}", columns.hint)
+    hints = (*near, f"the columns are {names_shown(columns.names)}", columns.hint)
     message = f"{columns.name} has no {'column' if len(absent) == 1 else 'columns'} {shown}"
-    key = next(iter(absent.values()))
-    where = f"{parameter}.{key}" if len({*absent.values()}) == 1 else parameter
+    where = f"{parameter}.{next(iter(absent.values()))}" if has_one_key else parameter
     raise DataError(message, hint="; ".join(hint for hint in hints if hint), parameter=where)
 
 

@@ -75,15 +75,28 @@ def stamp_of(file: str, base_path: Path, parameter: str) -> Stamp:
     Raises:
         DataError: there is no such file.
     """
-    path = base_path / file
+    return _stamp(base_path / file, file, base_path, parameter)
+
+
+def _stamp(path: Path, shown_name: str, base_path: Path, parameter: str) -> Stamp:
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"there is no file {file}", hint=_hint(base_path), parameter=parameter) from error
+        raise DataError(f"there is no file {shown_name}", hint=_hint(base_path), parameter=parameter) from error
+    if path.is_dir():
+        message = f"{shown_name} is a folder, and not a file"
+        raise DataError(message, hint=_folder_hint(path, shown_name), parameter=parameter)
     if not path.is_file():
-        hint = "end the name of a folder of images with a slash" if path.is_dir() else ""
-        raise DataError(f"{file} is not a file", hint=hint, parameter=parameter)
+        raise DataError(f"{shown_name} is not a file", parameter=parameter)
     return str(path.resolve()), status.st_mtime_ns, status.st_size
+
+
+def _folder_hint(path: Path, shown_name: str) -> str:
+    """How to name the tables, or else the images, of a folder."""
+    for suffix in (".csv", ".parquet", ".tsv", ".csv.gz"):
+        if next(path.glob(f"*{suffix}"), None):
+            return f"write `{shown_name.rstrip('/')}/*{suffix}` for all its tables"
+    return "end the name of a folder of images with a slash"
 
 
 def _file_stamps(file: str, base_path: Path, parameter: str) -> Iterator[Stamp]:
@@ -93,7 +106,7 @@ def _file_stamps(file: str, base_path: Path, parameter: str) -> Iterator[Stamp]:
         DataError: there is no such file.
     """
     for path in files_of(base_path / file, parameter):
-        yield stamp_of(file if path == base_path / file else str(path), base_path, parameter)
+        yield _stamp(path, file if path == base_path / file else str(path), base_path, parameter)
 
 
 def shown(data: Data) -> str:

@@ -132,8 +132,9 @@ def test_quantiles_of_a_class_are_refused() -> None:
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(part: dict[str, object], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ValidationError, match=message) as caught:
         parts.Validation.model_validate(part)
+    assert caught.value.error_count() == 1
     if "folds" not in part and "repeats" not in part:
         with pytest.raises(ValidationError, match=message):
             parts.Test.model_validate(part)
