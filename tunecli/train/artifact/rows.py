@@ -64,7 +64,7 @@ def _of_path(path: Path, data: Data, known: TableSchema) -> Table:
     if not path.is_dir():
         return read_table(path, data, DATA, known, needs_target=False)
     if not isinstance(data.source, Images):
-        message = f"{path.name} is a folder, but the training data are not a folder of images"
+        message = f"{path} is a folder, but the training data are not a folder of images"
         raise DataError(message, hint="name a csv, parquet or npz file", parameter=DATA)
     return read_images(path, data.source, DATA, known, needs_target=False)
 
