@@ -23,7 +23,9 @@ def noted(spec, word):
 
 
 def test_groups_in_two_parts_are_noted_and_series_are_not(loaded, tmp_path):
-    (tmp_path / "t.csv").write_text("d,g,a,y\n" + "".join(f"{n // 2},{n % 2},{n % 7},{n}.5\n" for n in range(60)))
+    (tmp_path / "t.csv").write_text(
+        "d,g,a,y\n" + "".join(f"{n // 2},{n % 2},{n % 7},{n}.5\n" for n in range(60))
+    )
     data = "data: {{source: t.csv, target: y, columns: {{time: d, group: g}}, validation: {{by: time, fraction: 0.2}}{}}}"
     for series, n_notes in (("", 1), (", series: {window: 3}", 0)):
         spec = loaded(f"{{{data.format(series)}, model: mlp}}")

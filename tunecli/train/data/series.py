@@ -128,7 +128,8 @@ def windowed(
     rows = _reordered(table, order)
     n_later = 0 if is_future else series.horizon
     ends = _window_ends(order, series.window, n_later, 1 if is_future else series.stride)
-    _require_windows(ends, order, series.window + n_later, parameter)
+    if not len(ends):
+        raise _too_few_rows(order, series.window, n_later, parameter, is_future=is_future)
     is_usable_N = _is_of_one_part(rows, Windows(ends, series.window, n_later))
     why = "has rows of one part of the split column only"
     if is_future:
@@ -236,13 +237,14 @@ def _window_ends(order: _Order, window: int, n_later: int, stride: int) -> Indic
     return np.concatenate(ends).astype(np.int64)
 
 
-def _require_windows(ends: Indices, order: _Order, n_needed: int, parameter: str) -> None:
-    if len(ends):
-        return
+def _too_few_rows(order: _Order, window: int, n_later: int, parameter: str, *, is_future: bool) -> DataError:
     n_longest = int((order.stops - order.starts).max())
     series = "the data" if len(order.starts) == 1 else "the longest series"
-    message = f"a window and its target take {n_needed} rows, but {series} has {counted(n_longest, 'row')}"
-    raise DataError(message, hint="use a shorter `data.series.window`", parameter=parameter)
+    has = f"but {series} has {counted(n_longest, 'row')}"
+    if is_future:  # the window of a trained model is fixed
+        return DataError(f"a window takes {window} rows, {has}", hint="add earlier rows", parameter=parameter)
+    message = f"a window and its target take {window + n_later} rows, {has}"
+    return DataError(message, hint="use a shorter `data.series.window`", parameter=parameter)
 
 
 def _is_of_one_part(rows: Table, windows: Windows) -> NDArray[np.bool_]:

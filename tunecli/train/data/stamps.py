@@ -82,7 +82,9 @@ def _stamp(path: Path, shown_name: str, base_path: Path, parameter: str) -> Stam
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"there is no file {shown_name}", hint=_hint(base_path), parameter=parameter) from error
+        raise DataError(
+            f"there is no file {shown_name}", hint=_hint(base_path), parameter=parameter
+        ) from error
     if path.is_dir():
         message = f"{shown_name} is a folder, and not a file"
         raise DataError(message, hint=_folder_hint(path, shown_name), parameter=parameter)

@@ -231,7 +231,12 @@ def _unused_columns(data: Data) -> Iterator[TrialNote]:
     """Notes on groups, times and marks that are named and do not split the data."""
     kinds = {part.by for part in (data.validation, data.test) if part is not None}
     are_series = data.series is not None  # the groups of a time series are its series
-    if not are_series and data.validation.file is None and data.columns.group and not kinds & {"column", "group"}:
+    if (
+        not are_series
+        and data.validation.file is None
+        and data.columns.group
+        and not kinds & {"column", "group"}
+    ):
         text = "rows of one group may be in two parts: `by: group` keeps the groups of data.columns.group together"
         yield TrialNote(text, text)
     if data.validation.file is None and data.columns.time and "time" not in kinds:
