@@ -320,7 +320,7 @@ BAD = [
     (
         ["search", "small.yaml", "--set", "training.epochs=ten"],
         2,
-        "must be a whole number, not the text 'ten'",
+        "must be a whole number or `auto`, not the text 'ten'",
     ),
     (["search", "small.yaml", "--set", "optimizer.lr={uniform: [2, 1]}"], 2, "the range is reversed"),
     (["search", "small.yaml", "--set", "objective.metric=val_acc"], 2, "did you mean `val_accuracy`?"),
