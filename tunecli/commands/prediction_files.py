@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.errors import UsageError
+from tunecli.results.table import defused
 from tunecli.store.destination import is_stream, write_where_asked
+from tunecli.train.data.number_text import NUMBER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +68,21 @@ class PredictionRows:
 
 
 def csv_text(rows: PredictionRows) -> str:
-    """The predictions as CSV with a header; numbers in full precision, an empty field for None."""
+    """The predictions as CSV with a header; numbers in full precision, an empty field for None.
+
+    An apostrophe precedes text that a spreadsheet would read as a formula, but never a number such as ``-1``.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(rows.names)
-    writer.writerows(zip(*rows.columns(), strict=True))
+    writer.writerow(_without_formulas(rows.names))
+    writer.writerows(zip(*map(_without_formulas, rows.columns()), strict=True))
     return file.getvalue()
+
+
+def _without_formulas(column: Sequence[Any]) -> Sequence[Any]:
+    texts = {one for one in column if isinstance(one, str)}
+    changed = {one: text for one in texts if (text := defused(one)) != one and not NUMBER.fullmatch(one)}
+    return [changed.get(one, one) for one in column] if changed else column
 
 
 def require_ending(path: Path) -> None:

@@ -268,11 +268,16 @@ def _csv_cell(cell: Cell) -> str:
             return ""
         case str():
             text = sanitize(cell)
-            return _FORMULA.sub(r"\1'", f'"{text}"' if isinstance(cell, Quoted) else text)
+            return defused(f'"{text}"' if isinstance(cell, Quoted) else text)
         case bool():
             return str(cell).lower()
         case _:
             return repr(cell)
+
+
+def defused(text: str) -> str:
+    """Text for a CSV file: an apostrophe precedes text that a spreadsheet would read as a formula."""
+    return _FORMULA.sub(r"\1'", text)
 
 
 def _json_cell(cell: Cell) -> Cell:

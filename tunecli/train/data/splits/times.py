@@ -67,7 +67,8 @@ def forward_chains(rows: Indices, time_N: Times, n_folds: int, gap: int | str, p
     if len(starts) < n_folds:
         n_needed, n_times = n_folds + 1, len(starts) + 1
         message = f"{n_folds} folds by time need {n_needed} different times, and the data has {n_times}"
-        raise DataError(message, hint="use fewer folds", parameter=parameter)
+        hint = "use fewer folds" if n_times > 2 else "folds by time need at least 3 different times"
+        raise DataError(message, hint=hint, parameter=parameter)
     size = max(1, len(rows) // (n_folds + 1))
     wanted = [len(rows) - (n_folds - fold) * size for fold in range(n_folds)]
     bounds = [*_nearest(starts, wanted), len(rows)]
