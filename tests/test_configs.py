@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.examples import WITH_IMAGES, with_images
+from tests.support.torchvision_models import narrow_torchvision
 from tunecli.commands.check import check, load_checked
 from tunecli.config.schema.data import Data
 from tunecli.train.data.sources import read_source
 from tunecli.train.data.splits import split
+
+__all__ = ["narrow_torchvision"]
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
 
@@ -25,7 +29,9 @@ def searched(name: str, folder: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_an_example_is_sound_and_can_be_checked(path):
+@pytest.mark.usefixtures("narrow_torchvision")
+def test_an_example_is_sound_and_can_be_checked(path, tmp_path):
+    path = with_images(path.stem, tmp_path) if path.stem in WITH_IMAGES else path
     assert check(load_checked(path, ())).plan.n_trials >= 1
 
 
