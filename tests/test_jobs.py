@@ -26,6 +26,8 @@ from tests.verbs import called as called_here
 
 __all__ = ["narrow_torchvision"]
 
+pytestmark = pytest.mark.timeout(1200)  # each job takes about a minute of a processor that does nothing else
+
 
 def called(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tunecli", *map(str, arguments)]
@@ -177,7 +179,7 @@ def test_sales_are_forecast_better_than_by_those_of_last_week(tmp_path):
     }
     ids, predictions = job.predicted["ids"], job.predicted["predictions"]["sold"]
     for name, prediction in zip(ids, predictions, strict=True):
-        shop, day = name if isinstance(name, list) else name.split("/")
+        shop, day = name.split()
         there = (shop, np.datetime64(day) + 3)  # the row is the window's last: its target is three days later
         week_before = (shop, there[1] - 7)
         if there in sold and week_before in sold:

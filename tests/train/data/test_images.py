@@ -179,6 +179,15 @@ def test_transparent_pixels_become_white(tmp_path: Path, mode: str, ending: str,
         np.testing.assert_allclose(x[:, 0, 1], [0.0, 1.0, 0.0], atol=0.01)
 
 
+def test_scaled_images_are_noted_and_large_ones_not_as_a_detail(photos: Path) -> None:
+    assert read(photos, size=[6, 4]).data_notes == ()
+    (note,) = read(photos, size=[3, 2]).data_notes
+    assert note.text.startswith("images of 4 × 6 pixels are scaled to 2 × 3; ")
+    assert note.is_detail
+    (note,) = read(photos, size=1).data_notes
+    assert not note.is_detail
+
+
 def test_half_transparent_pixels_are_blended_with_white_before_resizing(tmp_path: Path) -> None:
     pixels = np.array([[(0, 0, 0, 128), (255, 0, 0, 0)]])
     for name in "ab":

@@ -64,6 +64,7 @@ def test_a_text_holds_labels_and_a_further_file_has_those_of_training(tmp_path: 
     table = read(tmp_path, TAGS, **settings)
     assert table.class_names == ("big", "red", "round")
     assert table.y.tolist() == [[0, 1, 1], [0, 0, 0], [1, 0, 1], [0, 1, 0]]
+    assert any(note.text.endswith("; 1 example without a label") for note in table.data_notes)
     further = read(tmp_path, "tags,a\nround,1\n,2\n", table, **settings)
     assert further.y.tolist() == [[0, 0, 1], [0, 0, 0]]
     with pytest.raises(DataError, match=r"label `blue` in line 2 of t\.csv is not in the training data"):

@@ -190,8 +190,9 @@ def _column_problems(
     most = MAX_CATEGORIES if data.categories == "one_hot" else MAX_CODES
     large = {name: n_values for name, n_values in counts.items() if n_values > most}
     fix = (
-        f"leave {'it' if len(large) == 1 else 'them'} out ({drop_key([*large][:_MAX_DROPPED])}), read "
-        "numbers or dates (`data.columns.types`), or read the texts of one column instead of the others "
+        f"leave {'it' if len(large) == 1 else 'them'} out ({drop_key([*large][:_MAX_DROPPED])}), name it as "
+        "`data.columns.id` if it names the rows, read numbers or dates (`data.columns.types`), or read the texts "
+        "of one column instead of the others "
         f"(`data.text`); a text column may have at most {most:,} values"
     )
     if data.categories == "one_hot":

@@ -145,8 +145,12 @@ def read_images(
     n_bytes = math.prod(shape) * np.dtype(np.float32).itemsize
     require_memory(n_bytes, f"{folder.name}: {len(pictures)} images of {knob.shape}", parameter)
     x_NCHW = np.empty(shape, dtype=np.float32)
+    sides: list[tuple[int, int]] = []
     for number, path in enumerate(pictures):
-        x_NCHW[number] = _decoded(pillow, path, knob, parameter)
+        x_NCHW[number], size = _decoded(pillow, path, knob, parameter)
+        sides.append(size)
+    if known is None:
+        notes += _scaling_notes(sides, knob)
     ids = np.array([str(path.relative_to(folder)) for path in pictures], dtype=object)
     return Table(
         x_NCHW,
@@ -199,8 +203,23 @@ def _inside(folder: Path, root: Path, parameter: str) -> list[Path]:
     return paths
 
 
-def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> NDArray[np.float32]:
-    """One image, (C, H, W) in [0, 1]; the first frame if there are several."""
+def _scaling_notes(sides: list[tuple[int, int]], knob: Images) -> list[DataNote]:
+    """A note if images are scaled. It is a detail unless most images lose more than half of their width."""
+    _, rows, columns = knob.shape
+    if all(side == (columns, rows) for side in sides):
+        return []
+    widths = sorted(width for width, _ in sides)
+    smallest, largest = ("{} × {}".format(*side) for side in (min(sides), max(sides)))
+    which = smallest if smallest == largest else f"{smallest} to {largest}"
+    text = f"images of {which} pixels are scaled to {columns} × {rows}; `size` sets another size: "
+    text += "`data.source: {name: images, path: …, size: 64}`"
+    return [DataNote("scaled", text, is_detail=widths[len(widths) // 2] <= 2 * columns)]
+
+
+def _decoded(
+    pillow: ModuleType, path: Path, knob: Images, parameter: str
+) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """One image, (C, H, W) in [0, 1], and its width and height; the first frame if there are several."""
     _, rows, columns = knob.shape
     shown = f"{path.parent.name}/{path.name}"
     try:
@@ -219,7 +238,8 @@ def _decoded(pillow: ModuleType, path: Path, knob: Images, parameter: str) -> ND
     except _BROKEN as error:
         raise DataError(f"{shown} cannot be read as an image: {error}", parameter=parameter) from error
     pixels = np.asarray(sized, dtype=np.float32) / np.float32(255.0)
-    return pixels[None] if knob.mode == "gray" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    x_CHW = pixels[None] if knob.mode == "gray" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return x_CHW, exact.size
 
 
 def _as_shown(pillow: ModuleType, image: Any, mode: str) -> Any:

@@ -27,13 +27,14 @@ MAX_SAMPLED = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampledColumn:
-    """One input column, sampled: ``ranks`` (S,) are its values' ranks; missing values rank last."""
+    """One input column, sampled: ``ranks`` (S,) are its values' ranks; missing values, ``n_missing``, rank last."""
 
     name: str
     ranks: NDArray[np.int64]
     n_values: int
     is_text: bool
     is_whole: bool = False
+    n_missing: int = 0
 
     @property
     def nats(self) -> float:
@@ -72,9 +73,12 @@ def numeric_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledCo
         np.put_along_axis(ranks_FS, order_FS, sorted_ranks_FS, axis=1)
         is_whole_F = ((sorted_FS == np.round(sorted_FS)) | is_missing_FS).all(axis=1).tolist()
         n_values_F = (sorted_ranks_FS[:, -1] + 1).tolist()
+        n_missing_F = is_missing_FS.sum(axis=1).tolist()
         for place, ranks_S in enumerate(ranks_FS):
             name = names[start + place]
-            yield SampledColumn(name, ranks_S, n_values_F[place], is_text=False, is_whole=is_whole_F[place])
+            yield SampledColumn(
+                name, ranks_S, n_values_F[place], False, is_whole_F[place], n_missing_F[place]
+            )
 
 
 def text_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColumn]:
@@ -83,7 +87,8 @@ def text_columns(table: Table, rows: NDArray[np.int64]) -> Iterator[SampledColum
         sampled = column.values[rows].tolist()
         place = {value: n for n, value in enumerate(sorted({v for v in sampled if v is not None}))}
         ranks_S = np.array([place.get(value, len(place)) for value in sampled], dtype=np.int64)
-        yield SampledColumn(column.name, ranks_S, len(set(sampled)), is_text=True)
+        n_missing = int((ranks_S == len(place)).sum())
+        yield SampledColumn(column.name, ranks_S, len(set(sampled)), is_text=True, n_missing=n_missing)
 
 
 def leave_out(table: Table, name: str) -> str:
@@ -109,6 +114,7 @@ def names_of(table: Table) -> tuple[str, ...]:
 MAX_CODED_CLASSES = 100
 _MAX_TARGETS = 20
 _NEARLY = 0.999
+_MOSTLY = 0.95  # share of the rows for which the presence of a value has to give the class
 _NEAR_COPY = 0.9999  # rank correlation of two columns that differ only by rounding
 _MAX_COMPARED = 200  # columns: each pair costs a product over the sample
 _MAX_DUPLICATES = 10  # as many as a summary shows; a wide table may have 100,000
@@ -131,6 +137,7 @@ def leaks(columns: list[SampledColumn], table: Table, rows: NDArray[np.int64]) -
                 measure = _number_leak(column, y_S, y_ranks_S)
             else:
                 measure = _class_leak(column, y_ranks_S, counts_K)
+                measure = measure or _presence_leak(column, y_ranks_S, counts_K)
             if measure:
                 text = (
                     f"column '{short(column.name)}' alone determines {named}: {measure} on {of}; "
@@ -174,6 +181,25 @@ def _class_leak(column: SampledColumn, y_S: NDArray[np.int64], class_counts: NDA
         changes = "once" if n_changes == 1 else f"{n_changes} times"
         return f"in the order of its values the class changes {changes}"
     return ""
+
+
+def _presence_leak(column: SampledColumn, y_S: NDArray[np.int64], counts_K: NDArray[np.int64]) -> str:
+    """How the presence of a value determines the class, in words; empty if it does not.
+
+    A field that is filled in after the event, such as the lifeboat of a passenger, is nearly as good as the target.
+    """
+    n, n_others = len(y_S), len(y_S) - int(counts_K.max())
+    if min(column.n_missing, n - column.n_missing, n_others) < 10:
+        return ""
+    is_missing_S = column.ranks == column.ranks.max()
+    counts_2K = np.stack(
+        [np.bincount(y_S[is_there], minlength=len(counts_K)) for is_there in (is_missing_S, ~is_missing_S)]
+    )
+    n_wrong = n - int(counts_2K.max(axis=1).sum())
+    if n_wrong > min((1 - _MOSTLY) * n, n_others / 10):
+        return ""
+    right = f"{1 - n_wrong / n:.1%}"
+    return f"the most frequent class of its empty fields, and that of the other fields, is right for {right}"
 
 
 def _number_leak(column: SampledColumn, y_S: NDArray[np.float64], y_ranks_S: NDArray[np.int64]) -> str:

@@ -34,6 +34,7 @@ NoteKind = Literal[
     "ambiguous_dates",
     "weights",
     "series",
+    "scaled",
 ]
 """The kinds of notes:
 
@@ -53,6 +54,7 @@ NoteKind = Literal[
 - ``other_files``: files of a folder that are not images.
 - ``encoding``: a file is not UTF-8, and in which encoding it is read.
 - ``series``: how the rows of time series are ordered, and which are left out.
+- ``scaled``: images are scaled to the size of the source.
 - ``target_left_out``: rows to predict have a target that cannot be used.
 - ``labels``: several target columns, or an array of several, are read as labels.
 - ``dates``: a column of dates becomes several numbers.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tunecli.config.schema.losses import Task
 from tunecli.errors import DataError
+from tunecli.text import counted
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import DECIMAL_COMMA, NUMBER
 from tunecli.train.data.scaling import is_lost
@@ -122,6 +123,8 @@ def label_notes(target: Target) -> tuple[DataNote, ...]:
     names, y_NL = target.class_names, target.y
     shown = ", ".join(f"'{name}'" for name in names[:_MAX_SHOWN]) + (", …" if len(names) > _MAX_SHOWN else "")
     text = f"{len(names)} labels, any number of them an example: {shown}"
+    if n_without := int((y_NL.sum(1) == 0).sum()):
+        text += f"; {counted(n_without, 'example')} without a label"
     notes = [DataNote("labels", text, is_detail=True)]
     if len(names) > 1 and bool((y_NL.sum(1) == 1).all()):
         text = (

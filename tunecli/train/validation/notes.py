@@ -190,9 +190,9 @@ def _units(config: TrialConfig, objective: Objective, facts: DataFacts | None) -
 def _scores(config: TrialConfig, objective: Objective) -> Iterator[TrialNote]:
     """Scores that contain more than their name says."""
     if "val_f1" in objective.metrics:
-        yield TrialNote(
-            "val_f1", "val_f1 is the macro average: the mean of each class's F1, also with two classes"
-        )
+        is_multilabel = config.data.task == "multilabel"
+        of = "label's F1" if is_multilabel else "class's F1, also with two classes"
+        yield TrialNote("val_f1", f"val_f1 is the macro average: the mean of each {of}")
     if objective.tunes_threshold:
         text = "`threshold: auto` is tuned on the validation part, which makes its scores optimistic"
         yield TrialNote("threshold", f"{text}; `data.test` shows an honest one")
