@@ -21,7 +21,7 @@ trial:
       - {name: adamw, lr: {loguniform: [1e-4, 1e-1], default: 1e-2}}
   training: {epochs: 4, batch_size: {choice: [16, 32]}}
 search: {sampler: random, trials: 6, lookahead: 2}
-run: {device: cpu, workers: 1, engine: inline, baseline: off}
+run: {device: cpu, workers: 1, baseline: off, engine: inline}
 """
 
 
