@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.errors import DataError, UsageError
 from tunecli.study.record.lifecycle import Study
-from tunecli.train.artifact.loading import model_of
-from tunecli.train.artifact.model import TrainedModel
 from tunecli.train.data.sources import read_source, read_validation
 from tunecli.train.data.splits import split
 from tunecli.train.data.table import Table
+
+if TYPE_CHECKING:
+    from tunecli.train.artifact.model import TrainedModel
 
 ModelFormat = Literal["safetensors", "onnx", "pt2"]
 FORMATS: tuple[ModelFormat, ...] = get_args(ModelFormat)
@@ -48,6 +49,7 @@ def graph_content(
         UsageError: as `graph_files.graph_file`.
     """
     from tunecli.train.artifact.graph_files import graph_file
+    from tunecli.train.artifact.loading import model_of
 
     model = model_of(content, "the model", device="cpu", code=study.spec.base_path)
     table, rows = _validation_rows(study, model)

@@ -87,7 +87,7 @@ def test_new_rows_of_a_series_end_with_the_last_known_target(tmp_path: Path) -> 
     assert table.roles.id.tolist() == ["4", "5", "6", "7"]
     assert "2 windows with a missing value of 'sold' left out" in table.notes
     (tmp_path / "short.csv").write_text("\n".join(["day,shop,price,kind,sold", *lines[:3]]) + "\n")
-    with pytest.raises(DataError, match="take 4 rows, but the data has 3 rows"):
+    with pytest.raises(DataError, match="a window takes 4 rows, but the data has 3 rows"):
         read_table(tmp_path / "short.csv", data, "DATA", known, needs_target=False)
 
 
@@ -141,7 +141,7 @@ def test_new_texts_with_columns_need_both(tmp_path: Path) -> None:
     table = read_table(tmp_path / "new.csv", data, "DATA", known, needs_target=False)
     assert table.kind == "mixed"
     (tmp_path / "new.csv").write_text("shop,review\nb,good plot\n")
-    with pytest.raises(DataError, match="has no column `stars`"):
+    with pytest.raises(DataError, match=r"column `stars` of the training data is missing in new\.csv"):
         read_table(tmp_path / "new.csv", data, "DATA", known, needs_target=False)
 
 
