@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +86,8 @@ def main() -> None:
                 "-o",
                 "p.csv",
             ]
-            command = lambda words=words: subprocess.run(words, cwd=folder, check=True, capture_output=True)  # noqa: E731
-            timed(f"command, {rows}.csv", command)
+            run = partial(subprocess.run, words, cwd=folder, check=True, capture_output=True)
+            timed(f"command, {rows}.csv", run)
         model = timed("load the model", lambda: load_model(folder / "m.safetensors"))
         assert isinstance(model, TrainedModel)
         table = timed("read the rows", lambda: model.read(folder / "new.csv"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -82,23 +82,20 @@ BestOrTrial = Annotated[
     int | None,
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Use trial N [default: the best]."),
 ]
+
+
+def _file_to_write(name: str, about: str) -> Any:
+    """An option that names a regular file to write."""
+    return typer.Option(name, metavar="FILE", parser=_regular_file_name, help=about)
+
+
 WeightsFile = Annotated[
     Path | None,
-    typer.Option(
-        "--weights",
-        metavar="FILE",
-        parser=_regular_file_name,
-        help="Also write the trained weights, as safetensors.",
-    ),
+    _file_to_write("--weights", "Also write the trained weights, as safetensors."),
 ]
 ModelFile = Annotated[
     Path | None,
-    typer.Option(
-        "--model",
-        metavar="FILE",
-        parser=_regular_file_name,
-        help="Also write the model with all that `tunecli predict` needs.",
-    ),
+    _file_to_write("--model", "Also write the model with all that `tunecli predict` needs."),
 ]
 ModelFormat = Annotated[
     str | None,
@@ -277,11 +274,8 @@ CurveMetric = Annotated[
 CurveForm = Annotated[str, typer.Option("--format", metavar="FORM", help="table, csv or json.")]
 OptunaFile = Annotated[
     Path | None,
-    typer.Option(
-        "--optuna",
-        metavar="FILE",
-        parser=_regular_file_name,
-        help="Write all trials into a new SQLite file in Optuna's format, for optuna-dashboard.",
+    _file_to_write(
+        "--optuna", "Write all trials into a new SQLite file in Optuna's format, for optuna-dashboard."
     ),
 ]
 RunOrModel = Annotated[

@@ -1,4 +1,4 @@
-"""The columns that a file names are told apart, and every contradiction is found before a file is read."""
+"""Contradictions between the settings of columns are errors before a data file is read."""
 
 from __future__ import annotations
 

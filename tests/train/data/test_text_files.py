@@ -1,4 +1,4 @@
-"""Text files are unpacked and decoded by what they hold; what is no text is an error that names the place."""
+"""The first bytes of a text file decide how it is unpacked and decoded; an error names the place of other content."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tunecli.errors import UsageError
 from tunecli.train.artifact.model import FoldModel, TrainedModel
+from tunecli.train.data.category_inputs import codes_of
 from tunecli.train.data.number_inputs import Numbers
 from tunecli.train.data.preparation import Preparation
 from tunecli.train.data.table import Table
@@ -158,8 +159,7 @@ class _Network(nn.Module):
         self._is_one_of_folds = is_one_of_folds
         if is_one_of_folds and "codes" in input_names:  # a fold may lack categories of the others
             for column, own in enumerate(preparation.categories.values):
-                code_of = {value: code for code, value in enumerate(own, start=1)}
-                codes = [0, *(code_of.get(value, 0) for value in categories[column])]
+                codes = [0, *codes_of(categories[column], own).tolist()]
                 self.register_buffer(f"codes{column}", torch.tensor(codes))
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -276,9 +276,7 @@ def _input_names(model: TrainedModel, preparations: Sequence[Preparation]) -> tu
 
 
 def _codes(values: NDArray[np.object_], categories: Sequence[str]) -> NDArray[np.int64]:
-    code_of = {value: code for code, value in enumerate(categories, start=1)}
-    flat = [code_of.get(value, 0) for value in values.reshape(-1).tolist()]
-    return np.array(flat, dtype=np.int64).reshape(values.shape)
+    return codes_of(values.reshape(-1).tolist(), categories).reshape(values.shape)
 
 
 def _output_of(model: TrainedModel) -> str:

@@ -74,10 +74,12 @@ def graph_file(
             `TOLERANCE`.
     """
     graph = Graph(model).eval().requires_grad_(False)
-    facts = json.dumps(asdict(graph.facts), ensure_ascii=False)
+    facts = graph.facts
     traced = _drawn_inputs(model, graph, _N_TRACED)
     program = _program(graph, traced, form)
-    content, run = (_onnx if form == "onnx" else _pt2)(program, traced, graph, facts)
+    content, run = (_onnx if form == "onnx" else _pt2)(
+        program, traced, graph, json.dumps(asdict(facts), ensure_ascii=False)
+    )
     if table is None:
         compared = _drawn_inputs(model, graph, _PER_RUN)
         expected = graph(*compared).numpy()
@@ -93,7 +95,7 @@ def graph_file(
             f"the {form} file differs from the model by {difference:.2g}, more than {TOLERANCE}",
             hint="use the model file: `--format safetensors`",
         )
-    return GraphFile(content, difference, len(expected), graph.facts.outside)
+    return GraphFile(content, difference, len(expected), facts.outside)
 
 
 def _difference(run: Run, inputs: Sequence[Tensor], expected: NDArray[Any], unit: float) -> float:
@@ -187,8 +189,6 @@ def _onnx(
             assert made is not None
             made.save(str(path))
             proto = onnx.load(str(path))
-    except UsageError:
-        raise
     except Exception as error:  # the exporter raises many kinds of errors
         raise _not_expressible("onnx", error) from error
     entry = proto.metadata_props.add()

@@ -73,14 +73,18 @@ def apply_categories(
     """
     blocks = []
     for column, values in zip(columns, categories.values, strict=True):
-        code_of = {value: code for code, value in enumerate(values, start=1)}
-        texts = column.values[rows].tolist()
-        codes_N = np.fromiter(map(code_of.get, texts, repeat(0)), np.int64, len(texts))
+        codes_N = codes_of(column.values[rows].tolist(), values)
         if categories.are_codes:
             blocks.append(codes_N[:, None].astype(np.float32))
         else:
             blocks.append((codes_N[:, None] == np.arange(1, len(values) + 1)).astype(np.float32))
     return blocks
+
+
+def codes_of(texts: Sequence[str | None], values: Sequence[str]) -> NDArray[np.int64]:
+    """The code of each text: its place in ``values`` from 1, or 0 if it is missing or not among them."""
+    code_of: dict[str | None, int] = {value: code for code, value in enumerate(values, start=1)}
+    return np.fromiter(map(code_of.get, texts, repeat(0)), np.int64, len(texts))
 
 
 @dataclass(frozen=True, slots=True)
