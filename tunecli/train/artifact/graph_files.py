@@ -169,7 +169,7 @@ def _onnx(
 ) -> tuple[bytes, Run]:
     try:
         import onnx
-        import onnxruntime  # type: ignore[import-untyped]
+        import onnxruntime
         import onnxscript  # noqa: F401  (torch's exporter needs it)
     except ImportError as error:
         raise UsageError(
