@@ -2,13 +2,20 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
+import yaml
 
 from tunecli.cli import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def headings(page: Path) -> set[str]:
@@ -23,6 +30,14 @@ def links(page: Path) -> list[tuple[Path, str]]:
     return [((page.parent / file).resolve() if file else page, heading) for file, heading in targets]
 
 
+def listed_pages(nav: object) -> list[str]:
+    """The pages of a part of the site's navigation, in its order."""
+    if isinstance(nav, str):
+        return [nav]
+    parts = nav.values() if isinstance(nav, dict) else nav
+    return [page for part in parts for page in listed_pages(part)]
+
+
 def test_each_link_leads_to_a_page_and_a_heading():
     lost = [
         (page.name, target.name, heading)
@@ -33,9 +48,24 @@ def test_each_link_leads_to_a_page_and_a_heading():
     assert not lost
 
 
-def test_the_readme_lists_each_page():
-    listed = {target for target, _ in links(PAGES[0])}
-    assert set(PAGES[1:]) <= listed
+def test_the_navigation_of_the_site_lists_each_page_once():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    pages = sorted(str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md"))
+    assert sorted(listed_pages(nav)) == sorted([*pages, "changelog.md", "contributing.md"])
+
+
+def test_the_home_page_lists_each_page():
+    listed = {target for target, _ in links(ROOT / "docs/index.md")}
+    assert {*(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"} <= listed | {
+        ROOT / "docs/index.md"
+    }
+
+
+def test_links_to_other_hosts_are_whole_addresses():
+    for page in PAGES:
+        for address in re.findall(r"https?:[^\s)>\"`']*", page.read_text(encoding="utf-8")):
+            parts = urlsplit(address)
+            assert parts.scheme == "https" and "." in (parts.hostname or ""), f"{page.name}: {address}"
 
 
 def test_the_table_of_commands_has_each_verb_once():
