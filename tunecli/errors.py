@@ -23,6 +23,7 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 """The errno values for lack of room: a full disk, a quota, and a limit on the size of files."""
@@ -79,6 +80,8 @@ class TunecliError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(f"try: {hint}")  # for a traceback; the command line prints the hint itself
 
 
 class ConfigError(TunecliError):
@@ -115,9 +118,13 @@ class DataError(TunecliError):
 
 
 class NoTrialSucceeded(TunecliError):
-    """The sweep ended, and no trial has a score."""
+    """The sweep ended, and no trial has a score.
+
+    ``study`` is the `tunecli.Study` whose sweep ended so; None if no sweep ran.
+    """
 
     exit_code = 3
+    study: Any = None
 
 
 class NotReproduced(TunecliError):

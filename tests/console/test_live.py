@@ -56,7 +56,7 @@ def test_objectives_and_violated_constraints_are_shown_in_lines_and_in_the_live_
     assert "best 0.5000 (trial 1)" in second
     assert "2 on the front" in third
     paper = Console(file=io.StringIO(), width=120)
-    paper.print(drawing(display._board, 120))
+    paper.print(drawing(display.board, 120))
     lines = [line.split()[:6] for line in paper.file.getvalue().splitlines()]
     assert ["rank", "trial", "front", "feasible", "accuracy", "n_parameters"] in lines
     assert ["3", "3", "2", "yes", "0.4000", "90"] in lines

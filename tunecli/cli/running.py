@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tunecli.cli.app import verb
@@ -26,6 +27,7 @@ from tunecli.console.options import (
 )
 
 if TYPE_CHECKING:
+    from tunecli.api.study import Study
     from tunecli.console import Console
     from tunecli.study.sweep import Ending
 
@@ -48,14 +50,15 @@ def search(
 
     Progress goes to stderr, the ranked table to stdout. `tunecli resume` continues an interrupted sweep.
     """
-    from tunecli.commands.check import dry_run_view, load_checked
-    from tunecli.commands.search import search
+    from tunecli.api.configs import load
+    from tunecli.api.running import search
+    from tunecli.commands.check import dry_run_view
     from tunecli.console import Console
     from tunecli.console.live import display_for
 
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
-    spec = load_checked(config, overrides_of(sets, flags))
+    spec = load(config, overrides=overrides_of(sets, flags))
     if is_confirmed:
         from tunecli.commands.confirm import require_one_goal
 
@@ -63,12 +66,9 @@ def search(
     if dry_run:
         console.show(dry_run_view(spec))
     else:
-        restart = (lambda question: is_agreed or console.confirms(question)) if is_restarted else None
-        ending = search(spec, out, display_for(console), console.say, restart)
-        if is_confirmed:
-            _show_confirmed(console, ending)
-        else:
-            _show_ending(console, ending)
+        restart = (lambda question: is_agreed or console.confirms(question)) if is_restarted else False
+        display, show = display_for(console), _show_confirmed if is_confirmed else _show_ending
+        _run(console, lambda: search(spec, out=out, restart=restart, progress=display, say=console.say), show)
 
 
 @verb(short_help="Continue an interrupted or extended sweep.")
@@ -83,21 +83,26 @@ def resume(
     is_json: Json = False,
 ) -> None:
     """Continue a study up to its total number of trials. Finished trials are not run again."""
-    from tunecli.commands.search import resume
+    from tunecli.api.running import resume
     from tunecli.console import Console
     from tunecli.console.live import display_for
 
     console = Console(is_json=is_json)
-    ending = resume(
-        run,
-        {"n_trials": trials, "n_workers": workers, "device": device},
-        overrides_of(sets),
-        config_path=config,
-        fork_name=name,
-        display=display_for(console),
-        say=console.say,
-    )
-    _show_ending(console, ending)
+
+    def resumed() -> Study:
+        return resume(
+            run,
+            trials=trials,
+            workers=workers,
+            device=device,
+            overrides=overrides_of(sets),
+            config=config,
+            fork=name,
+            progress=display_for(console),
+            say=console.say,
+        )
+
+    _run(console, resumed, _show_ending)
 
 
 @verb(short_help="End a running sweep, or one of its trials.")
@@ -119,11 +124,24 @@ def stop(
         console.show(stop_trial_view(stop_trial(folder, number, is_waiting=not is_at_once)))
 
 
+def _run(console: Console, run: Callable[[], Study], show: Callable[[Console, Ending], None]) -> None:
+    """Run a sweep and show how it ended, also if no trial has a score."""
+    from tunecli.errors import NoTrialSucceeded
+
+    try:
+        study = run()
+    except NoTrialSucceeded as error:
+        if error.study is not None:
+            _show_ending(console, error.study.ending)
+        raise
+    assert study.ending is not None
+    show(console, study.ending)
+
+
 def _show_ending(console: Console, ending: Ending) -> None:
-    from tunecli.commands.search import ending_view, require_score
+    from tunecli.commands.search import ending_view
 
     console.show(ending_view(ending))
-    require_score(ending)
 
 
 def _show_confirmed(console: Console, ending: Ending) -> None:
@@ -133,14 +151,13 @@ def _show_confirmed(console: Console, ending: Ending) -> None:
 
     from tunecli.commands.confirm import confirm, require_confirmed
     from tunecli.commands.confirm_view import confirm_view
-    from tunecli.commands.search import ending_view, require_score
+    from tunecli.commands.search import ending_view
     from tunecli.store.folder import RunFolder
     from tunecli.study.record.candidates import Request
 
     view = ending_view(ending)
-    if not console.is_json or not ending.n_scored:
+    if not console.is_json:
         console.show(view)
-    require_score(ending)
     confirmation = confirm(RunFolder(Path(ending.path)), Request(), console.say)
     confirmed = confirm_view(confirmation)
     if console.is_json:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from tunecli.commands.outcome_summary import (
     front_data,
@@ -29,6 +29,8 @@ from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
 from tunecli.text import duration
 from tunecli.trial import FailureKind, State, Trial
+
+Phase = Literal["running", "finished", "interrupted"]
 
 _SPARK_WIDTH = 20
 _FINAL = {"exhausted", *ENDED_BY_ITSELF}
@@ -139,7 +141,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
 
 def phase_of(
     study: Study, facts: Mapping[str, Any], counts: Mapping[State, int], held_by: Holder | None
-) -> str:
+) -> Phase:
     """Where a study stands: ``running``; ``finished``; or ``interrupted``: trials are left, and no process runs them.
 
     Args:

@@ -20,6 +20,7 @@ from tunecli.trial import FailedAttempt, Failure, FailureKind, State, Trial
 
 _REFRESH_HZ = 4
 _LONGEST_CAUSE = 300
+_N_SPARSE = 10  # of the lines that say how far a sweep is
 
 
 class PlainDisplay:
@@ -31,10 +32,10 @@ class PlainDisplay:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self._board: Board | None = None
+        self.board: Board | None = None
 
     def began(self, heading: SweepInfo, trials: Sequence[Trial]) -> None:
-        board = self._board = Board(heading, {trial.number: trial for trial in trials})
+        board = self.board = Board(heading, {trial.number: trial for trial in trials})
         if board.n_ended >= heading.n_trials:
             self._say(_recorded(board))
             return
@@ -43,15 +44,15 @@ class PlainDisplay:
         self._say(f"{heading.study}: {counted(heading.n_trials, 'trial')}{before}, {at_a_time}")
 
     def suggested(self, trial: Trial) -> None:
-        if self._board:
-            self._board.suggested(trial)
+        if self.board:
+            self.board.suggested(trial)
 
     def happened(self, event: Event | FailedAttempt) -> None:
-        if self._board is None:
+        if self.board is None:
             return
-        self._board.happened(event)
+        self.board.happened(event)
         if isinstance(event, Ended | Paused):
-            self._say(_line(self._board, event))
+            self._say(_line(self.board, event))
         if isinstance(event, Started | Ended) and event.note:
             self._say(f"trial {event.number}: {sanitize(event.note)}")
         elif isinstance(event, FailedAttempt) and event.failure.kind is not FailureKind.INTERRUPTED:
@@ -59,6 +60,60 @@ class PlainDisplay:
 
     def ended(self) -> None:
         """Nothing is left to close."""
+
+
+class SparseDisplay:
+    """A few lines of `PlainDisplay`: each tenth of the trials, each new best one, and all that failed.
+
+    For a notebook, where each line stays on the page.
+
+    Args:
+        say: prints a line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._lines: list[str] = []
+        self._plain = PlainDisplay(self._lines.append)
+        self._next, self._step, self._total = 1, 1, 1
+        self._best: list[int] = []
+
+    def began(self, heading: SweepInfo, trials: Sequence[Trial]) -> None:
+        self._plain.began(heading, trials)
+        self._show()
+        self._total = heading.n_trials
+        self._step = max(1, -(-heading.n_trials // _N_SPARSE))
+        self._best = self._leaders()
+
+    def suggested(self, trial: Trial) -> None:
+        self._plain.suggested(trial)
+
+    def happened(self, event: Event | FailedAttempt) -> None:
+        self._plain.happened(event)
+        board = self._plain.board
+        leaders = self._leaders()
+        is_trial = isinstance(event, Ended | Paused)
+        has_failed = isinstance(event, FailedAttempt) or (
+            isinstance(event, Ended) and bool(event.outcome.failure)
+        )
+        is_due = board is not None and (board.n_ended >= self._next or board.n_ended == self._total)
+        if not is_trial or is_due or has_failed or leaders != self._best:
+            self._show()
+        self._lines.clear()
+        if board is not None and is_due and is_trial:
+            self._next = board.n_ended + self._step
+        self._best = leaders
+
+    def ended(self) -> None:
+        """Nothing is left to close."""
+
+    def _leaders(self) -> list[int]:
+        return [] if self._plain.board is None else [trial.number for trial in self._plain.board.leaders]
+
+    def _show(self) -> None:
+        for line in self._lines:
+            self._say(line)
+        self._lines.clear()
 
 
 class LiveDisplay:

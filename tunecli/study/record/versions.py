@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import tunecli
 
 if TYPE_CHECKING:
     from tunecli.registry.plugins import PlugIn
@@ -27,7 +26,8 @@ _SHOWN_DIGITS = 12
 @cache
 def tunecli_version() -> str:
     """This program's version and, behind a ``+``, the first digits of the SHA-256 of its sources."""
-    folder, digest = Path(tunecli.__file__).parent, hashlib.sha256()
+    package = sys.modules["tunecli"]  # an import of the package would count as one of all its public names
+    folder, digest = Path(str(package.__file__)).parent, hashlib.sha256()
     paths = sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts)
     for path in paths:
         try:
@@ -36,7 +36,8 @@ def tunecli_version() -> str:
             continue
         name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
         digest.update(b"%d %s %d " % (len(name), name, len(content)) + content)
-    return f"{tunecli.__version__}+{digest.hexdigest()[:_SHOWN_DIGITS]}" if paths else tunecli.__version__
+    number = str(package.__version__)
+    return f"{number}+{digest.hexdigest()[:_SHOWN_DIGITS]}" if paths else number
 
 
 def versions(plug_ins: Iterable[PlugIn] = ()) -> Mapping[str, str]:

@@ -90,15 +90,20 @@ def _holds_study(path: Path) -> bool:
 def noted_signals() -> Iterator[list[int]]:
     """Add the number of the first SIGINT, SIGTERM or SIGHUP in the block to the list that is yielded.
 
-    After the first signal, each of them has its default action. A signal that the process ignores stays ignored, as
-    under `nohup`.
+    After the first signal, each of them has its default action. Where Python turns SIGINT into KeyboardInterrupt, as in
+    a notebook, a second one does that: it must not end the process. A signal that the process ignores stays ignored, as
+    under `nohup`. Outside the main thread the list stays empty, since signals are not received there.
     """
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
 
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
+        for each, handler in before.items():
+            is_python = handler is signal.default_int_handler
+            signal.signal(each, handler if is_python else signal.SIG_DFL)
 
     heard = [number for number in _HEARD if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.getsignal(number) for number in heard}

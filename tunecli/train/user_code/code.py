@@ -13,9 +13,10 @@ import random
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from numpy import random as numpy_random
@@ -53,6 +54,45 @@ _is_preloaded: list[bool] = []
 """Not empty in a process whose modules were loaded by `preload`, and in those that are forked from it."""
 _loaded: list[frozenset[str]] = []
 """The names of the loaded modules from `note_loaded`, used by the next visit; empty if it was not called."""
+
+
+_importing: ContextVar[str] = ContextVar("_importing", default="")
+"""The module of the user that this thread imports for a trial; empty: none."""
+
+
+class _ImportStopped(BaseException):
+    """A script reached the call that runs its sweep; ``module`` has all that it defined before."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(module.__name__)
+        self.module = module
+
+
+def stop_import(call: str) -> None:
+    """End the import of the user's module if this call is at its top level; return if no such import is under way.
+
+    Each worker imports a script that defines a function and then runs a sweep of it. The worker needs what the script
+    defines before the call, and must not run the sweep.
+
+    Args:
+        call: the called function, for the error.
+
+    Raises:
+        ImportError: another module makes the call, while the user's module imports it.
+    """
+    name = _importing.get()
+    if not name:
+        return
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    caller = str(frame.f_globals.get("__name__", "")) if frame is not None else ""
+    module = sys.modules.get(name)
+    if caller == name and module is not None:
+        raise _ImportStopped(module)
+    raise ImportError(
+        f'`{caller}` calls {call} when it is imported: put the call under `if __name__ == "__main__":`'
+    )
 
 
 def note_loaded() -> None:
@@ -140,9 +180,21 @@ def _torch_scoped(
 def _imported(module_name: str) -> ModuleType:
     changed: dict[str, Any] = {}
     with once_loaded(lambda: _noting_settings(changed)):
-        module = importlib.import_module(module_name)
+        module = _module(module_name)
     _visits[-1].settings.setdefault(module_name, changed)
     return module
+
+
+def _module(name: str) -> ModuleType:
+    """Import a module up to its end, or up to the call of `stop_import` at its top level."""
+    before = _importing.set(name)
+    try:
+        return importlib.import_module(name)
+    except _ImportStopped as stopped:
+        sys.modules[name] = stopped.module  # Python removes a module whose import raises
+        return stopped.module
+    finally:
+        _importing.reset(before)
 
 
 @contextmanager

@@ -1,0 +1,208 @@
+"""Runs a sweep and continues it: `tunecli.search` and `tunecli.resume`, which the verbs of the same names call too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from os import PathLike, fspath
+from pathlib import Path
+from shlex import quote
+from signal import SIGINT
+from typing import TYPE_CHECKING
+
+from tunecli.errors import Interrupted, NoTrialSucceeded, UsageError
+from tunecli.messages import Display, Event, SweepInfo
+from tunecli.train.user_code.code import stop_import
+from tunecli.trial import FailedAttempt, Trial
+
+if (
+    TYPE_CHECKING
+):  # a worker that imports the calling script loads this module, and gets no further than `stop_import`
+    from tunecli.api.configs import Config
+    from tunecli.api.plain_values import Overrides
+    from tunecli.api.study import Study
+    from tunecli.config.study import StudySpec
+    from tunecli.study.sweep import Ending
+
+Say = Callable[[str], None]
+"""Shows a line to the person."""
+
+
+def search(
+    config: Config | StudySpec,
+    *,
+    overrides: Overrides = (),
+    out: str | PathLike[str] | None = None,
+    trials: int | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    restart: bool | Callable[[str], bool] = False,
+    progress: bool | Display = True,
+    say: Say | None = None,
+) -> Study:
+    """Run the sweep that a configuration describes, and rank its trials.
+
+    It needs no ``if __name__ == "__main__"`` guard: a worker that imports the calling script for a function in it stops
+    the import at this call.
+
+    Args:
+        config: a path, a dict or YAML text, as for `load`; or the result of `load`.
+        overrides: as for `load`.
+        out: the run folder; None: ``runs/<study>``.
+        trials: the total number of trials; None: that of the configuration.
+        workers: the number of parallel trials; None: that of the configuration.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``xpu``; None: that of the configuration.
+        restart: begin a new study in place of the one in the run folder. A study with scores is moved aside. A function
+            is asked first.
+        progress: True: a live table on a terminal, else a few lines on stderr. False: nothing. Or an object with the
+            methods of `Display`.
+        say: gets the notes of the sweep, a line each; None: stderr, or nothing with ``progress=False``.
+
+    Returns:
+        The study. Its `Study.ending` says why the sweep ended.
+
+    Raises:
+        ConfigError: the configuration has problems.
+        UsageError: the run folder holds a study already, or `check` refuses the configuration.
+        DataError: the data cannot be read.
+        NoTrialSucceeded: no trial has a score; the attribute ``study`` is the study.
+        Interrupted: a signal ended the sweep; `resume` continues it. Ctrl-C raises it too.
+        StudyLocked, DiskFull, StoreFailed: the run folder cannot be used.
+
+    Example:
+        >>> study = tunecli.search("study.yaml", overrides={"search.trials": 20})  # doctest: +SKIP
+        >>> study.best.parameters  # doctest: +SKIP
+    """
+    stop_import("tunecli.search")
+    from tunecli.api.configs import load
+    from tunecli.api.plain_values import override_texts
+    from tunecli.commands import search as verb
+    from tunecli.config.study import StudySpec
+
+    flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
+    texts = override_texts(overrides, flags)
+    if isinstance(config, StudySpec):
+        if texts:
+            raise UsageError(
+                "a loaded study takes no overrides, no trials, no workers and no device",
+                hint="give them to tunecli.load, or give tunecli.search the path",
+            )
+        spec = config
+    else:
+        spec = load(config, overrides=texts)
+    folder = None if out is None else Path(fspath(out))
+    agreed = restart if callable(restart) else (lambda question: True) if restart else None
+    with _interruptible(folder or Path("runs") / spec.settings.study):
+        return _ended(verb.search(spec, folder, _display(progress), _say(progress, say), agreed))
+
+
+def resume(
+    run: str | PathLike[str] | Study,
+    *,
+    trials: int | None = None,
+    workers: int | None = None,
+    device: str | None = None,
+    overrides: Overrides = (),
+    config: str | PathLike[str] | None = None,
+    fork: str | None = None,
+    progress: bool | Display = True,
+    say: Say | None = None,
+) -> Study:
+    """Continue a study up to its total number of trials. Finished trials are not run again.
+
+    Args:
+        run: the run folder, the study's name under ``runs/``, or a study.
+        trials: the new total number of trials; None: as before.
+        workers: the number of parallel trials; None: as before.
+        device: where to train; None: as before.
+        overrides: as for `load`.
+        config: the file to continue with; None: ``config.yaml`` in the run folder.
+        fork: the name of a new study beside the old one, which reuses the trials that fit; None: continue the study.
+        progress: as for `search`.
+        say: as for `search`.
+
+    Returns:
+        The study.
+
+    Raises:
+        UsageError: there is no such study, or the changes do not fit it.
+        ConfigError: the configuration has problems.
+        NoTrialSucceeded, Interrupted, StudyLocked, DiskFull, StoreFailed: as `search`.
+        StoreDamaged, StoreTooNew: the database cannot be used.
+
+    Example:
+        >>> study = tunecli.resume("runs/digits", trials=40)  # doctest: +SKIP
+    """
+    stop_import("tunecli.resume")
+    from tunecli.api.plain_values import override_texts
+    from tunecli.api.study import Study, folder_of
+    from tunecli.commands import search as verb
+
+    name = str(run.path) if isinstance(run, Study) else run
+    changes = {"n_trials": trials, "n_workers": workers, "device": device}
+    folder = folder_of(name)
+    with _interruptible(folder.path):
+        return _ended(
+            verb.resume(
+                str(name),
+                changes,
+                override_texts(overrides),
+                config_path=None if config is None else Path(fspath(config)),
+                fork_name=fork,
+                display=_display(progress),
+                say=_say(progress, say),
+            )
+        )
+
+
+def _ended(ending: Ending) -> Study:
+    from tunecli.api.study import Study
+    from tunecli.commands.search import require_score
+
+    study = Study(ending.path, ending)
+    try:
+        require_score(ending)
+    except NoTrialSucceeded as error:
+        error.study = study
+        raise
+    return study
+
+
+@contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
+    """Ctrl-C before or after the training raises `Interrupted` too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        hint = f"tunecli resume {quote(str(folder))}" if (folder / "study.db").is_file() else ""
+        raise Interrupted("Interrupted by SIGINT", signal_number=SIGINT, hint=hint) from None
+
+
+def _say(progress: bool | Display, say: Say | None) -> Say:
+    from tunecli.console import Console
+
+    if say is not None:
+        return say
+    return Console().say if progress is not False else lambda line: None
+
+
+def _display(progress: bool | Display) -> Display:
+    from tunecli.console import Console
+    from tunecli.console.live import SparseDisplay, display_for
+
+    if progress is True:
+        console = Console()
+        return SparseDisplay(console.say) if console.live() is None else display_for(console)
+    return _Silent() if progress is False else progress
+
+
+class _Silent:
+    """Shows nothing."""
+
+    def began(self, heading: SweepInfo, trials: list[Trial]) -> None: ...
+
+    def suggested(self, trial: Trial) -> None: ...
+
+    def happened(self, event: Event | FailedAttempt) -> None: ...
+
+    def ended(self) -> None: ...

@@ -1,0 +1,239 @@
+"""A recorded study as a Python object: each property reads the record, and nothing stays open between two reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from os import PathLike, fspath
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from tunecli.api.rows import Rows
+from tunecli.commands.export import export
+from tunecli.commands.status import Phase, phase_of
+from tunecli.commands.trial_model import model_file_of
+from tunecli.config.reader import plain_of, read
+from tunecli.errors import NoTrialSucceeded
+from tunecli.results.ranking import best
+from tunecli.results.table import to_records
+from tunecli.store.folder import RunFolder
+from tunecli.store.lock import holder
+from tunecli.study.record.facts import facts_of
+from tunecli.study.record.lifecycle import Study as OpenStudy
+from tunecli.study.record.lifecycle import open_to_read
+from tunecli.study.record.publish import published_table
+from tunecli.trial import State, Trial
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from tunecli.study.sweep import Ending
+    from tunecli.train.artifact.model import TrainedModel
+
+_SHOWN = 10
+_SETTLED_S = 0.1  # the clock of a file system is this coarse: two commits can have the same time
+
+
+class Study:
+    """A study on disk, from `open_study`, `search` or `resume`.
+
+    Each property and method reads the record when it is used, so it shows the study as it is now, also while another
+    process runs it. Each one sees all trials at one moment. Nothing stays open or locked in between. The list of
+    trials is read again only if the record has changed.
+
+    Attributes:
+        ending: how the sweep ended that this process ran: `reason`, `baseline`, `refit`, `page`. None: this object
+            comes from `open_study`.
+
+    Example:
+        >>> study = tunecli.open_study("runs/digits")  # doctest: +SKIP
+        >>> study.best.outcome.score  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | PathLike[str], ending: Ending | None = None) -> None:
+        """Open the study in the run folder ``path``; see `open_study`."""
+        self._folder = RunFolder.open_existing(Path(path).absolute())
+        self.ending = ending
+        self._trials: tuple[tuple[int, ...], tuple[Trial, ...]] | None = None
+        with self._opened() as study:
+            self._name = study.spec.settings.study
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self._name
+
+    @property
+    def path(self) -> Path:
+        """The run folder, absolute."""
+        return self._folder.path
+
+    @property
+    def status(self) -> Phase:
+        """``running``, ``finished``, or ``interrupted``: trials are left to run, and no process runs them."""
+        held_by = holder(self._folder.path)
+        with self._opened() as study:
+            counts = study.log.counts()
+            counts[State.PRUNED] += counts.pop(State.PAUSED)
+            return phase_of(study, facts_of(study.log), counts, held_by)
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """All trials, by number, those that run or wait included."""
+        seen = self._record_state()
+        if self._trials is not None and seen is not None and self._trials[0] == seen:
+            return self._trials[1]
+        with self._opened() as study:
+            trials = tuple(study.log.trials())
+        self._trials = None if seen is None else (seen, trials)
+        return trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial of rank 1; None: no trial has a score."""
+        with self._opened() as study:
+            return self._best_of(study)
+
+    def results(self) -> Rows:
+        """The trials that have ended, the best first, with the columns of ``results.csv``.
+
+        The columns are rank, trial, status, the metric, the parameters, epochs, seconds, seed, device and failure. A
+        parameter that a trial does not have is None.
+        """
+        with self._opened() as study:
+            table = published_table(study, study.log.trials())
+        return Rows.of_records(table.columns, to_records(table))
+
+    def to_pandas(self) -> DataFrame:
+        """`results` as a data frame of pandas.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return self.results().to_pandas()
+
+    def epochs(self, number: int | None = None) -> Rows:
+        """The epochs of a trial in order: ``epoch``, each metric by its name, and ``seconds``.
+
+        A metric that was not reported at an epoch is None.
+
+        Args:
+            number: the trial; None: the best one.
+
+        Raises:
+            UsageError: there is no such trial.
+            NoTrialSucceeded: ``number`` is None, and no trial has a score.
+        """
+        with self._opened() as study:
+            events = study.log.epochs(self._trial_of(study, number).number)
+        names = dict.fromkeys(name for event in events for name in event.metrics)
+        return Rows(
+            ("epoch", *names, "seconds"),
+            ((one.epoch, *map(one.metrics.get, names), one.seconds) for one in events),
+        )
+
+    def config(self, number: int | None = None) -> dict[str, Any]:
+        """The complete configuration of a trial, as `tunecli export` writes it; `search` takes it.
+
+        Args:
+            number: the trial; None: the best one.
+
+        Raises:
+            UsageError: there is no such trial.
+            NoTrialSucceeded: ``number`` is None, and no trial has a score.
+        """
+        text = export(self._folder, number, None).text
+        config: dict[str, Any] = plain_of(read(text.encode(), "config"))
+        return config
+
+    def load_model(self, number: int | None = None, *, device: str | None = None) -> TrainedModel:
+        """The trained model of a trial, with the weights that gave its score.
+
+        A trial whose weights were not kept is trained again, to the recorded score.
+
+        Args:
+            number: the trial; None: the best one.
+            device: where it computes: ``auto``, ``cpu``, ``cuda:1``, …; None: where it was trained, or on the CPU if
+                this machine has no such device.
+
+        Returns:
+            The model: its ``module`` is the network, and its ``predict`` takes new rows.
+
+        Raises:
+            UsageError: there is no such trial, or it has no model of tunecli.
+            NoTrialSucceeded: ``number`` is None, and no trial has a score.
+        """
+        from tunecli.train.artifact.loading import model_of
+
+        with self._opened() as study:
+            trial = self._trial_of(study, number)
+            content = model_file_of(study, trial)
+            code = study.spec.base_path
+        return model_of(content, f"trial {trial.number}", device=device, code=code)
+
+    def __repr__(self) -> str:
+        return f"<Study {self._name}: {self._summary()}>"
+
+    def _repr_html_(self) -> str:
+        """The state and the first rows of the table; each text is escaped."""
+        heading = f"<p><b>{escape(self._name)}</b>: {escape(self._summary())}</p>"
+        return heading + self.results()[:_SHOWN]._repr_html_()
+
+    def _summary(self) -> str:
+        winner, n_trials = self.best, len(self.trials)
+        parts = [self.status, f"{n_trials:,} trials" if n_trials != 1 else "1 trial"]
+        if winner is not None and winner.outcome is not None:
+            parts.append(f"best {winner.outcome.score} (trial {winner.number})")
+        return ", ".join([*parts, str(self.path)])
+
+    @contextmanager
+    def _opened(self) -> Iterator[OpenStudy]:
+        with open_to_read(self._folder) as study:
+            yield study
+
+    def _best_of(self, study: OpenStudy) -> Trial | None:
+        return best(study.log.trials(), study.spec.objective)
+
+    def _trial_of(self, study: OpenStudy, number: int | None) -> Trial:
+        if number is not None:
+            return study.log.trial(number)
+        winner = self._best_of(study)
+        if winner is None:
+            hint = f"tunecli status {quote(str(self.path))}"
+            raise NoTrialSucceeded("no trial of this study has a score yet", hint=hint)
+        return winner
+
+    def _record_state(self) -> tuple[int, ...] | None:
+        """What changes with each commit to the record; None: it changed a moment ago, and may change unseen."""
+        facts = self._folder.database_path.stat()
+        is_settled = time.time_ns() - facts.st_mtime_ns > _SETTLED_S * 1e9
+        return (facts.st_ino, facts.st_size, facts.st_mtime_ns) if is_settled else None
+
+
+def open_study(run: str | PathLike[str]) -> Study:
+    """Open a recorded study to read it; another process may run it.
+
+    Args:
+        run: the run folder, or the study's name under ``runs/``.
+
+    Raises:
+        UsageError: there is no such study.
+        StoreDamaged, StoreTooNew: its database cannot be used.
+
+    Example:
+        >>> study = tunecli.open_study("runs/digits")  # doctest: +SKIP
+        >>> study.to_pandas()  # doctest: +SKIP
+    """
+    return Study(folder_of(run).path)
+
+
+def folder_of(run: str | PathLike[str]) -> RunFolder:
+    """The run folder that a caller names; a path object is never the name of a study.
+
+    Raises:
+        UsageError: there is no such study.
+    """
+    return RunFolder.find(run) if isinstance(run, str) else RunFolder.open_existing(Path(fspath(run)))
