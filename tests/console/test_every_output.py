@@ -42,6 +42,7 @@ READING = [
     ["curve", "one"], ["curve", "goals", "--metric", "all"], ["curve", "one", "--json"], ["curve", "goals", "--trial", "0"],
     ["curve", "one", "--format", "csv"], ["report", "one"], ["report", "goals"], ["report", "fails"], ["report", "one", "--json"], ["compare", "one", "goals"],
     ["bogus", "--json"], ["export", "one"], ["export", "one", "--json"], ["schema", "--format", "markdown"], ["resume", "goals"],
+    ["list", "runs"], ["list", "runs", "--json"], ["list", "runs", "--format", "csv"], ["note", "one"], ["tag", "one"],
 ]  # fmt: skip
 RUNNING = [["search", "one.yaml", "--out", "{new}"], ["search", "fails.yaml", "--out", "{new}"], ["verify", "one"],
            ["train", "best.yaml"], ["init", "{new}.yaml"], ["doctor"]]  # fmt: skip

@@ -9,13 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from tunecli.cli import running, reading, trials, predicting, files  # isort: skip
+from tunecli.cli import running, reading, trials, predicting, keeping, files  # isort: skip
 from tunecli.cli.app import app
 from tunecli.console.streams import prepare
 from tunecli.console.usage import run_verb
 from tunecli.errors import TunecliError
 
-__all__ = ["app", "files", "main", "predicting", "reading", "running", "trials"]
+__all__ = ["app", "files", "keeping", "main", "predicting", "reading", "running", "trials"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -144,8 +144,9 @@ def report(
 @verb(short_help="Compare studies side by side.")
 def compare(runs: Runs, form: Form = "table", is_json: Json = False) -> None:
     """Show several studies side by side: best and confirmed scores, budgets, and where their files differ."""
-    from tunecli.commands.compare import compare, compare_view, require_form
+    from tunecli.commands.compare import compare, compare_view
     from tunecli.console import Console
+    from tunecli.results.table import require_form
     from tunecli.store.folder import RunFolder
 
     require_form(form, is_json=is_json)

@@ -22,6 +22,7 @@ from tunecli.results.ranking import best
 from tunecli.results.report import StudyFacts, differing_files
 from tunecli.results.table import ABSENT, Cell, Table, to_csv, to_markdown
 from tunecli.results.view import Chapter, Fit, Section, View
+from tunecli.store.annotation import Annotation
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
 from tunecli.study.baseline import recorded_baseline
@@ -29,8 +30,6 @@ from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.text import duration, shown_number
 from tunecli.trial import State
-
-_FORMS = ("table", "csv", "json", "markdown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,21 +192,9 @@ def _further_notes(studies: Sequence[Compared]) -> list[str]:
     return notes
 
 
-def require_form(form: str, *, is_json: bool) -> None:
-    """Refuse an unknown ``--format``, or one that contradicts ``--json``.
-
-    Raises:
-        UsageError: the format cannot be used.
-    """
-    if form not in _FORMS:
-        raise UsageError(f"--format: unknown format `{form}`", hint="use table, csv, json or markdown")
-    if is_json and form in ("csv", "markdown"):
-        raise UsageError(f"--format {form} and --json exclude each other", hint="use one of them")
-
-
 _COLUMNS = (
     *("rank", "study", "metric", "best", "trial", "confirmed", "low", "high", "trials", "complete", "failed"),
-    *("epochs", "seconds", "sampler", "state", "path"),
+    *("epochs", "seconds", "sampler", "state", "path", "tags"),
 )
 
 
@@ -235,9 +222,13 @@ def compare_view(comparison: Comparison, form: str = "table") -> View:
         "training",
         "sampler",
         "state",
+        "tags",
+        "note",
     )
     rows = tuple(_shown(one) for one in comparison.studies)
-    section = Section("", columns, rows, Fit(columns, (0, 1, 2, 3, 4), (7, 6, 5, 8, 9), "--format csv"))
+    section = Section(
+        "", columns, rows, Fit(columns, (0, 1, 2, 3, 4), (7, 6, 5, 8, 9, 10, 11), "--format csv")
+    )
     chapters = [Chapter(_title(comparison), section=section)]
     if comparison.differences:
         names = ("parameter", *(one.facts.name for one in comparison.studies))
@@ -260,13 +251,15 @@ def _row(one: Compared) -> tuple[Cell, ...]:
         *((None, None, None) if fresh is None else (fresh.mean, fresh.low, fresh.high)),
         *(sum(counts.values()), counts.get(State.COMPLETE, 0), counts.get(State.FAILED, 0)),
         *(one.epochs, one.seconds, one.facts.sampler, one.facts.phase, one.facts.path),
+        " ".join(one.facts.tags) or None,
     )
 
 
 def _data(one: Compared) -> dict[str, Any]:
     row = dict(zip(_COLUMNS, _row(one), strict=True))
     direction = "maximize" if one.objective.maximize else "minimize"
-    return {**plain(row), "direction": direction, "baseline": baseline_data(one.baseline)}
+    about = {"tags": list(one.facts.tags), "note": one.facts.note or None}
+    return {**plain(row), "direction": direction, "baseline": baseline_data(one.baseline), **about}
 
 
 def _shown(one: Compared) -> tuple[str, ...]:
@@ -283,4 +276,6 @@ def _shown(one: Compared) -> tuple[str, ...]:
         duration(one.seconds),
         one.facts.sampler,
         one.facts.phase,
+        " ".join(one.facts.tags),
+        Annotation(one.facts.note).title,
     )

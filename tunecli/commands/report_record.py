@@ -20,6 +20,7 @@ from tunecli.results.classes import ClassScores, class_scores
 from tunecli.results.fresh import least_gap
 from tunecli.results.ranking import Ranked
 from tunecli.results.report import MAX_CURVES, Curve, StudyFacts
+from tunecli.store.annotation import annotation_of
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder
@@ -76,7 +77,7 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         counts[State.RUNNING] = 0
     is_empty = not any(counts[state] for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     pruner = settings.search.pruner
-    sizes = recorded_sizes(facts)
+    sizes, about = recorded_sizes(facts), annotation_of(study.folder.path)
     return StudyFacts(
         name=settings.study,
         path=str(study.folder.path),
@@ -101,6 +102,8 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         mixtures=tuple(mixtures(study.log, trials)),
         n_carried=_n_carried(facts),
         is_own_code=trial_models(space.tree) != {TrialConfig},
+        note=about.note,
+        tags=about.tags,
     )
 
 

@@ -14,6 +14,7 @@ from tunecli.results.confirmed import Candidate, Confirmed, Interval
 from tunecli.results.progress import BARS
 from tunecli.results.report import Report
 from tunecli.results.view import Chapter, Fit, Section
+from tunecli.store.annotation import Annotation, annotation_lines
 from tunecli.text import counted, duration, shown_number
 from tunecli.trial import State, Trial
 
@@ -58,7 +59,8 @@ def _heading(report: Report) -> Chapter:
     parts = [state_text(report), goals, f"sampler {facts.sampler}"]
     if facts.elapsed_s:
         parts.append(duration(facts.elapsed_s))
-    return Chapter(facts.name, (" · ".join(parts),))
+    pairs = annotation_lines(Annotation(facts.note, facts.tags))
+    return Chapter(facts.name, (" · ".join(parts),), tuple(pairs))
 
 
 def _advice(report: Report) -> Chapter:

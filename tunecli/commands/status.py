@@ -22,6 +22,7 @@ from tunecli.registry.pruners import is_pausing
 from tunecli.results.progress import BestSoFar, RunningTrial, Session, add_to, sparkline
 from tunecli.results.ranking import FrontSummary, best, front_summary
 from tunecli.results.view import View
+from tunecli.store.annotation import Annotation, annotation_lines, annotation_of
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record.facts import facts_of
@@ -33,7 +34,8 @@ from tunecli.trial import FailureKind, State, Trial
 Phase = Literal["running", "finished", "interrupted"]
 
 _SPARK_WIDTH = 20
-_FINAL = {"exhausted", *ENDED_BY_ITSELF}
+FINAL = frozenset({"exhausted", *ENDED_BY_ITSELF})
+"""The reasons after which a study is finished before its total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Status:
         failures: the number of failed trials of each kind.
         best_so_far: the trials that were better than all those before them.
         running: the trials that run.
+        annotation: the study's note and tags.
     """
 
     study: str
@@ -73,6 +76,7 @@ class Status:
     failures: Counter[FailureKind] = field(default_factory=Counter)
     best_so_far: BestSoFar = field(default_factory=lambda: BestSoFar(1.0))
     running: tuple[RunningTrial, ...] = ()
+    annotation: Annotation = field(default_factory=Annotation)
 
 
 def status(folder: RunFolder) -> Status:
@@ -136,6 +140,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
         failures,
         course,
         running,
+        annotation_of(study.folder.path),
     )
 
 
@@ -155,7 +160,7 @@ def phase_of(
     n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     # A pruner that pauses trials may continue trials that have ended.
     is_settled = facts["ending"] == "complete" or not is_pausing(study.spec.settings.search.pruner)
-    is_finished = (n_ended >= study.plan.n_trials and is_settled) or facts["ending"] in _FINAL
+    is_finished = (n_ended >= study.plan.n_trials and is_settled) or facts["ending"] in FINAL
     return "finished" if is_finished else "interrupted"
 
 
@@ -184,6 +189,7 @@ def status_view(status: Status) -> View:
     is_limited = status.word == "interrupted" and resume_options(status.ending)
     if (status.word == "finished" and status.ending) or is_limited:
         lines.append(reason_line(status.ending, status.n_trials))
+    lines += annotation_lines(status.annotation)
     if status.word == "interrupted":
         lines.append(("next", resume_command(status.path, status.ending)))
     data = {
@@ -203,6 +209,8 @@ def status_view(status: Status) -> View:
         "best_so_far": [{"trial": number, "score": score} for number, score in status.best_so_far.steps],
         "running_trials": [running_data(running, status.objective.metric) for running in status.running],
         "reason": status.ending or None,
+        "tags": list(status.annotation.tags),
+        "note": status.annotation.note or None,
         "holder": str(status.holder) if status.holder else None,
     }
     return View("status", data, tuple(lines))

@@ -316,3 +316,31 @@ CodeFolder = Annotated[
         "--code", metavar="DIR", help="The folder of your own model's code [default: that of the study]."
     ),
 ]
+RunsFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder that holds the studies.", parser=file_name)
+]
+OfTag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="List only studies with this tag.")]
+SortStudies = Annotated[
+    str | None,
+    typer.Option(
+        "--sort",
+        metavar="COLUMN",
+        help="Sort by study, state, ended, trials, metric, best, began, changed or size; `-COLUMN` sorts from high to "
+        "low [default: -changed].",
+    ),
+]
+NoteText = Annotated[
+    str | None,
+    typer.Argument(metavar="TEXT", help="The new note; an empty text removes it.", show_default=False),
+]
+AppendNote = Annotated[bool, typer.Option("--append", help="Add TEXT to the note as a further line.")]
+Tags = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TAG", help="Words of letters, digits and `_.-`.", show_default=False),
+]
+RemoveTags = Annotated[bool, typer.Option("--remove", help="Remove the TAGs.")]
+WithoutAsking = Annotated[bool, typer.Option("--yes", help="Delete without asking.")]
+TrialFiles = Annotated[
+    bool,
+    typer.Option("--all", help="Also delete the files of your own code in the folders of its trials."),
+]

@@ -136,6 +136,7 @@ class StudyFacts:
         mixtures: notes on devices and versions that differ between trials.
         n_carried: trials that the study took over from another one.
         is_own_code: whether the trials are the user's own function or command.
+        note, tags: the note and the tags that a person wrote.
     """
 
     name: str
@@ -161,6 +162,8 @@ class StudyFacts:
     mixtures: tuple[str, ...] = ()
     n_carried: int = 0
     is_own_code: bool = False
+    note: str = ""
+    tags: tuple[str, ...] = ()
 
 
 def differing_files(studies: Iterable[StudyFacts]) -> list[str]:

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tunecli.config.metrics import METRICS, is_clock
+from tunecli.errors import UsageError
 from tunecli.objective import Objective
 from tunecli.results.ranking import Ranked
 from tunecli.text import sanitize
@@ -24,6 +25,8 @@ from tunecli.trial import Outcome, Parameters, Scalar
 
 Cell = None | bool | int | float | str
 ABSENT = "—"
+FORMS = ("table", "csv", "json", "markdown")
+"""The values of ``--format`` for a table."""
 _CLOCK = "seconds"
 _MOST_DIGITS = 17  # any two different floats differ within 17 significant digits
 _LEADING = ("rank", "trial", "status")
@@ -121,6 +124,18 @@ def without_clock(table: Table) -> Table:
         tuple(tuple(row[index] for index in kept) for row in table.rows),
         sum(index < table.n_leading for index in kept),
     )
+
+
+def require_form(form: str, *, is_json: bool) -> None:
+    """Refuse an unknown ``--format``, or one that contradicts ``--json``.
+
+    Raises:
+        UsageError: the format cannot be used.
+    """
+    if form not in FORMS:
+        raise UsageError(f"--format: unknown format `{form}`", hint="use table, csv, json or markdown")
+    if is_json and form in ("csv", "markdown"):
+        raise UsageError(f"--format {form} and --json exclude each other", hint="use one of them")
 
 
 def to_csv(table: Table) -> str:

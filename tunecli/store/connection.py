@@ -95,12 +95,16 @@ def open_to_write(
         return connection
 
 
-def open_to_read(path: Path) -> sqlite3.Connection:
+def open_to_read(path: Path, *, is_whole: bool = True) -> sqlite3.Connection:
     """Open the database for a reader, which waits while the coordinator commits, and works on read-only media.
 
     A killed writer leaves a hot journal, and the next process must roll it back, even a reader. So the connection can
     write to the file, but not through SQL. If the file or its folder is read-only, or the file system has no locks, the
     connection is to a recovered private copy; if an older tunecli wrote the database, to a migrated private copy.
+
+    Args:
+        path: the database.
+        is_whole: check every page now. Otherwise only the pages and the rows that are read are checked, when they are.
 
     Raises:
         StoreDamaged: a check failed.
@@ -115,7 +119,8 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             if version(connection) < SCHEMA_VERSION:
                 with closing(connection):
                     return _in_memory(connection, path)
-            _require_sound(connection, path)
+            if is_whole:
+                _require_sound(connection, path)
         except BaseException as error:
             connection.close()
             if not isinstance(error, sqlite3.OperationalError) or _code(error) not in _CANNOT_RECOVER:

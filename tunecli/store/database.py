@@ -106,14 +106,16 @@ class Log:
         return cls(open_to_write(path, examine), path)
 
     @classmethod
-    def open_to_read(cls, path: Path) -> Self:
+    def open_to_read(cls, path: Path, *, is_whole: bool = True) -> Self:
         """Open the log for a reader; a coordinator may write at the same time, and the disk may be read-only.
+
+        Unless ``is_whole``, only the tables that are read are checked, which is faster.
 
         Raises:
             StoreDamaged, StoreTooNew: it cannot be read.
             UsageError: it is missing.
         """
-        return cls(open_to_read(path), path)
+        return cls(open_to_read(path, is_whole=is_whole), path)
 
     def close(self) -> None:
         """Close the database. A second call has no effect."""
@@ -216,9 +218,7 @@ class Log:
     def facts(self) -> dict[str, Any]:
         """All facts of the study by key."""
         with self._reading("study"):
-            return {
-                key: decode(value) for key, value in self._connection.execute("SELECT key, value FROM study")
-            }
+            return {key: decode(value) for key, value in self._rows("SELECT key, value FROM study")}
 
     def trials(self) -> list[Trial]:
         """All trials in the order of their numbers, each with its state.

@@ -104,7 +104,7 @@ def _study_that_owns(target: Path) -> Path | None:
     folder = RunFolder(target.parent)
     own = (
         *(folder.workers_lock_path, folder.log_path, folder.config_path),
-        *(folder.results_path, folder.confirmed_path),
+        *(folder.results_path, folder.confirmed_path, folder.about_path),
     )
     names = (*_DATABASE_NAMES, LOCK_NAME, HOLDER_NAME, *(path.name for path in own))
     if target.name in names and is_file(folder.database_path):

@@ -22,6 +22,7 @@ from tunecli.config.suggestions import nearest
 from tunecli.durable_files import is_leftover, make_folder, open_regular, remove_files
 from tunecli.errors import StoreFailed, UsageError, from_os_error
 from tunecli.registry.exporters import EVENTS_FOLDER
+from tunecli.store.annotation import ABOUT_NAME
 from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, TRIALS_NAME, kind_of
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 from tunecli.store.rows import encode
@@ -140,6 +141,7 @@ class RunFolder:
             self.refit_path,
             self.confirmed_path,
             self.confirmed_best_path,
+            self.about_path,
         )
         for path in (*read, *(written if is_writing else ())):
             _require(path, FILE)
@@ -185,6 +187,11 @@ class RunFolder:
     def baseline_path(self) -> Path:
         """The scores of simple models on the study's data."""
         return self.path / "baseline.json"
+
+    @property
+    def about_path(self) -> Path:
+        """The note and the tags that a person keeps."""
+        return self.path / ABOUT_NAME
 
     @property
     def refit_path(self) -> Path:
@@ -269,7 +276,7 @@ class RunFolder:
                 os.close(descriptor)
 
     def has_other_files(self) -> bool:
-        """Whether the folder holds anything that tunecli did not write, such as the files of the user's own code."""
+        """Whether the folder holds a note or tags, or files of others, such as those of the user's own code."""
         folders = (self.checkpoints_path, self.trial_logs_path, self.trials_path)
         files = (
             *(self.database_path, self.config_path, self.log_path, self.report_path),
@@ -292,6 +299,22 @@ class RunFolder:
         if item == self.checkpoints_path:
             return item.is_dir() and not item.is_symlink() and not any(item.iterdir())
         return item.name in (*_SMALL_FILES, self.log_path.name) or is_leftover(item)
+
+
+def studies_under(runs: Path) -> list[Path]:
+    """The run folders of the studies directly under a folder, by name.
+
+    Raises:
+        UsageError: it is missing, no folder, or cannot be read.
+    """
+    try:
+        return sorted(path for path in runs.iterdir() if _holds_study(path))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        kind = "a file, not a folder" if runs.is_file() else "missing"
+        hint = "`tunecli list DIR` names another folder; `tunecli search CONFIG` writes studies into runs/"
+        raise UsageError(f"{runs} is {kind}", hint=hint) from None
+    except OSError as error:
+        raise from_os_error(error, runs, "read") from error
 
 
 def remove_orphans(folder: RunFolder, known: Set[str]) -> None:

@@ -58,11 +58,15 @@ class Holder:
 
 
 @contextlib.contextmanager
-def hold(folder: Path) -> Iterator[Holder]:
+def hold(folder: Path, *, is_recorded: bool = True) -> Iterator[Holder]:
     """Hold the lock of the study in ``folder`` until the block ends.
 
+    Args:
+        folder: the run folder.
+        is_recorded: write ``holder.json``, which names this process to others; it needs room on the disk.
+
     Yields:
-        This process, as written to ``holder.json``.
+        This process.
 
     Raises:
         StudyLocked: another process holds the lock, and the message names it; or a worker of an earlier holder does
@@ -85,7 +89,8 @@ def hold(folder: Path) -> Iterator[Holder]:
         raise StudyLocked(f"another process has just replaced the study in {folder}", hint="try again")
     try:
         me = Holder(os.getpid(), socket.gethostname(), datetime.now(UTC).isoformat(timespec="seconds"))
-        write_atomically(folder / HOLDER_NAME, json.dumps(asdict(me)) + "\n")
+        if is_recorded:
+            write_atomically(folder / HOLDER_NAME, json.dumps(asdict(me)) + "\n")
         _await_end_of_workers(folder)
         remove_leftovers(folder)
         yield me

@@ -10,13 +10,14 @@ from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.page.axes import number
 from tunecli.results.page.choice import run_argument
-from tunecli.results.page.markup import Markup, join, tag
+from tunecli.results.page.markup import Markup, escape_lines, join, tag
 from tunecli.results.page.values import PageValues, metrics_of
 from tunecli.results.report import Report
 from tunecli.text import counted, duration
 from tunecli.trial import State
 
 _MOST_NAMED = 12
+_MOST_LINES = 200  # of a note
 _MISSING = "is-missing"
 
 
@@ -36,6 +37,8 @@ def head(values: PageValues) -> Markup:
         tag("h1", facts.name, " ", badge),
         tag("p", join([part for part in parts if part], " · "), class_="dim"),
         tag("p", *(f"{note} " for note in facts.mixtures), class_="dim") if facts.mixtures else "",
+        tag("p", "Tags: ", ", ".join(facts.tags), class_="dim") if facts.tags else "",
+        tag("pre", escape_lines(facts.note, _MOST_LINES), class_="note", tabindex="0") if facts.note else "",
     )
 
 

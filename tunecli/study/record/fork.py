@@ -31,6 +31,7 @@ from tunecli.objective import LAST, Objective
 from tunecli.registry.pruners import is_pausing
 from tunecli.registry.samplers import sampler_info
 from tunecli.search.samplers.grid import require_grid
+from tunecli.store.annotation import Annotation, annotate, annotation_of
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.plan.plan import Plan, plan_for
@@ -69,6 +70,8 @@ def fork(
     say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Study]:
     """Begin the study ``name`` in a folder beside ``folder``, with that study's edited file, and lock it.
+
+    The new study gets the tags of the other one, and no note.
 
     Args:
         folder: the run folder of the other study; another process may hold it.
@@ -114,6 +117,8 @@ def fork(
     with begin(
         spec, new_folder.path, plan=plan, facts={"forked_from": origin}, fill=_writer(reused)
     ) as study:
+        if tags := annotation_of(folder.path).tags:  # the note tells of the other study alone
+            annotate(study.folder.path, lambda _: Annotation(tags=tags))
         shown = [line for line in change.lines if not line.startswith("changed: study:")]
         for line in (*shown, *changed_versions(facts.get("versions", {}), plug_ins_of(spec))):
             say(line)

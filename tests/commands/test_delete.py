@@ -1,0 +1,99 @@
+"""`delete` asks, refuses what is held or is no study, and removes the rest."""
+
+import json
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.study.conftest import STUDY
+from tests.study.sweeps import run_whole
+from tests.verbs import called
+from tunecli.commands.delete import delete
+from tunecli.errors import UsageError
+from tunecli.store.lock import hold
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("delete")
+    (folder / "small.yaml").write_text(STUDY.replace("trials: 6", "trials: 2"))
+    run_whole(folder / "small.yaml", folder / "run")
+    return folder / "run"
+
+
+@pytest.fixture
+def study(one, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(one, tmp_path / "runs/small")
+    return Path("runs/small")
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    return partial(called, capture=capsys, monkeypatch=monkeypatch)
+
+
+def test_a_real_study_is_deleted_whole(study, run):
+    code, out, err = run("delete", "small", "--yes")
+    assert (code, out) == (0, "")
+    assert err.startswith("deleted runs/small (")
+    assert not study.exists() and study.parent.is_dir()
+
+
+def test_the_question_says_what_goes_and_no_is_an_error(study):
+    asked = []
+    with pytest.raises(UsageError, match="without an answer"):
+        delete(["small"], lambda text: bool(asked.append(text)))
+    assert "2 trials" in asked[0] and "KiB" in asked[0]
+    assert (study / "study.db").exists()
+
+
+def test_a_pipe_is_not_asked_and_needs_yes(study, run):
+    code, _, err = run("delete", "small")
+    assert code == 2
+    assert "--yes" in err
+    assert (study / "study.db").exists()
+
+
+def test_a_study_that_a_process_holds_stays_with_all_others_that_were_named(one, study, run):
+    shutil.copytree(one, "runs/other")
+    with hold(study):
+        code, _, err = run("delete", "other", "small", "--yes")
+    assert code == 4
+    assert "tunecli stop runs/small" in err
+    assert (study / "study.db").exists() and Path("runs/other/study.db").exists()
+
+
+def test_a_folder_without_a_study_and_a_link_to_one_are_refused(study, run, tmp_path):
+    Path("data").mkdir()
+    Path("data/x.csv").write_text("a\n")
+    assert run("delete", "data", "--yes")[0] == 2
+    Path("link").symlink_to(study.resolve())
+    code, _, err = run("delete", "link", "--yes")
+    assert code == 2
+    assert "link is a symbolic link" in err
+    assert (study / "study.db").exists() and Path("data/x.csv").exists()
+
+
+def test_the_working_folder_is_not_deleted(study, run, monkeypatch):
+    monkeypatch.chdir(study)
+    code, _, err = run("delete", ".", "--yes")
+    assert code == 2
+    assert "the command runs in it" in err
+
+
+def test_others_files_are_named_and_stay(study, run):
+    (study / "plot.png").write_bytes(b"x")
+    code, out, err = run("delete", study, "--yes", "--json")
+    assert code == 0
+    assert "plot.png" in err
+    assert json.loads(out)["deleted"][0]["kept"] == ["plot.png"]
+    assert [item.name for item in study.iterdir()] == ["plot.png"]
+
+
+def test_a_damaged_study_can_be_deleted(study, run):
+    (study / "study.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    assert run("delete", "small", "--yes")[0] == 0
+    assert not study.exists()
