@@ -149,3 +149,14 @@ def test_the_file_counts_each_class_on_the_validation_data(
             expected[k] += [((guess == k) & (y == k)).sum(), (y == k).sum(), (guess == k).sum()]
     assert np.array(model.facts.decided).tolist() == expected.tolist()
     assert entry_of_file(tmp_path / "m.safetensors")["facts"]["decided"] == expected.tolist()
+
+
+def test_rows_of_several_passes_have_the_bits_of_rows_that_are_prepared_at_once(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    model, _ = trained(tmp_path, {"data": {**TABLE, "validation": {"folds": 2}}}, "val_accuracy")
+    rng = np.random.default_rng(1)
+    rows = {"a": rng.normal(size=20_000), "b": rng.normal(size=20_000), "city": ["Rome", "Oslo"] * 10_000}
+    inputs = model.preprocess(rows)
+    assert [len(x) for x in inputs] == [20_000] * 2
+    whole = [one.outputs(x).numpy().tobytes() for one, x in zip(model.models, inputs, strict=True)]
+    assert [one.numpy().tobytes() for one in model.outputs(model.read(rows))] == whole

@@ -10,8 +10,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunecli.train.data.columns import Request
 from tunecli.train.data.csv_blocks import plain_text
+from tunecli.train.data.csv_files import read_csv
 from tunecli.train.data.csv_records import read_records
+from tunecli.train.data.number_text import ColumnKind
 from tunecli.train.data.text_files import checked_text
 
 
@@ -83,3 +86,22 @@ def test_rows_of_a_wide_file_are_converted_at_once(tmp_path: Path) -> None:
         assert sum(one is not None for one in numbers) == n_numbers
         meant = np.array([float(row[7] or "nan") for row in rows])
         np.testing.assert_array_equal(numbers[7], meant)
+
+
+def test_numbers_without_their_texts_are_read_again_where_a_late_row_needs_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [f"{n % 5},{n}.5,{2**53 + 2 * n},city {n % 7}" for n in range(60_000)]
+    rows[50_000] = "n/a,*,9007199254740993,city 1"
+    path.write_text("\n".join(["a,x,whole,c", *rows]))
+    found = plain_text(checked_text(path, "data.source"), lambda name: name != "c", keeps_texts=False)
+    assert found is not None
+    sizes = [len(fields) for fields in found[1].fields]
+    assert sizes[2] == 0
+    assert 0 < sizes[0] < 60_000
+    kinds: dict[str, ColumnKind] = {"a": "number", "x": "number", "whole": "number", "c": "text"}
+    new, trained = read_csv(path, Request("DATA", kinds=kinds)), read_csv(path, Request("data.source"))
+    assert {*new.values} == {*kinds}
+    for name, values in new.values.items():
+        np.testing.assert_array_equal(values, trained.values[name])
+    assert [note.kind for note in new.notes] == [note.kind for note in trained.notes]
+    assert "`9007199254740993` in line 50002" in " ".join(note.text for note in new.notes)

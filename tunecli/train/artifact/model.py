@@ -27,7 +27,7 @@ from tunecli.train.data import preparation
 from tunecli.train.data.loading import Fold
 from tunecli.train.data.series import measured
 from tunecli.train.data.table import Table, TableSchema
-from tunecli.train.evaluation import Evaluator
+from tunecli.train.evaluation import ROWS_PER_PASS, Evaluator
 from tunecli.train.requested_metrics import FurtherMetrics, requested_metrics
 from tunecli.train.torch_state import scoped_settings
 
@@ -49,11 +49,11 @@ class FoldModel:
         """The network, in evaluation mode."""
         return self.evaluator.model
 
-    def prepare(self, table: Table) -> Tensor:
-        """The inputs of the network, on the CPU, for every row of a table."""
+    def prepare(self, table: Table, rows: NDArray[np.int64] | None = None) -> Tensor:
+        """The inputs of the network, on the CPU, for some examples of a table; None: for all of them."""
         assert self.fold.preparation is not None
-        prepared = preparation.apply(self.fold.preparation, table, np.arange(len(table.y)))
-        return torch.from_numpy(prepared.x)
+        rows = np.arange(len(table.y)) if rows is None else rows
+        return torch.from_numpy(preparation.apply(self.fold.preparation, table, rows).x)
 
     def targets(self, table: Table) -> Tensor:
         """The targets, on the CPU, for every row of a table."""
@@ -189,9 +189,19 @@ class TrainedModel:
         return self.values(self.outputs(self.read(rows)))
 
     def outputs(self, table: Table) -> list[Tensor]:
-        """The outputs of each network, (N, K) float32, for every row of a table."""
-        outputs = {id(model): model.outputs(x) for model, x in self._prepared(table)}
-        return [outputs[id(model)] for model in self.models]
+        """The outputs of each network, (N, K) float32, for every row of a table.
+
+        Each block of rows is prepared right before its forward pass, while the processor's cache holds it. The blocks
+        are whole passes, so the bits are those of one block.
+        """
+        parts: dict[int, list[Tensor]] = {id(model): [] for model in self.models}
+        size = self.models[0].evaluator.rows_per_pass
+        size *= max(1, ROWS_PER_PASS // size)
+        for start in range(0, len(table.y), size):
+            rows = np.arange(start, min(start + size, len(table.y)))
+            for model, x in self._prepared(table, rows):
+                parts[id(model)].append(model.outputs(x))
+        return [torch.cat(parts[id(model)]) for model in self.models]
 
     def values(self, outputs: Sequence[Tensor]) -> NDArray[np.float64]:
         """Probabilities (N, K), or predictions in units, (N,) or (N, K): the mean over the networks."""
@@ -244,12 +254,12 @@ class TrainedModel:
         weight_N = None if table.roles.weight is None else torch.from_numpy(table.roles.weight)
         return evaluator.score(outputs, y_N.to(outputs.device), "test", further, weight_N)
 
-    def _prepared(self, table: Table) -> Iterator[tuple[FoldModel, Tensor]]:
-        """Each network with its inputs. Repeats of one fold share them."""
+    def _prepared(self, table: Table, rows: NDArray[np.int64]) -> Iterator[tuple[FoldModel, Tensor]]:
+        """Each network with its inputs for some rows. Repeats of one fold share them."""
         n_folds = self.facts.n_folds
         with self._threads():
             for fold, first in enumerate(self.models[:n_folds]):
-                inputs = first.prepare(table)
+                inputs = first.prepare(table, rows)
                 for model in self.models[fold::n_folds]:
                     yield model, inputs
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tunecli.train.data.columns import Columns, Request
-from tunecli.train.data.csv_tables import read_text_table
+from tunecli.train.data.csv_tables import TextTable, read_text_table
 from tunecli.train.data.decimal_marks import add_format_notes, add_open_mark, settled
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_text import FieldColumn, may_be_plain, plain_column, read_fields
@@ -37,7 +37,9 @@ def read_csv(path: Path, request: Request) -> Columns:
     def may_be_number(name: str) -> bool:
         return name != request.text and may_be_plain(request.kind_of(name), request.format_of(name))
 
-    table = read_text_table(path, request.parameter, may_be_number)
+    table = read_text_table(path, request.parameter, may_be_number, keeps_texts=request.kinds is None)
+    if _lacks_texts(table, request):
+        table = read_text_table(path, request.parameter, may_be_number)
     header = table.header
     columns = Columns(table.name, header, table.line_numbers, "line", hint=table.hint, files=table.files)
     columns.notes.extend(table.notes)
@@ -64,6 +66,17 @@ def read_csv(path: Path, request: Request) -> Columns:
     if request.kinds is None:
         add_format_notes(columns, typed_columns, fields_of)
     return columns
+
+
+def _lacks_texts(table: TextTable, request: Request) -> bool:
+    """Whether a column lacks texts that decide its values or its notes: it is not plain, or has large numbers."""
+    wanted = {*request.wanted(table.header)}
+    return any(
+        name in wanted
+        and not table.has_texts(column)
+        and (numbers is None or plain_column(numbers).may_be_large)
+        for column, (name, numbers) in enumerate(zip(table.header, table.numbers, strict=True))
+    )
 
 
 def _add(columns: Columns, name: str, fields: Sequence[str], typed: FieldColumn, request: Request) -> None:

@@ -28,7 +28,7 @@ class TextTable:
     Attributes:
         name: the name of the file, or of the pattern.
         header: the names of the columns.
-        fields: by column, the field of each row.
+        fields: by column, the field of each row; a column of numbers may lack them.
         numbers: by column, the number of each row, NaN for an empty field; None if it holds anything else, or must not
             be a number.
         line_numbers: (N,) the line that each row ends in, counted from 1.
@@ -44,30 +44,37 @@ class TextTable:
     files: tuple[tuple[int, str], ...] = ()
     notes: tuple[DataNote, ...] = ()
 
+    def has_texts(self, column: int) -> bool:
+        """Whether the fields of all rows are there."""
+        return len(self.fields[column]) == len(self.line_numbers)
+
     @property
     def hint(self) -> str:
         """Advice for an error about a column that does not exist."""
         return f"its header contains none of the known separators: {_KNOWN}" if len(self.header) == 1 else ""
 
 
-def read_text_table(path: Path, parameter: str, may_be_number: MayBeNumber) -> TextTable:
+def read_text_table(
+    path: Path, parameter: str, may_be_number: MayBeNumber, *, keeps_texts: bool = True
+) -> TextTable:
     """Read a CSV file, or all files that match a pattern.
 
     Args:
         path: the file, or the pattern.
         parameter: the configuration key that errors name.
         may_be_number: whether a column is tried as plain numbers.
+        keeps_texts: False: a column may lack the fields that were read as numbers. `TextTable.has_texts` says it.
 
     Raises:
         DataError: as `read_one` for any of the files, or the columns of two files differ.
     """
     paths = files_of(path, parameter)
     if len(paths) == 1:
-        return read_one(paths[0], paths[0].name, parameter, may_be_number)
+        return read_one(paths[0], paths[0].name, parameter, may_be_number, keeps_texts=keeps_texts)
     parts, files, notes = list[TextTable](), list[tuple[int, str]](), list[DataNote]()
     n_rows = 0
     for one, name in zip(paths, shown_names(paths), strict=True):
-        part = read_one(one, name, parameter, may_be_number)
+        part = read_one(one, name, parameter, may_be_number, keeps_texts=keeps_texts)
         first = parts[0] if parts else part
         order = same_columns(first.header, part.header, first.name, name, parameter)
         if order is not None:
@@ -111,7 +118,9 @@ def same_columns(
     return [place[column] for column in first]
 
 
-def read_one(path: Path, name: str, parameter: str, may_be_number: MayBeNumber) -> TextTable:
+def read_one(
+    path: Path, name: str, parameter: str, may_be_number: MayBeNumber, *, keeps_texts: bool = True
+) -> TextTable:
     """Read one CSV file. The header is the first line that holds a name. Blank lines are no rows.
 
     Raises:
@@ -119,11 +128,11 @@ def read_one(path: Path, name: str, parameter: str, may_be_number: MayBeNumber) 
             has columns without a name or with the same name.
     """
     file = checked_text(path, parameter)
-    plain = plain_text(file, may_be_number)
+    plain = plain_text(file, may_be_number, keeps_texts=keeps_texts)
     if plain is not None:
         header, blocks = plain
         check_header(header, name, parameter)
-        numbers = np.arange(2, len(blocks.fields[0]) + 2)
+        numbers = np.arange(2, blocks.n_rows + 2)
         return TextTable(name, header, blocks.fields, blocks.numbers(), numbers, notes=_notes_of(file, name))
     separator, records = read_records(file, parameter)
     top = next(

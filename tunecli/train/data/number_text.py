@@ -232,8 +232,9 @@ def plain_values(fields: Sequence[str]) -> NDArray[np.float64] | None:
         return None
     try:
         if "" in fields:
-            return np.array([float(field) if field else math.nan for field in fields])
-        return np.array([*map(float, fields)])
+            numbers = [float(field) if field else math.nan for field in fields]
+            return np.fromiter(numbers, np.float64, len(fields))
+        return np.fromiter(map(float, fields), np.float64, len(fields))
     except ValueError:
         return None
 
