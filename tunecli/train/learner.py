@@ -24,6 +24,7 @@ from tunecli.seeding import seed_for
 from tunecli.train.chains import StepPosition
 from tunecli.train.compilation import begin_step, forward_of, kind_of
 from tunecli.train.data.loading import Fold
+from tunecli.train.default_optimizer import with_default_decay
 from tunecli.train.epoch_batches import (
     Batch,
     Step,
@@ -118,7 +119,8 @@ class Learner:
         self._n_steps = config.n_steps(len(self._steps))
         self.n_epochs = config.n_epochs(len(self._steps))
         with self._drawing("optimizer"):
-            self.updater = Updater(config, self.model, self.n_epochs, self._seed_for, base_path)
+            trained = with_default_decay(config, fold, len(self._steps))
+            self.updater = Updater(trained, self.model, self.n_epochs, self._seed_for, base_path)
         self._train_loss = float("nan")
 
     @property

@@ -70,6 +70,16 @@ def test_earlier_defaults_are_those_that_the_file_leaves_open(tmp_path):
     assert settings(named, UNRECORDED) == settings(named, DEFAULTS)
 
 
+def test_study_without_an_optimizer_keeps_the_weight_decay_it_began_with(tmp_path):
+    text = STUDY.replace("  optimizer: {name: adam, lr: {loguniform: [1e-3, 1e-1]}}\n", "")
+    text = text.replace("iris", "diabetes").replace("hidden: [3]", "hidden: [{int: [3, 9]}]")
+    named = text.replace("search:", "  optimizer: adamw\nsearch:")
+    earlier = swept(parsed(text, tmp_path, 2), tmp_path / "earlier")
+    assert earlier == swept(parsed(named, tmp_path), tmp_path / "named")
+    assert "optimizer: adamw" in (tmp_path / "earlier" / "best.yaml").read_text()
+    assert earlier != swept(parsed(text, tmp_path), tmp_path / "now")
+
+
 def test_pausing_pruner_needs_a_length_for_own_data_except_in_earlier_studies(tmp_path):
     text = STUDY.replace("source: iris", "source: {python: 'mine:make'}")
     text = text.replace("sampler: random", "sampler: random, pruner: hyperband")
@@ -88,5 +98,5 @@ def test_record_of_later_defaults_is_read_but_not_continued(tmp_path):
         log.set_fact("defaults", DEFAULTS + 1)
     with open_to_read(RunFolder(path)):
         pass
-    with pytest.raises(StoreTooNew, match="version 3 of the defaults"), reopen(RunFolder(path), {}):
+    with pytest.raises(StoreTooNew, match="version 4 of the defaults"), reopen(RunFolder(path), {}):
         pass
