@@ -7,12 +7,15 @@ import io
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.study.conftest import STUDY
 from tests.study.sweeps import run_whole
 from tunecli.commands.confirm import confirm
 from tunecli.commands.export import ExportFiles, export, export_view
+from tunecli.commands.predict import Request as Prediction
+from tunecli.commands.predict import predict
 from tunecli.commands.results import results, results_view
 from tunecli.commands.verify import require_reproduced
 from tunecli.commands.verify_confirmed import verify_confirmed
@@ -107,3 +110,17 @@ def test_the_measured_noise_makes_predictions_less_certain(plain):
         for each in (free, floored)
     ]
     assert spread[1] < spread[0], "noisy scores are drawn towards their mean"
+
+
+def test_predict_takes_the_confirmed_trial(folder, plain, tmp_path):
+    with open_to_read(folder) as study:
+        confirmed = confirmed_of_study(study)
+    assert confirmed is not None
+    assert confirmed.quote is not None
+    np.savez(tmp_path / "new.npz", x=np.ones((2, 4)))
+    found = predict(str(folder.path), tmp_path / "new.npz", Prediction(is_confirmed=True))
+    assert found.models == (f"trial {confirmed.quote.number}",)
+    with pytest.raises(UsageError, match="no trial of this study is confirmed"):
+        predict(str(plain.path), tmp_path / "new.npz", Prediction(is_confirmed=True))
+    with pytest.raises(UsageError, match="--confirmed excludes --trial"):
+        predict(str(folder.path), tmp_path / "new.npz", Prediction(number=1, is_confirmed=True))

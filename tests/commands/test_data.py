@@ -189,3 +189,11 @@ def test_too_few_examples_of_a_non_class_target_are_explained_by_the_target(
     (problem,) = caught.value.problems
     assert re.search(expected, f"{problem.message} {problem.hint}")
     assert "add data" not in str(problem)
+
+
+def test_several_targets_are_shown_each_in_quotes(tmp_path):
+    rows = [f"{n % 7},{n}.5,{n % 9}.25" for n in range(60)]
+    (tmp_path / "rents.csv").write_text("\n".join(["x,price,rent", *rows]))
+    answer = check_view(checked(tmp_path, f"data: {{source: rents.csv, target: [price, rent]}}, {LINEAR}"))
+    assert dict(answer.lines)["target"].startswith("'price', 'rent', regression, 2 targets")
+    assert answer.data["data"][0]["target"] == "price, rent"

@@ -122,8 +122,10 @@ def test_an_ensemble_of_different_windows_is_refused(tmp_path: Path) -> None:
     run = str(tmp_path / "run")
     both = [len(predict(run, tmp_path / "train.csv", Request(number=n)).rows.ids) for n in range(2)]
     assert max(both) - min(both) == 2
+    said: list[str] = []
     with pytest.raises(UsageError, match="their windows differ"):
-        predict(run, tmp_path / "train.csv", Request(n_best=2))
+        predict(run, tmp_path / "train.csv", Request(n_best=2), said.append)
+    assert not said  # no trial is trained again before
 
 
 @pytest.mark.slow

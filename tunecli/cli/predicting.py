@@ -7,6 +7,7 @@ from tunecli.console.options import (
     STDOUT,
     BestOrTrial,
     CodeFolder,
+    ConfirmedTrial,
     Device,
     Ensemble,
     Json,
@@ -24,6 +25,7 @@ def predict(
     out: PredictionFile = None,
     trial: BestOrTrial = None,
     n_best: Ensemble = None,
+    is_confirmed: ConfirmedTrial = False,
     has_probabilities: Probabilities = False,
     device: Device = None,
     code: CodeFolder = None,
@@ -38,5 +40,5 @@ def predict(
     from tunecli.console import Console
 
     console = Console(is_json=is_json)
-    request = Request(trial, n_best, device, code, has_probabilities)
+    request = Request(trial, n_best, device, code, has_probabilities, is_confirmed)
     console.show(predict_view(source, data, None if out == STDOUT else out, request, console.say))

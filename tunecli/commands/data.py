@@ -203,7 +203,7 @@ def _parts(summary: DataSummary) -> str:
 
 
 def _target(summary: DataSummary) -> str:
-    named = f"'{short(summary.target)}', " if summary.target else ""
+    named = "".join(f"'{short(name)}', " for name in summary.targets or (summary.target,) if name)
     text = f"{named}{summary.task}"
     if summary.class_counts:
         classes = summary.class_counts[:_MAX_CLASSES]

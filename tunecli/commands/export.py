@@ -96,7 +96,7 @@ def export(
     with open_to_read(folder) as study:
         trials, confirmed = study.log.trials(), confirmed_of_study(study)
         if number == "confirmed":
-            number = _quoted(study, confirmed)
+            number = confirmed_number(study, confirmed)
         trial = best(trials, study.spec.objective) if number is None else study.log.trial(number)
         if trial is None:
             raise NoTrialSucceeded(
@@ -183,7 +183,12 @@ def export_view(
     return View("export", data, raw=raw, messages=tuple(messages))
 
 
-def _quoted(study: Study, confirmed: Confirmed | None) -> int:
+def confirmed_number(study: Study, confirmed: Confirmed | None) -> int:
+    """The number of the trial that the last confirmation quotes.
+
+    Raises:
+        UsageError: it quotes none.
+    """
     if confirmed is None or confirmed.quote is None:
         raise not_quoted(study, confirmed)
     return confirmed.quote.number

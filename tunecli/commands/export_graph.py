@@ -58,7 +58,7 @@ def graph_content(
     lines = [f"{form}: differs from the model by at most {made.difference:.1g} on {made.n_checked} {what}"]
     if table is None:
         lines.append("note: the study's data cannot be read, so the file was compared on random rows")
-    lines += [f"not in the file: {sentence}" for sentence in made.outside]
+    lines += [f"your program must {sentence}" for sentence in made.outside]
     return made.content, tuple(lines)
 
 

@@ -5,7 +5,7 @@ The models come from a model file, or from a study: its best trial, one of its t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tunecli.commands.export import confirmed_number
 from tunecli.commands.prediction_files import PredictionRows, csv_text, require_ending, write_predictions
 from tunecli.commands.trial_model import model_file_of
+from tunecli.config.concrete_trial import concrete
 from tunecli.config.paths import is_file
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import rank
 from tunecli.results.view import View
 from tunecli.store.destination import require_destination
 from tunecli.store.folder import RunFolder
+from tunecli.study.record.confirmation import confirmed_of_study
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.refitting import recorded_refit
 from tunecli.text import counted
@@ -46,6 +49,7 @@ class Request:
         device: where to compute; None: where the trial was trained, if that is here.
         code_path: the folder of the user's own code, for a model that is such code; None: that of the study.
         has_probabilities: whether to give the probability of each class too.
+        is_confirmed: take the trial that the last confirmation quotes; the two numbers are None.
     """
 
     number: int | None = None
@@ -53,6 +57,7 @@ class Request:
     device: str | None = None
     code_path: Path | None = None
     has_probabilities: bool = False
+    is_confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,11 +134,15 @@ def _read_alike(model: TrainedModel, data_path: Path, other: Table | None) -> Ta
     """
     table = model.read(data_path)
     if other is not None and not np.array_equal(_ids(table), _ids(other)):
-        raise UsageError(
-            "the trials of the ensemble predict different rows, because their windows differ",
-            hint="use --trial for each of them, or a smaller --ensemble",
-        )
+        raise _different_windows()
     return table
+
+
+def _different_windows() -> UsageError:
+    return UsageError(
+        "the trials of the ensemble predict different rows, because their windows differ",
+        hint="use --trial for each of them, or a smaller --ensemble",
+    )
 
 
 def _ids(table: Table) -> NDArray[Any]:
@@ -188,9 +197,10 @@ def _models(
 ) -> Iterator[Iterator[tuple[str, TrainedModel]]]:
     """The models, each with its name in words, loaded one after the other."""
     if is_file(Path(source)):
-        if request.number is not None or request.n_best is not None:
+        if request.number is not None or request.n_best is not None or request.is_confirmed:
             hint = "name a run folder in place of the model file"
-            raise UsageError("a model file holds one trial: --trial and --ensemble need a study", hint=hint)
+            options = "--trial, --ensemble and --confirmed need a study"
+            raise UsageError(f"a model file holds one trial: {options}", hint=hint)
         model = load_model(source, device=request.device, code=request.code_path)
         yield iter([(f"the model file {source}", model)])
         return
@@ -201,8 +211,10 @@ def _models(
 def _models_of_study(
     study: Study, request: Request, say: Callable[[str], None]
 ) -> Iterator[tuple[str, TrainedModel]]:
-    is_best = request.number is None and request.n_best is None
-    for trial in _chosen(study, request):
+    is_best = request.number is None and request.n_best is None and not request.is_confirmed
+    trials = _chosen(study, request)
+    _require_equal_windows(study, trials)
+    for trial in trials:
         refit = recorded_refit(study, trial) if is_best else None
         content = model_file_of(study, trial, say) if refit is None else refit.content
         code = request.code_path or study.spec.base_path
@@ -210,8 +222,23 @@ def _models_of_study(
         yield name, model_of(content, name, device=request.device, code=code)
 
 
+def _require_equal_windows(study: Study, trials: Sequence[Trial]) -> None:
+    """Refuse trials that predict different rows, before any of them is trained again.
+
+    Raises:
+        UsageError: the lengths of their windows differ.
+    """
+    configs = [concrete(study.spec.space, trial.parameters) for trial in trials] if len(trials) > 1 else []
+    if len({(config.get("data", {}).get("series") or {}).get("window") for config in configs}) > 1:
+        raise _different_windows()
+
+
 def _chosen(study: Study, request: Request) -> list[Trial]:
     """The trials that predict, the best first."""
+    if request.is_confirmed:
+        if request.number is not None or request.n_best is not None:
+            raise UsageError("--confirmed excludes --trial and --ensemble", hint="use one of them")
+        return [study.log.trial(confirmed_number(study, confirmed_of_study(study)))]
     if request.number is not None and request.n_best is not None:
         raise UsageError("--trial and --ensemble exclude each other", hint="use one of them")
     if request.number is not None:

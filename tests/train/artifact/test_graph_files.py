@@ -63,7 +63,9 @@ def test_an_exported_program_runs_without_tunecli(folder: Path) -> None:
     made = graph_file(model, "pt2", table, np.arange(len(table.y)))
     assert made.difference <= TOLERANCE
     assert made.n_checked == 90
-    assert made.outside == ("categories as codes, by `categories`",)
+    assert made.outside == (
+        "turn each category into its code: `categories` in the file's facts lists them, from code 1",
+    )
     extra = {"tunecli": ""}
     program = torch.export.load(io.BytesIO(made.content), extra_files=extra).module()
     facts = json.loads(extra["tunecli"])

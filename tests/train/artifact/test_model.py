@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.support.jobs import make_job
+from tunecli.errors import DataError
 from tunecli.messages import Ended, Job
 from tunecli.objective import Objective
 from tunecli.train.artifact.layout import entry_of_file
@@ -160,3 +161,14 @@ def test_rows_of_several_passes_have_the_bits_of_rows_that_are_prepared_at_once(
     assert [len(x) for x in inputs] == [20_000] * 2
     whole = [one.outputs(x).numpy().tobytes() for one, x in zip(model.models, inputs, strict=True)]
     assert [one.numpy().tobytes() for one in model.outputs(model.read(rows))] == whole
+
+
+def test_a_number_beyond_float32_is_reported_with_its_line(tmp_path: Path) -> None:
+    write_table(tmp_path)
+    model, _ = trained(tmp_path, {"data": TABLE}, "val_accuracy")
+    rows = ["a,city,b", *["0.5,Rome,1"] * 9_000, "1e300,Oslo,2"]
+    (tmp_path / "new.csv").write_text("\n".join(rows))
+    with pytest.raises(
+        DataError, match=r"column `a` has .* too large for float32 .*, in line 9002 of new\.csv"
+    ):
+        model.predict(tmp_path / "new.csv")

@@ -141,6 +141,19 @@ def test_an_ambiguous_date_stays_text_until_the_file_says_which_number_is_the_da
     )
 
 
+def test_the_note_on_a_text_column_names_its_encoding(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("d,x,y\na,1,u\nb,2,v\n")
+    for categories, note in (("one_hot", "encoded one-hot"), ("embedding", "its categories become codes")):
+        data = Data.model_validate({"source": "t.csv", "target": "y", "categories": categories})
+        assert read_table(tmp_path / "t.csv", data).notes == (f"column 'd' is text: {note}",)
+
+
+def test_an_infinite_weight_is_not_advised_to_be_left_empty(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="`w` is infinite in line 3") as caught:
+        read(tmp_path, {"weight": "w"}, "x,w,y\n1,1,u\n2,inf,v\n")
+    assert caught.value.hint == "write finite numbers"
+
+
 def test_a_file_without_inputs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no column of t\.csv is an input"):
         read(tmp_path, {"id": "a"}, "a,y\n1,u\n2,v\n")

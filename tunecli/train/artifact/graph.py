@@ -292,19 +292,20 @@ def _outside(model: TrainedModel, input_names: Sequence[InputName]) -> Iterator[
     """The duties of the caller, a sentence each."""
     schema = model.schema
     if "prepared" in input_names:
-        yield "the whole preparation: quantiles (`data.normalize: quantile`) have no operators in the formats"
+        yield "prepare all inputs, because quantiles (`data.normalize: quantile`) have no operators in the formats"
     if schema.formats:
-        yield f"reading numbers that are not plain: {', '.join(schema.formats)}"
+        yield f"read the numbers of columns that are not plain: {', '.join(schema.formats)}"
     for date in schema.dates:
         if date.inputs:
-            yield f"the date {date.name} as the numbers {', '.join(date.inputs)}"
+            yield f"turn the date {date.name} into the numbers {', '.join(date.inputs)}"
     if "codes" in input_names:
-        yield "categories as codes, by `categories`"
+        yield "turn each category into its code: `categories` in the file's facts lists them, from code 1"
     if schema.prose:
-        yield f"the text {schema.prose} as tokens, by `tokens`"
+        yield f"turn the text {schema.prose} into tokens: `tokens` in the file's facts lists them"
     if schema.kind == "image":
-        yield "images as arrays (N, channels, height, width) with values from 0 to 1, of the size of `data.source`"
+        yield "read images as arrays (N, channels, height, width) with values from 0 to 1, of the size of `data.source`"
     if model.config.data.series is not None:
-        yield "the rows of each window"
-    if model.config.training.precision != "float32":
-        yield f"{model.config.training.precision}: the module computes in float32"
+        yield "cut the rows into windows"
+    precision = model.config.training.precision
+    if precision != "float32":
+        yield f"expect small differences: the trial computed in {precision}, and the file computes in float32"

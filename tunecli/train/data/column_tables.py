@@ -233,13 +233,13 @@ def _table_of_any(
 ) -> Table:
     """The table of a text, of the other columns, or of both."""
     if data.text is None:
-        return _table_of_inputs(chosen, target, columns, known)
+        return _table_of_inputs(chosen, target, columns, data, known)
     if data.text not in columns.values or data.text in data.targets:
         names = [name for name in columns.names if name not in data.targets]
         raise no_such_column(data.text, names, columns.name, parameter=parameter, also=columns.hint)
     if not data.text_with_columns:
         return _table_of_text(target, columns, data, data.text, chosen.roles)
-    table = _table_of_inputs(chosen, target, columns, known)
+    table = _table_of_inputs(chosen, target, columns, data, known)
     note = _note_on_text(data.text)
     prose = TextColumn(data.text, columns.values[data.text])
     return replace(table, prose=prose, data_notes=(note, *table.data_notes))
@@ -271,7 +271,9 @@ def _table_of_text(target: Target, columns: Columns, data: Data, text: str, role
     )
 
 
-def _table_of_inputs(chosen: _Chosen, target: Target, columns: Columns, known: TableSchema | None) -> Table:
+def _table_of_inputs(
+    chosen: _Chosen, target: Target, columns: Columns, data: Data, known: TableSchema | None
+) -> Table:
     features = chosen.features
     if known is not None:
         order = (*known.feature_names, *(column.name for column in known.text))
@@ -279,9 +281,9 @@ def _table_of_inputs(chosen: _Chosen, target: Target, columns: Columns, known: T
     numeric = {name: values for name, values in features.items() if values.dtype != object}
     text = tuple(TextColumn(name, values) for name, values in features.items() if values.dtype == object)
     x_NF = _numbers(numeric, columns)
+    encoded = "encoded one-hot" if data.categories == "one_hot" else "its categories become codes"
     notes = [
-        DataNote("one_hot", f"column '{column.name}' is text: encoded one-hot", (column.name,))
-        for column in text
+        DataNote("one_hot", f"column '{column.name}' is text: {encoded}", (column.name,)) for column in text
     ]
     notes += [*gaps(x_NF, tuple(numeric), chosen.dates), *columns.notes]
     if known is None:
@@ -305,6 +307,7 @@ def _table_of_inputs(chosen: _Chosen, target: Target, columns: Columns, known: T
         target_names=target.names,
         roles=chosen.roles,
         dates=chosen.dates,
+        places=columns.places,
     )
 
 

@@ -101,6 +101,10 @@ class Request:
         """The kind that a column is read as; None if its values decide."""
         return (self.kinds or {}).get(name) or self.types.get(name)
 
+    def may_be_missing(self, name: str) -> bool:
+        """Whether a column may have missing numbers: a target and a weight may not."""
+        return name not in self.targets and "weight" not in self.columns.roles.get(name, ())
+
     def reason(self, name: str, kind: ColumnKind) -> str:
         """Why a column must be of a kind: ``numbers in the training data``."""
         how = self.format_of(name)
@@ -127,6 +131,26 @@ class ColumnProblem:
     message: str
     short: str
     fix: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowPlaces:
+    """Where the rows of a table are in their files, for messages.
+
+    Attributes:
+        word: the unit of ``numbers``: ``line`` or ``row``.
+        numbers: (N,) the place of each row in its file, counted from 1.
+        files: the first row and the name of each file.
+    """
+
+    word: str
+    numbers: NDArray[np.int64]
+    files: tuple[tuple[int, str], ...]
+
+    def of(self, row: int) -> str:
+        """The place of a row, in words: ``line 7 of wine.csv``."""
+        name = next(name for first, name in reversed(self.files) if first <= row)
+        return f"{self.word} {self.numbers[row]} of {name}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,8 +189,12 @@ class Columns:
 
     def place(self, row: int) -> str:
         """The place of a row, in words: ``line 7 of wine.csv``."""
-        file = next((name for first, name in reversed(self.files) if first <= row), self.name)
-        return f"{self.row_word} {self.row_numbers[row]} of {file}"
+        return self.places.of(row)
+
+    @property
+    def places(self) -> RowPlaces:
+        """The places of all rows."""
+        return RowPlaces(self.row_word, self.row_numbers, self.files or ((0, self.name),))
 
     def add_problem(self, column: str, predicate: str, fix: str, row: int | None = None) -> None:
         """Record why a column cannot be used.
@@ -185,10 +213,20 @@ class Columns:
             )
         )
 
-    def add(self, column: str, kind: ColumnKind, values: NDArray[Any]) -> bool:
-        """Keep a column. A column with an infinite number becomes a problem instead, and the result is False."""
+    def add(
+        self, column: str, kind: ColumnKind, values: NDArray[Any], *, may_be_missing: bool = True
+    ) -> bool:
+        """Keep a column. A column with an infinite number becomes a problem instead, and the result is False.
+
+        Args:
+            column: its name.
+            kind: its kind.
+            values: its values.
+            may_be_missing: whether the advice may be to leave a field empty.
+        """
         if values.dtype == np.float64 and np.isinf(values).any():
-            fix = "write finite numbers, or leave the field empty where a value is missing"
+            fix = "write finite numbers"
+            fix += ", or leave the field empty where a value is missing" if may_be_missing else ""
             self.add_problem(column, "is infinite", fix, int(np.isinf(values).argmax()))
             return False
         self.values[column] = values

@@ -93,7 +93,10 @@ def _add(columns: Columns, name: str, fields: Sequence[str], typed: FieldColumn,
     if not typed.may_be_large:
         columns.values[name] = typed.values
         columns.kinds[name] = typed.kind
-    elif columns.add(name, typed.kind, typed.values) and name not in request.columns.roles:
+    elif (
+        columns.add(name, typed.kind, typed.values, may_be_missing=request.may_be_missing(name))
+        and name not in request.columns.roles
+    ):
         is_asked = request.kinds is None and name in request.types
         columns.notes.extend(_notes_of(columns, name, fields, typed, is_asked=is_asked))
 

@@ -7,7 +7,7 @@ Axes: N examples, F features, T steps, C channels, H rows, W columns, Q quantile
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,9 +96,20 @@ def fit_numbers(x: NDArray[Any], kind: InputKind, data: Data, names: Sequence[st
 
 
 def apply_numbers(
-    numbers: Numbers, x: NDArray[Any], kind: InputKind, names: Sequence[str]
+    numbers: Numbers,
+    x: NDArray[Any],
+    kind: InputKind,
+    names: Sequence[str],
+    place: Callable[[int], str] | None = None,
 ) -> list[NDArray[np.float32]]:
     """Prepare any rows with the result of `fit_numbers`.
+
+    Args:
+        numbers: the result.
+        x: the rows, with the axes of `Table.x`.
+        kind: features, sequence or image.
+        names: of the features, for errors; empty if they have none.
+        place: the place of a row of ``x`` in its file, in words, for errors.
 
     Returns:
         The numbers, with the axes of ``x``; and for features, their indicators, if there are any.
@@ -121,16 +132,22 @@ def apply_numbers(
         x = (x - numbers.center) / numbers.scale
     if numbers.is_flat.any():
         x = np.where(numbers.is_flat, 0.0, x)
-    return [as_float32(x, names, "an input"), *blocks]
+    return [as_float32(x, names, "an input", place), *blocks]
 
 
-def as_float32(x: NDArray[np.float64], names: Sequence[str], other: str) -> NDArray[np.float32]:
+def as_float32(
+    x: NDArray[np.float64],
+    names: Sequence[str],
+    other: str,
+    place: Callable[[int], str] | None = None,
+) -> NDArray[np.float32]:
     """Numbers as float32.
 
     Args:
         x: (N, ...).
         names: of the columns, for the error.
         other: the word for a column without a name.
+        place: the place of a row in its file, in words.
 
     Raises:
         DataError: a number is too large.
@@ -138,10 +155,11 @@ def as_float32(x: NDArray[np.float64], names: Sequence[str], other: str) -> NDAr
     with np.errstate(over="ignore"):
         narrow = x.astype(np.float32)
     if not np.isfinite(narrow).all():
-        is_finite_F = np.isfinite(narrow).reshape(len(narrow), -1).all(axis=0)
-        column = int((~is_finite_F).argmax())
+        is_large_NF = ~np.isfinite(narrow).reshape(len(narrow), -1)
+        column = int(is_large_NF.any(axis=0).argmax())
+        where = f", in {place(int(is_large_NF[:, column].argmax()))}" if place else ""
         name = f"column `{names[column]}`" if column < len(names) else other
-        message = f"{name} has a number that is too large for float32 after scaling"
+        message = f"{name} has a number that is too large for float32 after scaling{where}"
         hint = "set `data.normalize` to scale by the training values, or correct the number"
         raise DataError(message, hint=hint)
     return narrow

@@ -10,6 +10,7 @@ Axes: N examples, F features, T steps or tokens, C channels, H rows, W columns, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,11 +112,18 @@ def _inputs(preparation: Preparation, table: Table, indices: Indices) -> NDArray
 
 def _columns(preparation: Preparation, table: Table, indices: Indices) -> NDArray[np.float32]:
     """The numbers and the encoded text columns of some rows; or images, or sequences."""
+    place = _place_of(table, indices)
     blocks = [
-        *apply_numbers(preparation.numbers, table.x[indices], table.row_kind, table.feature_names),
+        *apply_numbers(preparation.numbers, table.x[indices], table.row_kind, table.feature_names, place),
         *apply_categories(preparation.categories, table.text, indices),
     ]
     return np.concatenate(blocks, axis=1) if len(blocks) > 1 else blocks[0]
+
+
+def _place_of(table: Table, rows: Indices) -> Callable[[int], str] | None:
+    """The place of one of ``rows`` in its file, in words; None if it is unknown."""
+    places = table.places
+    return None if places is None else lambda number: places.of(int(rows[number]))
 
 
 def apply_to_target(preparation: Preparation, table: Table, indices: Indices) -> NDArray[Any]:
@@ -127,7 +135,7 @@ def apply_to_target(preparation: Preparation, table: Table, indices: Indices) ->
     y_N = table.y[indices]
     if table.task == "regression":
         scaled = (y_N - preparation.target_center) / preparation.target_scale
-        return as_float32(scaled, table.target_names, "the target")
+        return as_float32(scaled, table.target_names, "the target", _place_of(table, indices))
     return y_N.astype(np.float32) if table.task == "multilabel" else y_N
 
 

@@ -220,7 +220,8 @@ def _reordered(table: Table, order: _Order) -> Table:
     if roles.time is None:
         places = np.concatenate([np.arange(n) for n in (order.stops - order.starts).tolist()])
         roles = replace(roles, time=places.astype(np.float64))
-    return replace(table, x=table.x[order.rows], y=table.y[order.rows], text=text, roles=roles)
+    x, y = table.x[order.rows], table.y[order.rows]
+    return replace(table, x=x, y=y, text=text, roles=roles, places=None)
 
 
 def _taken(roles: RowRoles, rows: Indices) -> RowRoles:

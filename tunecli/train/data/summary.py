@@ -52,6 +52,7 @@ class DataSummary:
         task: the kind of target; None if unknown.
         why: the reason for the task, in words.
         target: the target's column, or all of them; empty if it has no name.
+        targets: the target's columns by name; empty if they have none.
         class_counts: each class or label with its number of examples; empty for regression. A class without a name is a
             number.
         target_range: the smallest and the largest target of a regression with one target; None if unknown.
@@ -81,6 +82,7 @@ class DataSummary:
     task: Task | None = None
     why: str = ""
     target: str = ""
+    targets: tuple[str, ...] = ()
     class_counts: tuple[tuple[str, int], ...] = ()
     target_range: tuple[float, float] | None = None
     n_targets: int = 1
@@ -157,6 +159,7 @@ def summary_of(data: Data, base_path: Path, study_seed: int) -> DataSummary:
         task=facts.task,
         why=_why(table, data, is_inferred=is_inferred),
         target=target,
+        targets=data.targets if target else (),
         class_counts=tuple(zip(table.class_names, table.class_counts or table.label_counts, strict=True)),
         target_range=(float(table.y.min()), float(table.y.max())) if is_one_number else None,
         n_targets=facts.n_targets,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.schema.losses import Task
+from tunecli.train.data.columns import RowPlaces
 from tunecli.train.data.dates import DateColumn
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.number_format import NumberFormat
@@ -233,6 +234,7 @@ class Table:
         dates: the columns of dates, as in `TableSchema`.
         windows: the rows of each example of a time series: then ``x`` and ``text`` have one row for each row of the
             series, and ``y`` and ``roles`` have one for each window. None if each row is an example.
+        places: where the rows are in their files; None if they come from no file with columns, or are reordered.
     """
 
     x: NDArray[Any]
@@ -251,6 +253,7 @@ class Table:
     target_names: tuple[str, ...] = ()
     dates: tuple[DateColumn, ...] = ()
     windows: Windows | None = None
+    places: RowPlaces | None = None
 
     def __post_init__(self) -> None:
         # Tables are cached and shared by all trials of a process.
@@ -337,7 +340,7 @@ def joined(table: Table, other: Table) -> Table:
         windows = replace(windows, ends=ends, roles=roles)
     roles = _joined_roles(table.roles, len(table.y), other.roles, len(other.y))
     x, y = np.concatenate([table.x, other.x]), np.concatenate([table.y, other.y])
-    return replace(table, x=x, y=y, text=text, prose=prose, roles=roles, windows=windows)
+    return replace(table, x=x, y=y, text=text, prose=prose, roles=roles, windows=windows, places=None)
 
 
 def _joined_roles(one: RowRoles, n_one: int, other: RowRoles, n_other: int) -> RowRoles:
