@@ -34,7 +34,6 @@ def test_the_longest_test_files_exist():
 
 
 SHORT = {
-    "cli/app.py": "the application that all modules of verbs share",
     "cli/predicting.py": "each kind of verb is one module",
     "__main__.py": "loads next to nothing before a signal can end the process in one line",
     "commands/schema.py": "each command is one module",

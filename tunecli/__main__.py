@@ -24,7 +24,12 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Run the command line, and exit with its exit code."""
+    """Run the command line, and exit with its exit code; or answer a shell that completes one."""
+    if "_TUNECLI_COMPLETE" in os.environ:
+        from tunecli.completion import answer
+
+        answer(os.environ, sys.argv[1:])
+        return
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)

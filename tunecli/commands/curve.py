@@ -17,7 +17,7 @@ from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.text import shown_number
 from tunecli.trial import Trial
 
-_FORMS = ("table", "csv", "json")
+FORMS = ("table", "csv", "json")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def require_form(form: str, *, is_json: bool) -> str:
     Raises:
         UsageError: it is unknown, or excludes ``--json``.
     """
-    if form not in _FORMS:
+    if form not in FORMS:
         raise UsageError(f"--format: unknown format `{form}`", hint="use table, csv or json")
     if is_json and form == "csv":
         raise UsageError("--format csv and --json exclude each other", hint="use one of them")

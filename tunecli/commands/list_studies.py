@@ -63,7 +63,7 @@ class Listed:
     annotation: Annotation = field(default_factory=Annotation)
 
 
-_KEYS: Mapping[str, Callable[[Listed], Any]] = {
+SORT_KEYS: Mapping[str, Callable[[Listed], Any]] = {
     "study": lambda one: one.name,
     "state": lambda one: one.state,
     "ended": lambda one: one.n_ended,
@@ -90,8 +90,8 @@ def studies(runs: Path, tag: str | None = None, sort_by: str | None = None) -> t
     """
     column = (sort_by or "").strip()
     key = column.removeprefix("-")
-    if sort_by is not None and key not in _KEYS:
-        raise UsageError(f"--sort: no column `{key}`", hint=f"use {', '.join(_KEYS)}")
+    if sort_by is not None and key not in SORT_KEYS:
+        raise UsageError(f"--sort: no column `{key}`", hint=f"use {', '.join(SORT_KEYS)}")
     folders = studies_under(runs)
     if (runs / "study.db").is_file():
         raise UsageError(
@@ -104,7 +104,7 @@ def studies(runs: Path, tag: str | None = None, sort_by: str | None = None) -> t
         return tuple(
             sorted(sorted(rows, key=lambda one: one.name), key=lambda one: one.changed, reverse=True)
         )
-    value = _KEYS[key]
+    value = SORT_KEYS[key]
     known = [one for one in rows if value(one) is not None]
     known.sort(key=lambda one: (value(one), one.name), reverse=column.startswith("-"))
     return (*known, *(one for one in rows if value(one) is None))

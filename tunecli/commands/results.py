@@ -53,7 +53,7 @@ from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import Overview, overview
 from tunecli.trial import Failure, Trial
 
-_FORMS = ("table", "csv", "json", "markdown")
+FORMS = ("table", "csv", "json", "markdown")
 _PREDICTION_COLUMNS = ("predicted", "uncertainty")
 _HOW_TO_SEE_MORE = "--format csv, or --columns NAMES"
 
@@ -111,7 +111,7 @@ def selection_of(options: ResultsOptions) -> Selection:
         UsageError: two options exclude each other, or an option has no valid value.
     """
     form = options.form
-    if form not in _FORMS:
+    if form not in FORMS:
         raise UsageError(f"--format: unknown format `{form}`", hint="use table, csv, json or markdown")
     is_text = form in ("csv", "markdown")
     if options.is_json and is_text:

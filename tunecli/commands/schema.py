@@ -8,6 +8,8 @@ from tunecli.config.json_schema import json_schema
 from tunecli.config.reference import markdown_table
 from tunecli.errors import UsageError
 
+FORMS = ("json", "markdown")
+
 
 def schema_text(form: str = "json") -> str:
     """The JSON Schema as an indented document, or the table of every key in Markdown.

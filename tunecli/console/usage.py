@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import typer
@@ -11,7 +11,12 @@ from typer.core import TyperCommand, TyperGroup
 from tunecli.console import Console
 from tunecli.errors import TunecliError, UsageError
 
-_VALUES = {"--metrics": "all", "--watch": "30"}
+_VALUES = {
+    "--metrics": "all",
+    "--watch": "30",
+    "--install-completion": "auto",
+    "--show-completion": "auto",
+}
 """The value of each option that may stand without one: at the end, or before another option."""
 
 
@@ -27,6 +32,9 @@ class Verb(TyperCommand):
 
 class Verbs(TyperGroup):
     """The program, whose help is printed by the console."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_values(args, until_verb=self.commands))
 
     def get_help(self, ctx: Any) -> str:
         return _printed(super().get_help(ctx))
@@ -70,9 +78,15 @@ def run_verb(app: typer.Typer, words: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _with_values(words: Sequence[str]) -> list[str]:
-    """The words of a command, with a value after each option that has none."""
-    options = words[: words.index("--")] if "--" in words else words
+def _with_values(words: Sequence[str], until_verb: Container[str] = ()) -> list[str]:
+    """The words of a command, with a value after each option that has none.
+
+    Args:
+        words: the words.
+        until_verb: the verbs, whose own options are left alone; empty: the words are those of one verb.
+    """
+    ends = (place for place, word in enumerate(words) if word == "--" or word in until_verb)
+    options = words[: next(ends, len(words))]
     filled = []
     for place, word in enumerate(words):
         filled.append(word)
