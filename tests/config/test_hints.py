@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -165,11 +166,10 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("key", PLACES, ids=lambda key: f"{key[0].__name__}.{key[1]}")
-def test_every_key_has_an_example_that_it_takes(key):
+def test_every_key_has_an_example_that_it_takes():
     """Hints for keys that also take maps or lists; no plain value raises another error."""
-    place = PLACES[key]
-    for given in (5, 0.25, "yes", True, None, [1], {"a": 1}, {"name": "x"}, "a b", []):
+    values = (5, 0.25, "yes", True, None, [1], {"a": 1}, {"name": "x"}, "a b", [])
+    for place, given in itertools.product(PLACES.values(), values):
         example = example_of(place, given)
         assert example, (place.key, given)
         assert example.startswith(f"{place.key}: ")
@@ -222,20 +222,19 @@ def test_no_hint_suggests_the_key_beside_a_range_that_was_just_refused(key, othe
                 assert not any(f"unknown key `{word}` beside" in each.message for each in beside)
 
 
-@pytest.mark.parametrize("path", sorted({path for paths in paths_by_key().values() for path in paths}))
 @pytest.mark.parametrize(
     "level", ["", "trial", "trial.optimizer", "trial.training", "search", "run", "objective"]
 )
-def test_no_hint_suggests_the_place_at_which_a_key_was_just_refused(path, level):
-    key = path.split(".")[-1]
-    wrong = f"{level}.{key}" if level else key
-    for problem in problems(override(wrong)):
-        if problem.parameter == wrong and "unknown key" in problem.message:
-            assert f"did you mean `{key}`?" != problem.hint
-            suggested = re.findall(r"`([\w.]+)`", problem.hint)
-            assert wrong not in suggested
-            if level.startswith("trial"):
-                assert wrong.removeprefix("trial.") not in suggested
+def test_no_hint_suggests_the_place_at_which_a_key_was_just_refused(level):
+    for key in paths_by_key():
+        wrong = f"{level}.{key}" if level else key
+        for problem in problems(override(wrong)):
+            if problem.parameter == wrong and "unknown key" in problem.message:
+                assert f"did you mean `{key}`?" != problem.hint
+                suggested = re.findall(r"`([\w.]+)`", problem.hint)
+                assert wrong not in suggested
+                if level.startswith("trial"):
+                    assert wrong.removeprefix("trial.") not in suggested
 
 
 def override(path: str) -> str:
@@ -254,10 +253,10 @@ def override(path: str) -> str:
     return study(*lines[level])
 
 
-@pytest.mark.parametrize("word", [*paths_by_key(), *RANGE_KEYS, *MODIFIERS])
-def test_a_suggested_word_differs_from_the_word(word):
+def test_a_suggested_word_differs_from_the_word():
     known = [*paths_by_key(), *RANGE_KEYS, *MODIFIERS]
-    assert f"`{word}`" not in nearest(word, known)
+    for word in known:
+        assert f"`{word}`" not in nearest(word, known)
 
 
 FILES = {

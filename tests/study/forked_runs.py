@@ -27,7 +27,6 @@ LOADED = (
         "sklearn.datasets",
         "skopt",
         "torch",
-        "torch._dynamo",
         "torch.optim.swa_utils",
         "safetensors.torch",
     ),

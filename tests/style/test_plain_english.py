@@ -7,13 +7,17 @@ import pytest
 from tests.style.prose import PATTERNS, Text, pages, texts
 
 ROOT = Path(__file__).parents[2]
-TEXTS = texts()
 MOST = {"docstring": 0.01, "string": 0.0, "comment": 0.02, "page": 0.0}
 
 
+@pytest.fixture(scope="module")
+def package_texts() -> list[Text]:
+    return texts()
+
+
 @pytest.mark.parametrize("kind", MOST)
-def test_few_texts_meet_a_pattern_of_hard_sentences(kind):
-    found = pages(ROOT) if kind == "page" else [text for text in TEXTS if text.kind == kind]
+def test_few_texts_meet_a_pattern_of_hard_sentences(kind, package_texts):
+    found = pages(ROOT) if kind == "page" else [text for text in package_texts if text.kind == kind]
     hits = [
         f"{text.path.relative_to(ROOT)}:{text.line}: {'; '.join(text.findings())}"
         for text in found

@@ -91,7 +91,7 @@ print(steps, torch._dynamo.__file__ is not None)
     "code",
     [
         pytest.param("import torch._dynamo.config", marks=pytest.mark.slow),
-        "from torch._dynamo import config",
+        pytest.param("from torch._dynamo import config", marks=pytest.mark.slow),
         "import torch; torch.use_deterministic_algorithms(True); torch.compiler.reset()",
     ],
 )

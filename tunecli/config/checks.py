@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from tunecli.config.concrete_trial import (
     concrete,
+    has_more_points,
     locate,
     points_of,
     points_to_check,
@@ -78,6 +79,8 @@ def trial_problems(
     surroundings = surroundings_of(settings.run) if settings else NO_SURROUNDINGS
     n_visited, n_each = 0, n_expressions(space.tree)
     has_broken_part = any(isinstance(part, Broken) for part in walk(space.tree))
+    if has_more_points(space, MAX_VISITED // n_each):
+        n_visited = MAX_VISITED - n_each  # the first point is checked alone; to check more is futile
     for point in points_to_check(space):
         n_visited += n_each
         if n_visited > MAX_VISITED:

@@ -126,6 +126,11 @@ def points_to_check(space: Space) -> Iterator[Parameters]:
     yield from space.memo["to check"]
 
 
+def has_more_points(space: Space, n: int) -> bool:
+    """Whether `points_to_check` has more than ``n`` points. False for a space with constraints: it is not counted."""
+    return not space.constraints and next(islice(_to_check(space), n, None), None) is not None
+
+
 def _allowed_point(space: Space, chosen: Mapping[str, Scalar]) -> Parameters | None:
     """The point with the ``chosen`` values, or one that differs in one or two other parameters, if it is allowed."""
 

@@ -6,7 +6,7 @@ Knows which ranges exist; not how YAML is parsed, nor how points are drawn.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tunecli.config.arithmetic import Formula
@@ -63,11 +63,15 @@ class Choice:
     mark: Mark
     weights: tuple[float, ...] = ()
     is_ordered: bool | None = False
+    _has_name_inside: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        is_named = any(isinstance(option, Numeric | Derived) for option in self.options)
+        object.__setattr__(self, "_has_name_inside", is_named)  # once, not at each of many points
 
     def name_at(self, path: str) -> str:
         """Name of the choice at ``path`` in the record."""
-        has_name_inside = any(isinstance(option, Numeric | Derived) for option in self.options)
-        return f"{path}.choice" if has_name_inside else path
+        return f"{path}.choice" if self._has_name_inside else path
 
 
 @dataclass(frozen=True, slots=True)

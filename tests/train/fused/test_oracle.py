@@ -128,7 +128,7 @@ def test_every_regression_loss_matches_the_plain_loop(loss: Any) -> None:
 
 SGD = {"name": "sgd", "lr": 0.05, "momentum": 0.5}
 DIGITS: dict[str, Any] = {
-    "data": {"source": "digits", "train_fraction": 0.3},
+    "data": {"source": "digits", "train_fraction": 0.15},
     "optimizer": SGD,  # adam divides by the gradient of a bias before batch norm, which is rounding and nothing else
     "training": {"epochs": 2, "batch_size": 60},
 }

@@ -131,6 +131,8 @@ def test_a_model_halves_its_loss_on_a_few_examples(value: Any, inputs: Inputs) -
         torch.autograd.backward(loss)
         optimizer.step()
         losses.append(loss.item())
+        if losses[-1] < 0.5 * losses[0]:
+            break
     assert losses[-1] < 0.5 * losses[0]
 
 

@@ -18,7 +18,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,9 @@ from tunecli.search.bo.outcome_transforms import Warping, warping
 from tunecli.search.bo.surrogate import FitSurrogate, Surrogate
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
 from tunecli.trial import Observation, State
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 _MAX_OBSERVATIONS = 200  # a Gaussian process costs the cube of their number
 
@@ -257,11 +261,17 @@ def deterministic_blas() -> Iterator[None]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import skopt  # noqa: F401  # loads every BLAS library, because the limit applies only to loaded ones
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, user_api="blas"):
+        with _loaded_blas().limit(limits=1, user_api="blas"):
             yield
+
+
+@cache
+def _loaded_blas() -> ThreadpoolController:
+    """The BLAS libraries of NumPy and SciPy. Looking for them takes 5 ms, so a process does it once."""
+    import skopt  # noqa: F401  # loads them: the limit applies only to loaded ones
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _feasibility_ranks(with_loss: Sequence[ScoredTrial]) -> dict[int, float]:
