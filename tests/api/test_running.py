@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 
 import tunecli
+from tunecli.messages import Ended, Event, SweepInfo
+from tunecli.trial import FailedAttempt
 
 OWN = "def loss(params, trial):\n    return (params['x'] - 1) ** 2\n"
 CONFIG: dict[str, Any] = {
@@ -93,6 +97,8 @@ def test_a_sweep_without_a_score_raises_and_names_its_study() -> None:
 def test_a_script_without_a_guard_tunes_its_own_function(tmp_path: Path) -> None:
     text = f"""
 import tunecli
+from tunecli.messages import Ended, Event, SweepInfo
+from tunecli.trial import FailedAttempt
 {OWN}
 study = tunecli.search(
     {{"study": "own", "objective": {{"metric": "loss", "direction": "minimize"}},
@@ -110,3 +116,59 @@ def test_a_sweep_runs_in_a_thread() -> None:
     thread.start()
     thread.join()
     assert found[0].status == "finished"
+
+
+class CtrlC:
+    """A display that sends SIGINT to this process when the first trial has ended."""
+
+    def began(self, heading: SweepInfo, trials: list[tunecli.Trial]) -> None: ...
+
+    def suggested(self, trial: tunecli.Trial) -> None: ...
+
+    def happened(self, event: Event | FailedAttempt) -> None:
+        if isinstance(event, Ended) and event.number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def ended(self) -> None: ...
+
+
+def test_ctrl_c_raises_interrupted_and_the_study_is_resumed() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(tunecli.Interrupted) as caught:
+            tunecli.search(CONFIG, overrides={"run.fuse": "off"}, progress=CtrlC(), say=lambda line: None)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert caught.value.hint == "tunecli resume runs/small"
+    study = tunecli.open_study("small")
+    assert (study.status, study.trials[0].state) == ("interrupted", tunecli.State.COMPLETE)
+    again = tunecli.resume(study, progress=False)
+    assert (again.status, again.trials[0]) == ("finished", study.trials[0])
+
+
+def test_ctrl_c_after_the_training_raises_interrupted_too() -> None:
+    def say(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(tunecli.Interrupted) as caught:
+        tunecli.search(CONFIG, progress=False, say=say)
+    assert caught.value.hint == "tunecli resume runs/small"
+
+
+def test_a_module_that_runs_a_sweep_when_it_is_imported_fails_the_trial_that_imports_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "inner_sweep.py").write_text("import tunecli\n\ntunecli.search('nothing.yaml')\n")
+    (tmp_path / "outer_code.py").write_text(f"import inner_sweep\n\n{OWN}")
+    config = {
+        "study": "nested",
+        "objective": {"metric": "loss", "direction": "minimize"},
+        "trial": {"python": "outer_code:loss", "params": {"x": {"uniform": [0, 1]}}},
+        "search": {"trials": 1},
+        "run": {"engine": "inline"},
+    }
+    with pytest.raises(tunecli.NoTrialSucceeded) as caught:
+        tunecli.search(config, progress=False)
+    failure = caught.value.study.trials[0].outcome.failure
+    assert "`inner_sweep` calls tunecli.search when it is imported" in failure.cause

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tunecli.console.board import Board
 from tunecli.console.drawing import drawing
-from tunecli.console.live import PlainDisplay
+from tunecli.console.live import PlainDisplay, SparseDisplay
 from tunecli.messages import Ended, EpochEnded, Origins, Paused, Started, SweepInfo
 from tunecli.objective import Constraint, Objective
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
@@ -168,3 +168,22 @@ def test_the_first_line_counts_the_trials_and_those_on_record():
         "own: 3 trials, 2 of them recorded, 2 at a time",
         "own: 1 trial, one at a time",
     ]
+
+
+def test_the_sparse_display_shows_each_tenth_trial_each_best_one_and_each_failure():
+    shown: list[str] = []
+    display = SparseDisplay(shown.append)
+    display.began(SweepInfo("own", Objective("loss", False), 100, 1), [])
+    for number in range(100):
+        loss = {0: 0.9, 33: 0.1}.get(number, 0.95 + number / 1000)
+        outcome = Outcome(State.COMPLETE, loss, {"loss": loss}, 1, 1)
+        if number == 66:
+            outcome = Outcome(State.FAILED, failure=Failure(FailureKind.ERROR, "no"))
+        display.suggested(Trial(number, {"a": number}, 0))
+        display.happened(Started(number, 1, "cpu", 0))
+        display.happened(Ended(number, 1, outcome))
+    display.ended()
+    numbers = [int(line.split("trial ")[1].split()[0]) for line in shown[1:]]
+    assert shown[0] == "own: 100 trials, one at a time"
+    assert numbers == [0, 10, 20, 30, 33, 40, 50, 60, 66, 70, 80, 90, 99]
+    assert "failed (error: no)" in shown[9]

@@ -114,3 +114,20 @@ def test_a_pipe_that_does_not_block_gets_everything(monkeypatch):
         got += stream.read()
     os.waitpid(child, 0)
     assert got.decode() == text
+
+
+class NotebookStream(io.StringIO):
+    """A stream of a kernel: it has the number of the kernel's own stderr, and writes elsewhere."""
+
+    def fileno(self) -> int:
+        return 2
+
+
+def test_a_stream_of_a_notebook_gets_the_text_itself(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = NotebookStream()
+    monkeypatch.setattr(sys, "stderr", stream)
+    write_err("[1/4] trial 0\n")
+    assert stream.getvalue() == "[1/4] trial 0\n"
+    assert capfd.readouterr().err == ""

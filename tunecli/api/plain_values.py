@@ -120,13 +120,13 @@ def _plain(
             return fspath(value)
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         return _plain(value.tolist(), path, name_code, refuse, file)
-    if callable(value) and _CODE_KEY in path:
+    if (callable(value) and _CODE_KEY in path) or path[-1:] == (_CODE_KEY,):
         try:
             return name_code(value)
         except UnnamedCodeError as error:
             problem(error.message, error.hint)
             return None
-    hint = "write {'python': …} around a function or class" if callable(value) else ""
+    hint = "write {'python': …} around a function or a class" if callable(value) else ""
     problem(f"{_type_of(value)} is no value of a configuration", hint)
     return None
 

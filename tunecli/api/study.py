@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tunecli.study.sweep import Ending
     from tunecli.train.artifact.model import TrainedModel
 
+_Snapshot = tuple[tuple[Trial, ...], Trial | None]
+
 _SHOWN = 10
 _SETTLED_S = 0.1  # the clock of a file system is this coarse: two commits can have the same time
 
@@ -57,7 +59,7 @@ class Study:
         """Open the study in the run folder ``path``; see `open_study`."""
         self._folder = RunFolder.open_existing(Path(path).absolute())
         self.ending = ending
-        self._trials: tuple[tuple[int, ...], tuple[Trial, ...]] | None = None
+        self._read: tuple[tuple[int, ...], _Snapshot] | None = None
         with self._opened() as study:
             self._name = study.spec.settings.study
 
@@ -83,19 +85,12 @@ class Study:
     @property
     def trials(self) -> tuple[Trial, ...]:
         """All trials, by number, those that run or wait included."""
-        seen = self._record_state()
-        if self._trials is not None and seen is not None and self._trials[0] == seen:
-            return self._trials[1]
-        with self._opened() as study:
-            trials = tuple(study.log.trials())
-        self._trials = None if seen is None else (seen, trials)
-        return trials
+        return self._snapshot()[0]
 
     @property
     def best(self) -> Trial | None:
         """The trial of rank 1; None: no trial has a score."""
-        with self._opened() as study:
-            return self._best_of(study)
+        return self._snapshot()[1]
 
     def results(self) -> Rows:
         """The trials that have ended, the best first, with the columns of ``results.csv``.
@@ -183,7 +178,8 @@ class Study:
         return heading + self.results()[:_SHOWN]._repr_html_()
 
     def _summary(self) -> str:
-        winner, n_trials = self.best, len(self.trials)
+        trials, winner = self._snapshot()
+        n_trials = len(trials)
         parts = [self.status, f"{n_trials:,} trials" if n_trials != 1 else "1 trial"]
         if winner is not None and winner.outcome is not None:
             parts.append(f"best {winner.outcome.score} (trial {winner.number})")
@@ -194,13 +190,21 @@ class Study:
         with open_to_read(self._folder) as study:
             yield study
 
-    def _best_of(self, study: OpenStudy) -> Trial | None:
-        return best(study.log.trials(), study.spec.objective)
+    def _snapshot(self) -> _Snapshot:
+        """All trials and the best one. Reading 10,000 trials takes 0.3 s, so an unchanged record is not read again."""
+        seen = self._record_state()
+        if self._read is not None and seen is not None and self._read[0] == seen:
+            return self._read[1]
+        with self._opened() as study:
+            trials = tuple(study.log.trials())
+            snapshot = trials, best(trials, study.spec.objective)
+        self._read = None if seen is None else (seen, snapshot)
+        return snapshot
 
     def _trial_of(self, study: OpenStudy, number: int | None) -> Trial:
         if number is not None:
             return study.log.trial(number)
-        winner = self._best_of(study)
+        winner = best(study.log.trials(), study.spec.objective)
         if winner is None:
             hint = f"tunecli status {quote(str(self.path))}"
             raise NoTrialSucceeded("no trial of this study has a score yet", hint=hint)

@@ -147,9 +147,8 @@ def write_err(text: str) -> None:
 
 
 def _write(stream: TextIO, text: str) -> None:
-    try:
-        number = stream.fileno()
-    except (OSError, ValueError, AttributeError):  # a stream in memory
+    number = _descriptor(stream)
+    if number is None:
         stream.write(text)
         stream.flush()
         return
@@ -162,12 +161,24 @@ def _write(stream: TextIO, text: str) -> None:
             select.select([], [number], [])
 
 
+def _descriptor(stream: TextIO) -> int | None:
+    """The descriptor that the stream writes to; None if it writes elsewhere.
+
+    A stream of a notebook names the descriptor of the kernel's own stderr, but its text goes to the notebook.
+    """
+    with suppress(OSError, ValueError):
+        return stream.fileno() if isinstance(stream, io.TextIOWrapper) else None
+    return None
+
+
 def _silence(stream: TextIO) -> None:
     """Redirect the stream to the null device, so that closing it raises no error."""
-    with suppress(OSError, ValueError, AttributeError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
+    number = _descriptor(stream)
+    if number is not None:
+        with suppress(OSError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)
 
 
 def _replaced(error: UnicodeError) -> tuple[str, int]:

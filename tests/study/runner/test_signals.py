@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,32 @@ def test_a_command_stopped_before_its_study_exists_names_no_study(tmp_path: Path
         os.kill(os.getpid(), signal.SIGINT)
         signal.sigtimedwait([], 0.5)
     assert caught.value.hint == ""
+
+
+def test_a_second_sigint_during_training_interrupts_python_where_python_handles_it() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a notebook
+    try:
+        with noted_signals() as received:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert received == [signal.SIGINT]
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+                signal.sigtimedwait([], 0.5)
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_signals_are_not_noted_outside_the_main_thread() -> None:
+    noted: list[tuple[list[int], object]] = []
+
+    def run() -> None:
+        with noted_signals() as received:
+            noted.append((received, signal.getsignal(signal.SIGTERM)))
+
+    before = signal.getsignal(signal.SIGTERM)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert noted == [([], before)]
