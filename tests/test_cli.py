@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.verbs import called
+from tunecli.commands.starters import starter
 from tunecli.config.json_schema import json_schema
 from tunecli.config.load import parse_study
-from tunecli.config.reference import STARTER
 
 SMALL = """\
 study: small
@@ -133,7 +133,7 @@ def test_init_writes_a_file_that_check_accepts(run):
     code, out, _ = run("check", "study.yaml", "--json")
     assert code == 0
     assert document(out)["trials"] == 20
-    assert Path("study.yaml").read_text() == STARTER
+    assert Path("study.yaml").read_text() == starter().text
     assert Path("tunecli.schema.json").read_text() == run("schema")[1]
     assert "wrote tunecli.schema.json" in err
     assert run("init")[0] == 2
@@ -147,7 +147,7 @@ def test_a_dash_means_stdout_for_text_and_is_refused_for_weights(run, here):
     document = json.loads(out)
     assert (code, document["config"], document["out"]) == (0, plain, None)
     code, out, err = run("init", "-")
-    assert (code, out, err) == (0, STARTER, "")
+    assert (code, out, err) == (0, starter().text, "")
     for words in (("export", "runs/small"), ("train", "small.yaml")):
         code, out, err = run(*words, "--weights", "-")
         assert (code, out) == (2, "")

@@ -7,9 +7,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from tunecli.commands.starters import starter
 from tunecli.config.json_schema import json_schema
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
-from tunecli.config.reference import STARTER
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -29,7 +29,7 @@ def validator():
     return jsonschema.Draft202012Validator(schema)
 
 
-@pytest.mark.parametrize("text", [STARTER, *(path.read_text() for path in CONFIGS)])
+@pytest.mark.parametrize("text", [starter().text, *(path.read_text() for path in CONFIGS)])
 def test_shipped_files_are_accepted(validator, text):
     assert [error.message for error in validator.iter_errors(plain(read(text.encode(), "f")))] == []
 

@@ -11,6 +11,7 @@ from tunecli.cli.app import verb
 from tunecli.console.options import (
     STDOUT,
     ConfigFile,
+    DataSource,
     ExportFile,
     ForeignFile,
     Json,
@@ -18,9 +19,12 @@ from tunecli.console.options import (
     RunOne,
     SchemaForm,
     Sets,
+    Target,
+    Template,
     file_name,
     overrides_of,
 )
+from tunecli.errors import UsageError
 
 
 @verb(short_help="Check a file: errors, size, cost.")
@@ -42,12 +46,26 @@ def init(
     path: Annotated[
         Path, typer.Argument(metavar="FILE", help="The file to write; `-` is stdout.", parser=file_name)
     ] = Path("study.yaml"),
+    template: Template = None,
+    data: DataSource = None,
+    target: Target = None,
+    is_json: Json = False,
 ) -> None:
-    """Write a YAML file to start from, and beside it the JSON Schema for editors."""
-    from tunecli.commands.init import init_view
+    """Write a YAML file to start from, and beside it the JSON Schema for editors.
+
+    `--template` writes another example, with the files that it needs. `--data` looks at your own data, and writes a
+    file for it.
+    """
+    from tunecli.commands.init import init_data_view, init_view
     from tunecli.console import Console
 
-    Console().show(init_view(None if path == STDOUT else path))
+    out = None if path == STDOUT else path
+    if data is None and target is not None:
+        raise UsageError("--target needs --data", hint="tunecli init --data FILE --target COLUMN")
+    if data is not None and template is not None:
+        raise UsageError("--template and --data exclude each other", hint="use one of them")
+    console = Console(is_json=is_json)
+    console.show(init_view(out, template) if data is None else init_data_view(out, data, target))
 
 
 @verb(name="import", short_help="Convert another tool's sweep file.")

@@ -1,4 +1,4 @@
-"""A Markdown table of every key under ``trial``, and the starter file of `tunecli init`.
+"""A Markdown table of every key under ``trial``.
 
 The table is derived from the pydantic models, so it matches the program.
 """
@@ -152,30 +152,3 @@ def _origins(annotation: Any) -> Iterator[Any]:
     yield typing.get_origin(annotation)
     for part in typing.get_args(annotation):
         yield from _origins(part)
-
-
-STARTER = """\
-# yaml-language-server: $schema=tunecli.schema.json
-# A study: `tunecli check FILE` checks it, `tunecli search FILE` runs it.
-study: first-study
-seed: 7
-objective: {metric: val_accuracy, direction: maximize}
-
-trial:                       # one training run; any leaf may hold a range instead of a value
-  data:
-    source: digits           # a registry name, or your own file: {source: mine.csv, target: price}
-    validation: {fraction: 0.2}
-  model:
-    name: mlp
-    hidden: {list: {of: {logint: [16, 128]}, length: {int: [1, 3]}}}
-    activation: {choice: [relu, gelu, tanh]}
-    dropout: {uniform: [0.0, 0.4]}
-  optimizer:
-    choice:                  # each option brings its own parameters
-      - {name: adamw, lr: {loguniform: [1e-4, 1e-1], default: 1e-3}, weight_decay: {loguniform: [1e-6, 1e-1]}}
-      - {name: sgd, lr: {loguniform: [1e-3, 1.0]}, momentum: {uniform: [0.0, 0.99]}}
-  training: {epochs: 15, batch_size: {choice: [32, 64, 128]}}
-
-search: {sampler: bayes, trials: 20}
-run: {device: auto, workers: auto}
-"""

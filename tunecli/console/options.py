@@ -344,3 +344,19 @@ TrialFiles = Annotated[
     bool,
     typer.Option("--all", help="Also delete the files of your own code in the folders of its trials."),
 ]
+Template = Annotated[
+    str | None,
+    typer.Option("--template", metavar="NAME", help="mlp, cnn, csv, text, own or command."),
+]
+DataSource = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        parser=file_name,
+        help="Your data: a csv, parquet or npz file, or a folder of images.",
+    ),
+]
+Target = Annotated[
+    str | None, typer.Option("--target", metavar="COLUMN", help="The column of --data to predict.")
+]
