@@ -77,6 +77,15 @@ def test_a_folder_without_a_study_and_a_link_to_one_are_refused(study, run, tmp_
     assert (study / "study.db").exists() and Path("data/x.csv").exists()
 
 
+def test_a_link_to_a_database_is_neither_renamed_nor_deleted(one, run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("linked").mkdir()
+    Path("linked/study.db").symlink_to(one / "study.db")
+    assert run("delete", "linked", "--yes")[0] == 2
+    assert [item.name for item in Path("linked").iterdir()] == ["study.db"]
+    assert (one / "study.db").is_file()
+
+
 def test_the_working_folder_is_not_deleted(study, run, monkeypatch):
     monkeypatch.chdir(study)
     code, _, err = run("delete", ".", "--yes")

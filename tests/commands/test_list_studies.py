@@ -123,6 +123,12 @@ def test_every_format_is_written_and_a_formula_in_a_note_is_defused(runs, run):
     assert run("list", "--format", "xml")[0] == 2
 
 
+def test_an_entry_that_cannot_be_looked_into_does_not_stop_the_list(runs):
+    (runs / "loop").symlink_to("loop")
+    (runs / "file").write_text("")
+    assert len(studies(runs)) == 3
+
+
 def test_an_empty_folder_says_how_to_begin(tmp_path, run):
     code, out, err = run("list", tmp_path)
     assert (code, out) == (0, "")

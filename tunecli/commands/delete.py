@@ -12,7 +12,7 @@ from tunecli.config.study import STUDY_NAME
 from tunecli.errors import StoreDamaged, StoreTooNew, StudyLocked, UsageError
 from tunecli.results.view import View
 from tunecli.store.database import Log
-from tunecli.store.files import DIRECTORY, kind_of
+from tunecli.store.files import DIRECTORY, FILE, kind_of
 from tunecli.store.folder import RUNS, RunFolder
 from tunecli.store.lock import hold, holder
 from tunecli.store.removal import Contents, contents_of, is_removed_in_part, remove_study
@@ -102,7 +102,7 @@ def _deletable(run: str) -> RunFolder:
 
 def _is_there(path: Path) -> bool:
     try:
-        return kind_of(path / "study.db") != "" or is_removed_in_part(path)
+        return kind_of(path / "study.db") == FILE or is_removed_in_part(path)
     except ValueError:  # a NUL in the name
         return False
 

@@ -97,7 +97,7 @@ def studies(runs: Path, tag: str | None = None, sort_by: str | None = None) -> t
         raise UsageError(
             f"{runs} is a study itself", hint=f"tunecli status {runs}, or name the folder above it"
         )
-    partly = sorted(path for path in runs.iterdir() if path.is_dir() and is_removed_in_part(path))
+    partly = sorted(path for path in runs.iterdir() if _is_removed_in_part(path))
     rows = [_listed(RunFolder(path)) for path in folders] + [_partly_deleted(path) for path in partly]
     rows = [one for one in rows if tag is None or tag in one.annotation.tags]
     if not column:
@@ -147,6 +147,13 @@ def _listed(folder: RunFolder) -> Listed:
     return Listed(
         name, str(path), state, "", n_ended, n_trials, objective, best, began, changed, n_bytes, about
     )
+
+
+def _is_removed_in_part(path: Path) -> bool:
+    try:
+        return is_removed_in_part(path)
+    except TunecliError:  # no permission to look into the folder
+        return False
 
 
 def _partly_deleted(path: Path) -> Listed:
