@@ -20,6 +20,7 @@ from tunecli.commands.export_graph import FORMATS as MODEL_FORMATS
 from tunecli.commands.list_studies import SORT_KEYS
 from tunecli.commands.results import FORMS as RESULTS_FORMS
 from tunecli.commands.schema import FORMS as SCHEMA_FORMS
+from tunecli.commands.starters import TEMPLATES
 from tunecli.completion.command_line import TABLE_PATH
 from tunecli.completion.shells import SHELLS
 from tunecli.config.model_paths import fields_of, models_in, names_of
@@ -49,6 +50,7 @@ _VALUES: Mapping[tuple[str, str], Sequence[str]] = {
     ("compare", "--format"): TABLE_FORMS,
     ("list", "--format"): TABLE_FORMS,
     ("list", "--sort"): (*SORT_KEYS, *(f"-{key}" for key in SORT_KEYS)),
+    ("init", "--template"): TEMPLATES,
     ("curve", "--format"): CURVE_FORMS,
     ("schema", "--format"): SCHEMA_FORMS,
     ("export", "--format"): MODEL_FORMATS,

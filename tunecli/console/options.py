@@ -358,5 +358,5 @@ DataSource = Annotated[
     ),
 ]
 Target = Annotated[
-    str | None, typer.Option("--target", metavar="COLUMN", help="The column of --data to predict.")
+    str | None, typer.Option("--target", metavar="NAME", help="The column of --data to predict.")
 ]
