@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 DEMO := runs/digits-mlp
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all check docs format clean
+.PHONY: demo test test-all check docs reference format clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,9 @@ check: $(VENV)/.installed-dev  ## what a contributor runs: format, lint, types, 
 
 docs: $(VENV)/.installed-docs  ## the site of the documentation, in build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+reference: $(VENV)/.installed-dev  ## the generated pages of docs/reference
+	$(BIN)/python -m dev.reference
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -42,7 +42,7 @@ def load(config: Config, *, overrides: Overrides = ()) -> StudySpec:
         ConfigError: the configuration has problems; the error has all of them.
         UsageError: an override has no ``path=value`` form, or the file is a sweep of another tool.
 
-    Example:
+    Examples:
         >>> trial = {"data": {"source": "iris"}, "model": {"name": "mlp"}}
         >>> spec = tunecli.load({"objective": {"metric": "val_accuracy"}, "trial": trial})
         >>> spec.settings.seed

@@ -24,7 +24,7 @@ class Rows(list[dict[str, Any]]):
     Attributes:
         columns: the keys of each row, in order.
 
-    Example:
+    Examples:
         >>> rows = Rows(("trial", "lr"), [(0, 0.1), (1, 0.01)])
         >>> rows[1]["lr"]
         0.01

@@ -69,7 +69,7 @@ def search(
         Interrupted: a signal ended the sweep; `resume` continues it. Ctrl-C raises it too.
         StudyLocked, DiskFull, StoreFailed: the run folder cannot be used.
 
-    Example:
+    Examples:
         >>> study = tunecli.search("study.yaml", overrides={"search.trials": 20})  # doctest: +SKIP
         >>> study.best.parameters  # doctest: +SKIP
     """
@@ -130,7 +130,7 @@ def resume(
         NoTrialSucceeded, Interrupted, StudyLocked, DiskFull, StoreFailed: as `search`.
         StoreDamaged, StoreTooNew: the database cannot be used.
 
-    Example:
+    Examples:
         >>> study = tunecli.resume("runs/digits", trials=40)  # doctest: +SKIP
     """
     stop_import("tunecli.resume")

@@ -50,7 +50,7 @@ class Study:
         ending: how the sweep ended that this process ran: `reason`, `baseline`, `refit`, `page`. None: this object
             comes from `open_study`.
 
-    Example:
+    Examples:
         >>> study = tunecli.open_study("runs/digits")  # doctest: +SKIP
         >>> study.best.outcome.score  # doctest: +SKIP
     """
@@ -227,7 +227,7 @@ def open_study(run: str | PathLike[str]) -> Study:
         UsageError: there is no such study.
         StoreDamaged, StoreTooNew: its database cannot be used.
 
-    Example:
+    Examples:
         >>> study = tunecli.open_study("runs/digits")  # doctest: +SKIP
         >>> study.to_pandas()  # doctest: +SKIP
     """

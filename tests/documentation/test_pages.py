@@ -1,0 +1,96 @@
+"""The commands and the Python of every page run in the order of the page, in a folder with its example files.
+
+`tunecli search` runs 3 trials there, and `tunecli confirm` 3 runs of 2 trials, unless the page says how many. The
+tutorials run in full.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.page_blocks import BLOCKS, PAGES, ROOT, SHELL, Block
+from tests.support.page_files import write_block, write_files
+
+RUN_ELSEWHERE = {ROOT / "docs/extending.md": "tests/registry/test_extending.py"}
+MOST_NOT_RUN = 21
+PROGRAM = """#!{python}
+import os, sys
+words = sys.argv[1:]
+if "FULL" not in os.environ and words[:1] == ["search"] and not {{"--trials", "--dry-run"}} & set(words):
+    words += ["--trials", "3"]
+if "FULL" not in os.environ and words[:1] == ["confirm"] and not {{"--top", "--repeats", "--dry-run"}} & set(words):
+    words += ["--top", "2", "--repeats", "3"]
+os.execv("{python}", ["{python}", "-m", "tunecli", *words])
+"""
+
+
+def runs(block: Block) -> bool:
+    return (
+        block.is_run
+        and block.page not in RUN_ELSEWHERE
+        and (block.language in SHELL or block.language == "python")
+    )
+
+
+RUNNING = [page for page in PAGES if any(runs(block) for block in BLOCKS if block.page == page)]
+
+
+def prepared(folder: Path) -> dict[str, str]:
+    """Put the example files and a quick ``tunecli`` into a folder, and return the environment of its commands."""
+    write_files(folder)
+    shutil.copytree(ROOT / "configs", folder / "configs", ignore=shutil.ignore_patterns("signs", "signs_new"))
+    programs = folder.parent / "programs"
+    programs.mkdir()
+    (programs / "tunecli").write_text(PROGRAM.format(python=sys.executable), encoding="utf-8")
+    (programs / "tunecli").chmod(0o755)
+    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    (programs / "python").chmod(0o755)
+    return os.environ | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "120",
+    }
+
+
+def run(command: list[str], where: str, folder: Path, environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, f"{where}\n{command[-1]}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", RUNNING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_runs_from_its_first_block_to_its_last(page, tmp_path):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    environment = prepared(folder) | ({"FULL": "1"} if page.name.startswith("tutorial") else {})
+    for block in (block for block in BLOCKS if block.page == page):
+        for command in block.remarks.get("before", []):
+            run(["bash", "-euo", "pipefail", "-c", command], f"{block}: before", folder, environment)
+        if block.file is not None:
+            write_block(block, folder)
+        elif runs(block) and block.language == "python":
+            run([sys.executable, "-W", "ignore", "-c", block.text], str(block), folder, environment)
+        elif runs(block):
+            run(["bash", "-euo", "pipefail", "-c", block.commands], str(block), folder, environment)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)
+def test_a_block_of_python_has_no_syntax_error(block):
+    compile(block.text, str(block), "exec")
+
+
+def test_few_blocks_are_not_run_and_each_of_them_says_why():
+    reasons = [reason for block in BLOCKS for reason in block.remarks.get("not run", [])]
+    assert len(reasons) <= MOST_NOT_RUN
+    assert all(len(reason.split()) >= 4 for reason in reasons), reasons
+
+
+def test_the_pages_that_run_elsewhere_have_a_test():
+    assert all((ROOT / test).exists() for test in RUN_ELSEWHERE.values())
