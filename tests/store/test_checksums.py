@@ -23,7 +23,7 @@ from tunecli.store.checksums import checksummed_tables, with_checksums
 from tunecli.store.database import Log
 from tunecli.trial import Outcome, State
 
-N_SAMPLED = 2000
+N_SAMPLED = 800
 Flip = tuple[int, int]
 
 

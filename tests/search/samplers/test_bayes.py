@@ -85,9 +85,12 @@ def line_history(n_trials: int = 12, minimum: float = 0.3) -> tuple[Observation,
     )
 
 
+@pytest.mark.parametrize("n_seeds", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("text", "loss"), [(BRANIN, branin), (MIXED, mixed)], ids=["branin", "mixed"])
-def test_the_best_of_thirty_trials_is_far_better_than_that_of_random_search(text: str, loss: Loss) -> None:
-    seeds = range(4)
+def test_the_best_of_thirty_trials_is_far_better_than_that_of_random_search(
+    text: str, loss: Loss, n_seeds: int
+) -> None:
+    seeds = range(n_seeds)
     by_model = np.mean([best_of("bayes", text, loss, seed) for seed in seeds])
     by_chance = np.mean([best_of("random", text, loss, seed) for seed in seeds])
     minimum = 0.397887 if loss is branin else 0.0
@@ -298,7 +301,8 @@ print(json.dumps([suggest("bayes", space, history, n, 3) for n in (len(history),
 """
 
 
-def test_another_process_with_any_number_of_threads_suggests_the_same_bits() -> None:
+@pytest.mark.parametrize("threads", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_another_process_with_any_number_of_threads_suggests_the_same_bits(threads: str) -> None:
     space, history = space_of(MIXED), list[Observation]()
     for number in range(20):
         point = suggest("random", space, history, number, 3)
@@ -309,19 +313,18 @@ def test_another_process_with_any_number_of_threads_suggests_the_same_bits() -> 
     here = [suggest("bayes", space, history, number, 3) for number in (20, 21)]
     assert here[0] != here[1]
     records = [(o.number, o.parameters, o.state, o.loss) for o in history]
-    for threads in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", PROGRAM],
-            input=json.dumps([MIXED, records]),
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": threads,
-                "OPENBLAS_NUM_THREADS": threads,
-                "PYTHONHASHSEED": threads,
-            },
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout == json.dumps(here) + "\n"
-        assert done.stderr == ""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM],
+        input=json.dumps([MIXED, records]),
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "PYTHONHASHSEED": threads,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == json.dumps(here) + "\n"
+    assert done.stderr == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
 from pathlib import Path
 
@@ -243,8 +244,9 @@ def test_many_bad_columns_are_shortened_to_the_first_and_a_count(tmp_path: Path)
     (tmp_path / "t.csv").write_text(
         ",".join(f"c{column}" for column in range(columns)) + ",y\n" + "\n".join(lines)
     )
-    with pytest.raises(DataError, match=r"300 columns of t\.csv cannot be used: .* and \d+ more$") as caught:
+    with pytest.raises(DataError) as caught:
         read_table(tmp_path / "t.csv", Data.model_validate({"source": "t.csv", "target": "y"}))
+    assert re.search(r"300 columns of t\.csv cannot be used: .* and \d+ more$", caught.value.message)
     assert len(caught.value.message) < 1000
 
 

@@ -87,8 +87,9 @@ def test_a_window_has_rows_of_one_part() -> None:
 def test_too_few_rows_are_refused() -> None:
     with pytest.raises(DataError, match="a window and its target take 4 rows, but the data has 3 rows"):
         windowed(table_of([1, 2, 3]), TWO, ("y",))
-    with pytest.raises(DataError, match=r"a window takes 2 rows, but the data has 1 row$"):
+    with pytest.raises(DataError) as caught:
         windowed(table_of([1]), TWO, ("y",), is_future=True)
+    assert caught.value.message.endswith("a window takes 2 rows, but the data has 1 row")
 
 
 def test_equal_times_are_noted() -> None:
