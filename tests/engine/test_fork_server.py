@@ -59,13 +59,25 @@ def spoilt(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("text", [COMMAND, FUNCTION, BUILT_IN], ids=["command", "function", "built-in"])
+SEARCH, RESUME, VERIFY = ["search", "s.yaml"], ["resume", "spoilt", "--trials", "3"], ["verify", "spoilt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "verbs"),
+    [
+        pytest.param(COMMAND, [SEARCH], id="command"),
+        pytest.param(FUNCTION, [SEARCH], id="function"),
+        pytest.param(BUILT_IN, [SEARCH, RESUME, VERIFY], id="built-in"),
+        pytest.param(COMMAND, [SEARCH, RESUME, VERIFY], id="command, all verbs", marks=pytest.mark.slow),
+        pytest.param(FUNCTION, [SEARCH, RESUME, VERIFY], id="function, all verbs", marks=pytest.mark.slow),
+    ],
+)
 def test_no_file_of_the_working_folder_is_imported_as_a_module_of_python_or_tunecli(
-    spoilt: Path, text: str
+    spoilt: Path, text: str, verbs: list[list[str]]
 ) -> None:
     (spoilt / "s.yaml").write_text(text)
     program = str(Path(sys.executable).with_name("tunecli"))
-    for words in (["search", "s.yaml"], ["resume", "spoilt", "--trials", "3"], ["verify", "spoilt"]):
+    for words in verbs:
         done = subprocess.run([program, *words], cwd=spoilt, capture_output=True, text=True)
         assert not (spoilt / "ran.txt").exists(), (spoilt / "ran.txt").read_text()
         assert done.returncode == 0, done.stderr
