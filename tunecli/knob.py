@@ -7,9 +7,12 @@ model: ``cross_entropy``, ``{name: cross_entropy}`` and, in chains, ``{cosine: {
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -17,6 +20,27 @@ NonNegative = Annotated[float, Field(ge=0)]
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Values:
+    """Describes the values of a `Literal` in its annotation: editors show the texts, and the reference lists them.
+
+    Attributes:
+        texts: values, each with a sentence.
+    """
+
+    texts: tuple[tuple[Any, str], ...]
+
+    def __init__(self, texts: Mapping[Any, str]) -> None:
+        object.__setattr__(self, "texts", tuple(texts.items()))
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema, texts = handler(core_schema), dict(self.texts)
+        values = [schema.pop("const")] if "const" in schema else schema["enum"]
+        return {**schema, "enum": values, "enumDescriptions": [texts.get(value, "") for value in values]}
 
 
 class Knob(BaseModel):

@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
 from tunecli.commands.starters import starter
-from tunecli.config.json_schema import json_schema
+from tunecli.config.json_schema import json_schema, schema_text
+from tunecli.config.reader import MapNode, Node, ScalarNode, read
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -55,6 +58,10 @@ def test_mistyped_trials_are_refused(validator, trial):
 
 
 SETTINGS = [
+    {"run": {"events": "off"}},
+    {"run": {"events": "tensorboard"}},
+    {"run": {"events": {"name": "mlflow", "experiment": "digits"}}},
+    {"run": {"events": ["tensorboard", {"name": "mlflow"}]}},
     {"search": {"pruner": "median"}},
     {"search": {"pruner": "none"}},
     {"search": {"pruner": {"name": "median", "startup_trials": 3, "warmup_epochs": 0}}},
@@ -63,6 +70,7 @@ SETTINGS = [
     {"run": {"on_failure": {"oom": "split", "timeout": "retry"}}},
 ]
 BAD_SETTINGS = [
+    {"run": {"events": "tensorbord"}},
     {"search": {"pruner": "medain"}},
     {"search": {"pruner": {"name": "median", "startup_trials": 0}}},
     {"run": {"checkpoint": "of"}},
@@ -112,14 +120,42 @@ def test_mistyped_objectives_are_refused(validator, objective):
 
 def test_every_key_has_a_description():
     schema = json_schema()
-    models = {"the file": schema, **schema["$defs"]}
-    missing = [
-        f"{name}.{key}"
-        for name, model in models.items()
-        for key, value in model.get("properties", {}).items()
-        if not value.get("description")
-    ]
+    missing = [place for place, key in keys_of(schema) if not description_of(key, schema)]
     assert missing == []
+
+
+def keys_of(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every key at any depth, with its place."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from keys_of(part, place)
+    elif isinstance(schema, dict):
+        for word, part in schema.items():
+            if word in ("properties", "$defs"):
+                for name, value in part.items():
+                    if word == "properties":
+                        yield f"{place}.{name}", value
+                    yield from keys_of(value, f"{place}.{name}" if word == "properties" else name)
+            else:
+                yield from keys_of(part, place)
+
+
+def description_of(key: dict[str, Any], schema: dict[str, Any]) -> str:
+    definition = schema["$defs"][key["$ref"].rpartition("/")[2]] if "$ref" in key else {}
+    return key.get("description") or definition.get("description", "")
+
+
+def test_a_person_can_open_the_schema():
+    lines = schema_text(json_schema()).splitlines()
+    assert len(lines) <= 4000
+    is_text = re.compile(r' *"[^"]{100,}",?$').match  # the description of a value
+    assert [
+        line for line in lines if len(line) > 160 and '"description": ' not in line and not is_text(line)
+    ] == []
+
+
+def test_the_written_schema_is_the_schema():
+    assert json.loads(schema_text(json_schema())) == json.loads(json.dumps(json_schema()))
 
 
 def test_every_shipped_file_has_the_modeline():
@@ -139,6 +175,4 @@ def test_no_other_reader_of_yaml_is_used_by_the_package():
 
 def test_the_schema_in_configs_is_up_to_date():
     shipped = (Path(__file__).parents[2] / "configs" / "tunecli.schema.json").read_text()
-    assert json.loads(shipped) == json.loads(json.dumps(json_schema())), (
-        "tunecli schema > configs/tunecli.schema.json"
-    )
+    assert shipped == schema_text(json_schema()), "tunecli schema > configs/tunecli.schema.json"

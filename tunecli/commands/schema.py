@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from tunecli.config.json_schema import json_schema
+from tunecli.config.json_schema import schema_text as written
 from tunecli.config.reference import markdown_table
 from tunecli.errors import UsageError
 
@@ -24,4 +23,4 @@ def schema_text(form: str = "json") -> str:
         return markdown_table()
     if form != "json":
         raise UsageError(f"--format: unknown format `{form}`", hint="use json or markdown")
-    return json.dumps(json_schema(), indent=2) + "\n"
+    return written(json_schema())

@@ -62,7 +62,9 @@ class MetricSettings(Knob):
 
     name: Annotated[
         str,
-        WithJsonSchema({"anyOf": [{"const": n, "description": METRIC_LINES[n]} for n in _WITH_SETTINGS]}),
+        WithJsonSchema(
+            {"enum": _WITH_SETTINGS, "enumDescriptions": [METRIC_LINES[n] for n in _WITH_SETTINGS]}
+        ),
     ]
     average: Literal["macro", "micro", "weighted", "binary", "samples"] | None = None
     positive: str | bool | int | float | None = None

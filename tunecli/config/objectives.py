@@ -55,8 +55,12 @@ def _bounded(name: str, info: ValidationInfo) -> str:
 Bounds = Annotated[dict[Annotated[str, AfterValidator(_bounded)], Bound], Field(min_length=1)]
 """The constraint of each metric."""
 
-_METRIC_NAMES = [{"const": name, "description": line} for name, line in METRIC_LINES.items()]
-_Name = Annotated[str, Tag("name"), WithJsonSchema({"anyOf": [*_METRIC_NAMES, {"type": "string"}]})]
+_METRIC_NAMES = {
+    "x-define": "MetricName",
+    "enum": list(METRIC_LINES),
+    "enumDescriptions": list(METRIC_LINES.values()),
+}
+_Name = Annotated[str, Tag("name"), WithJsonSchema({"anyOf": [_METRIC_NAMES, {"type": "string"}]})]
 
 
 def _kind_of_metric(value: Any) -> str:

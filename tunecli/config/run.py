@@ -10,12 +10,15 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    GetJsonSchemaHandler,
     Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tunecli.config.families import Engine
 from tunecli.config.objectives import OWN_TRIAL
@@ -261,6 +264,17 @@ def _name_of(item: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
+class _OrAlone:
+    """Describes a list that may also be one item of it, or `off`."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        of_list = handler(core_schema)
+        off = {"enum": ["off"], "enumDescriptions": ["No other tool gets the trials."]}
+        return {"anyOf": [off, of_list["items"], of_list]}
+
+
 Events = Annotated[
     list[
         Annotated[
@@ -269,6 +283,7 @@ Events = Annotated[
         ]
     ],
     BeforeValidator(_events),
+    _OrAlone(),
 ]
 
 
