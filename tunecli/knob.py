@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -41,6 +41,9 @@ class Values:
         schema, texts = handler(core_schema), dict(self.texts)
         values = [schema.pop("const")] if "const" in schema else schema["enum"]
         return {**schema, "enum": values, "enumDescriptions": [texts.get(value, "") for value in values]}
+
+
+Auto = Annotated[Literal["auto"], Values({"auto": "tunecli chooses the value."})]
 
 
 class Knob(BaseModel):

@@ -145,6 +145,40 @@ def description_of(key: dict[str, Any], schema: dict[str, Any]) -> str:
     return key.get("description") or definition.get("description", "")
 
 
+def test_every_value_of_a_closed_list_has_a_description():
+    schema = json_schema()
+    for place, values in lists_of(schema, ""):
+        texts = values.get("enumDescriptions", [])
+        assert len(texts) == len(values["enum"]) and all(texts), place
+        for value, text in zip(values["enum"], texts, strict=True):
+            assert not is_only_the_name(str(value), text), (place, value)
+
+
+def lists_of(schema: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    parts = (
+        schema.items() if isinstance(schema, dict) else enumerate(schema if isinstance(schema, list) else ())
+    )
+    if isinstance(schema, dict) and isinstance(schema.get("enum"), list):
+        yield place, schema
+    for word, part in parts:
+        yield from lists_of(part, f"{place}/{word}")
+
+
+def is_only_the_name(name: str, text: str) -> bool:
+    letters = re.sub("[^a-z0-9]", "", text.lower().partition(" default: ")[0])
+    return letters in ("", re.sub("[^a-z0-9]", "", name.lower()))
+
+
+def test_no_description_of_a_key_is_only_its_name():
+    schema = json_schema()
+    places = [
+        place
+        for place, key in keys_of(schema)
+        if is_only_the_name(place.rpartition(".")[2], description_of(key, schema))
+    ]
+    assert places == []
+
+
 def test_a_person_can_open_the_schema():
     lines = schema_text(json_schema()).splitlines()
     assert len(lines) <= 4000

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tunecli.config.placeholders import PlaceholderError, is_on_one_line, leaves, text_of
 from tunecli.config.reader import scalar
-from tunecli.knob import Knob
+from tunecli.knob import Knob, Values
 
 _PLAIN_IN_HYDRA = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]*")
 
@@ -31,11 +31,39 @@ class Arguments(Knob):
             `space` as `--x 1 2`.
     """
 
-    style: Literal["gnu", "underscore", "space", "hydra"] = Field("gnu", json_schema_extra={"x-fixed": True})
-    booleans: Literal["true/false", "True/False", "flag", "no-flag"] = Field(
-        "true/false", json_schema_extra={"x-fixed": True}
-    )
-    lists: Literal["json", "comma", "repeat", "space"] = Field("json", json_schema_extra={"x-fixed": True})
+    style: Annotated[
+        Literal["gnu", "underscore", "space", "hydra"],
+        Values(
+            {
+                "gnu": "--opt.lr=0.1",
+                "underscore": "--opt_lr=0.1",
+                "space": "--opt.lr 0.1, as two arguments",
+                "hydra": "opt.lr=0.1",
+            }
+        ),
+    ] = Field("gnu", json_schema_extra={"x-fixed": True})
+    booleans: Annotated[
+        Literal["true/false", "True/False", "flag", "no-flag"],
+        Values(
+            {
+                "true/false": "--tied=true or --tied=false",
+                "True/False": "--tied=True or --tied=False, and lists and None as Python writes them",
+                "flag": "--tied or nothing",
+                "no-flag": "--tied or --no-tied",
+            }
+        ),
+    ] = Field("true/false", json_schema_extra={"x-fixed": True})
+    lists: Annotated[
+        Literal["json", "comma", "repeat", "space"],
+        Values(
+            {
+                "json": "--x=[1, 2]",
+                "comma": "--x=1,2",
+                "repeat": "--x=1 --x=2",
+                "space": "--x 1 2",
+            }
+        ),
+    ] = Field("json", json_schema_extra={"x-fixed": True})
 
     @property
     def is_python(self) -> bool:

@@ -5,7 +5,7 @@ The unions are built from the registry. `OpenTo` looks for a plug-in only if a n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticKnownError, core_schema
 
 from tunecli.errors import UsageError
-from tunecli.knob import Knob, NamedKnob, name_alone
+from tunecli.knob import Knob, NamedKnob, Values, name_alone
 from tunecli.registry import plugins
 from tunecli.registry.engines import ENGINES, EngineInfo
 from tunecli.registry.plugins import Group
@@ -138,6 +138,18 @@ def _union(members: Sequence[Any]) -> Any:
     return reduce(or_, members)
 
 
+def _summaries(infos: Iterable[SamplerInfo | EngineInfo | PrunerInfo]) -> dict[str, str]:
+    """A sentence for each registry entry: its own, or the first of its settings' docstring."""
+    return {
+        info.name: getattr(info, "summary", "")
+        or " ".join((info.settings.__doc__ or "").split("\n\n")[0].split())
+        for info in infos
+    }
+
+
+_OF_PRUNERS = {"none": "Every trial runs to its end.", **_summaries(PRUNERS.values())}
+_PRUNER_NAMES = {"enum": list(_OF_PRUNERS), "enumDescriptions": list(_OF_PRUNERS.values())}
+
 if TYPE_CHECKING:
     Sampler = str | NamedKnob
     Pruner = Literal["none"] | NamedKnob
@@ -146,7 +158,7 @@ else:
     Sampler = Annotated[
         _union(
             [
-                Annotated[Literal[tuple(SAMPLERS)], Tag(_WORD)],
+                Annotated[Literal[tuple(SAMPLERS)], Values(_summaries(SAMPLERS.values())), Tag(_WORD)],
                 *(Annotated[settings, Tag(name)] for name, settings in _WITH_SETTINGS.items()),
             ]
         ),
@@ -157,7 +169,7 @@ else:
     Pruner = Annotated[
         _union(
             [
-                Annotated[Literal["none"], Tag("none"), WithJsonSchema({"enum": ["none", *PRUNERS]})],
+                Annotated[Literal["none"], Tag("none"), WithJsonSchema(_PRUNER_NAMES)],
                 *(Annotated[info.settings, Tag(info.name)] for info in PRUNERS.values()),
             ]
         ),
@@ -167,6 +179,7 @@ else:
     ]
     Engine = Annotated[
         Literal[tuple(ENGINES)],
+        Values(_summaries(ENGINES.values())),
         OpenTo("engines", EngineInfo, tuple(ENGINES)),
         BeforeValidator(_sampler_word),
     ]

@@ -15,7 +15,7 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from tunecli.config.metrics import METRIC_LINES, METRICS, MetricFacts
 from tunecli.config.suggestions import nearest
-from tunecli.knob import Knob
+from tunecli.knob import Knob, Values
 
 _LONGEST_CLASS = 100
 _OF = "of_"  # before the name of a class
@@ -66,9 +66,34 @@ class MetricSettings(Knob):
             {"enum": _WITH_SETTINGS, "enumDescriptions": [METRIC_LINES[n] for n in _WITH_SETTINGS]}
         ),
     ]
-    average: Literal["macro", "micro", "weighted", "binary", "samples"] | None = None
+    average: (
+        Annotated[
+            Literal["macro", "micro", "weighted", "binary", "samples"],
+            Values(
+                {
+                    "macro": "Mean over the classes, each counted once.",
+                    "micro": "All examples together.",
+                    "weighted": "Mean over the classes, weighted by their numbers of examples.",
+                    "binary": "The second of two classes alone.",
+                    "samples": "Mean over the examples, of labels only.",
+                }
+            ),
+        ]
+        | None
+    ) = None
     positive: str | bool | int | float | None = None
-    weights: Literal["linear", "quadratic"] | None = None
+    weights: (
+        Annotated[
+            Literal["linear", "quadratic"],
+            Values(
+                {
+                    "linear": "A wrong class counts by its distance.",
+                    "quadratic": "A wrong class counts by the square of its distance.",
+                }
+            ),
+        ]
+        | None
+    ) = None
     k: Annotated[int, Field(ge=2)] | None = None
     alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
     target: str | None = None

@@ -25,7 +25,7 @@ from tunecli.config.metric_names import MetricSettings, facts_of_metric, metric_
 from tunecli.config.metric_words import maximized_by_name
 from tunecli.config.metrics import DECIDED, METRIC_LINES, METRICS
 from tunecli.config.schema.user_code import METRIC_NAME, UserCode
-from tunecli.knob import Knob
+from tunecli.knob import Auto, Knob, Values
 from tunecli.objective import BEST, LAST, MEAN_OF_LAST, Objective
 from tunecli.text import short_repr
 
@@ -116,7 +116,18 @@ class Aim(Knob):
     """
 
     metric: _Metric
-    direction: Literal["maximize", "minimize"] | None = None
+    direction: (
+        Annotated[
+            Literal["maximize", "minimize"],
+            Values(
+                {
+                    "maximize": "A higher value is better.",
+                    "minimize": "A lower value is better.",
+                }
+            ),
+        ]
+        | None
+    ) = None
 
     @field_validator("metric")
     @classmethod
@@ -191,7 +202,12 @@ def _score_rule(value: Any, info: ValidationInfo) -> Any:
 
 
 ScoreRule = Annotated[
-    Annotated[Literal["last", "best"], Tag("word")] | Annotated[MeanOfLast, Tag("map")],
+    Annotated[
+        Literal["last", "best"],
+        Values({"last": "The last reported value.", "best": "The best reported value."}),
+        Tag("word"),
+    ]
+    | Annotated[MeanOfLast, Tag("map")],
     Discriminator(lambda value: "word" if isinstance(value, str) else "map"),
     BeforeValidator(_score_rule),
 ]
@@ -212,7 +228,7 @@ class Goal(Aim):
     subject_to: Bounds | None = None
     score: ScoreRule = "last"
     also: Also = Field(default_factory=list)
-    threshold: Literal["auto"] | Annotated[float, Field(gt=0, lt=1)] | None = None
+    threshold: Auto | Annotated[float, Field(gt=0, lt=1)] | None = None
 
     @field_validator("threshold")
     @classmethod

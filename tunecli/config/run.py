@@ -10,23 +10,20 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
-    GetJsonSchemaHandler,
     Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
+from tunecli.config.events import Events
 from tunecli.config.families import Engine
 from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.suggestions import nearest
 from tunecli.config.surroundings import FileName, VariableName, VariableValue
-from tunecli.knob import Count, Knob, NamedKnob, Positive
+from tunecli.knob import Auto, Count, Knob, NamedKnob, Positive, Values
 from tunecli.registry.engines import LOCAL, engine_info
-from tunecli.registry.exporters import EXPORTERS
 from tunecli.trial import FailureKind
 
 DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$"
@@ -81,7 +78,9 @@ Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(
 
 _LEAST_LOG_BYTES = 1024
 _MOST_LOG_BYTES = 2**40
-_LOG_SCHEMA = {"anyOf": [{"enum": ["off", 0]}, *_SIZE_SCHEMA["anyOf"]]}
+_LOG_SCHEMA = {
+    "anyOf": [{"enum": ["off", 0], "enumDescriptions": ["No logs.", "No logs."]}, *_SIZE_SCHEMA["anyOf"]]
+}
 
 
 def _log_bytes(value: Any) -> Any:
@@ -154,7 +153,7 @@ class ResultsFile(Knob):
     """
 
     metrics: Annotated[
-        Annotated[Literal["all"], Tag("word")]
+        Annotated[Literal["all"], Values({"all": "Every recorded metric."}), Tag("word")]
         | Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Tag("names")],
         Discriminator(lambda value: "word" if isinstance(value, str) else "names"),
     ] = Field(default=[])
@@ -178,14 +177,36 @@ def _checkpointing(value: Any) -> Any:
 
 
 Checkpointing = Annotated[
-    Annotated[Literal["auto", "off"], Tag("word")] | Annotated[CheckpointEvery, Tag("map")],
+    Annotated[
+        Literal["auto", "off"],
+        Values({"auto": "As often as it costs little.", "off": "Never."}),
+        Tag("word"),
+    ]
+    | Annotated[CheckpointEvery, Tag("map")],
     Discriminator(lambda value: "word" if isinstance(value, str) else "map"),
     BeforeValidator(_checkpointing),
 ]
 
 Policy = Literal["split", "retry", "skip", "keep"]
-_SplitRetryOrSkip = Literal["split", "retry", "skip"]
-_RetryOrSkip = Literal["retry", "skip"]
+_SplitRetryOrSkip = Annotated[
+    Literal["split", "retry", "skip"],
+    Values(
+        {
+            "split": "Run it again with each batch in twice as many parts.",
+            "retry": "Run the trial again, once per kind of failure.",
+            "skip": "End the trial.",
+        }
+    ),
+]
+_RetryOrSkip = Annotated[
+    Literal["retry", "skip"],
+    Values(
+        {
+            "retry": "Run the trial again, once per kind of failure.",
+            "skip": "End the trial.",
+        }
+    ),
+]
 
 
 class OnFailure(Knob):
@@ -209,7 +230,16 @@ class OnFailure(Knob):
     oom: _SplitRetryOrSkip = "split"
     crash: _RetryOrSkip = "retry"
     lost: _RetryOrSkip = "retry"
-    timeout: Literal["retry", "skip", "keep"] = "skip"
+    timeout: Annotated[
+        Literal["retry", "skip", "keep"],
+        Values(
+            {
+                "retry": "Run the trial again, once per kind of failure.",
+                "skip": "End the trial.",
+                "keep": "Take the score so far, if the trial has one.",
+            }
+        ),
+    ] = "skip"
     error: _RetryOrSkip = "skip"
 
     def of(self, kind: FailureKind) -> Policy:
@@ -222,69 +252,6 @@ class OnFailure(Knob):
             FailureKind.ERROR: self.error,
         }
         return policies.get(kind, "skip")
-
-
-class MlflowEvents(Knob):
-    """Runs of MLflow, one for each trial. It needs `pip install 'tunecli[mlflow]'`.
-
-    Attributes:
-        name: `mlflow`.
-        uri: tracking store, such as `sqlite:////home/me/mlflow.db` or the address of a server. Without it, MLflow's own
-            setting holds (`MLFLOW_TRACKING_URI`).
-        experiment: name of the experiment in MLflow; without it, the name of the study.
-    """
-
-    name: Literal["mlflow"] = "mlflow"
-    uri: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
-    experiment: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-
-
-def _events(value: Any) -> Any:
-    """A word, a map or a list of them as a list."""
-    if value == "off":
-        return []
-    items = value if isinstance(value, list) else [value]
-    names = [_name_of(item) for item in items]
-    for item, name in zip(items, names, strict=True):
-        if name not in EXPORTERS:
-            near = nearest(name, (*EXPORTERS, "off")) if name else ""
-            raise ValueError(
-                "must be `tensorboard`, `mlflow`, `{name: mlflow, uri: …}`, a list of them, or `off`"
-                + (f"; {near}" if near else "")
-            )
-        if isinstance(item, dict) and not EXPORTERS[name].has_settings and set(item) != {"name"}:
-            raise ValueError(f"`{name}` has no settings: write its name alone")
-    if len(names) != len(set(names)):
-        raise ValueError("names one tool twice")
-    return [item if EXPORTERS[name].has_settings else name for item, name in zip(items, names, strict=True)]
-
-
-def _name_of(item: Any) -> str:
-    name = item.get("name") if isinstance(item, dict) else getattr(item, "name", item)
-    return name if isinstance(name, str) else ""
-
-
-class _OrAlone:
-    """Describes a list that may also be one item of it, or `off`."""
-
-    def __get_pydantic_json_schema__(
-        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        of_list = handler(core_schema)
-        off = {"enum": ["off"], "enumDescriptions": ["No other tool gets the trials."]}
-        return {"anyOf": [off, of_list["items"], of_list]}
-
-
-Events = Annotated[
-    list[
-        Annotated[
-            Annotated[Literal["tensorboard", "mlflow"], Tag("word")] | Annotated[MlflowEvents, Tag("map")],
-            Discriminator(lambda value: "word" if isinstance(value, str) else "map"),
-        ]
-    ],
-    BeforeValidator(_events),
-    _OrAlone(),
-]
 
 
 class Run(Knob):
@@ -331,21 +298,56 @@ class Run(Knob):
     """
 
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
-    workers: Count | Literal["auto"] = "auto"
+    workers: Count | Auto = "auto"
     per_device: Count = 1
     threads: Count = 1
     engine: Engine = LOCAL
     limit: Limit = Limit()
     trial_limit: TrialLimit = TrialLimit()
     checkpoint: Checkpointing = "auto"
-    fuse: Count | Literal["auto", "off"] = "auto"
+    fuse: (
+        Count
+        | Annotated[
+            Literal["auto", "off"],
+            Values(
+                {
+                    "auto": "As many trials as pay off.",
+                    "off": "Each trial by itself.",
+                }
+            ),
+        ]
+    ) = "auto"
     on_failure: OnFailure = OnFailure()
-    isolate: Literal["on", "off"] = "on"
+    isolate: Annotated[
+        Literal["on", "off"],
+        Values(
+            {
+                "on": "Each trial has a process of its own.",
+                "off": "The trials of a worker share one process.",
+            }
+        ),
+    ] = "on"
     log_limit: LogLimit = 1_000_000
     folder: Annotated[str, Field(pattern=FOLDER)] | None = None
     results: ResultsFile = ResultsFile()
-    report: Literal["on", "off"] = "on"
-    baseline: Literal["on", "off"] = "on"
+    report: Annotated[
+        Literal["on", "off"],
+        Values(
+            {
+                "on": "Write the page.",
+                "off": "Write no page.",
+            }
+        ),
+    ] = "on"
+    baseline: Annotated[
+        Literal["on", "off"],
+        Values(
+            {
+                "on": "Fit the simple models.",
+                "off": "Fit no simple models.",
+            }
+        ),
+    ] = "on"
     events: Events = []  # noqa: RUF012  (pydantic copies it)
     cwd: FileName | None = None
     link: list[FileName] = []  # noqa: RUF012  (pydantic copies it)

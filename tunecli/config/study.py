@@ -23,7 +23,7 @@ from tunecli.config.metric_names import is_on_request
 from tunecli.config.objectives import OWN_TRIAL, Goals
 from tunecli.config.run import Run
 from tunecli.config.space import Space
-from tunecli.knob import Count, Knob, Positive
+from tunecli.knob import Auto, Count, Knob, Positive, Values
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing, pruner_info
 from tunecli.registry.samplers import SAMPLERS, sampler_info
@@ -121,9 +121,17 @@ class Search(Knob):
 
     sampler: Sampler = "bayes"
     trials: Count | None = None
-    lookahead: Count | Literal["auto"] = "auto"
+    lookahead: Count | Auto = "auto"
     repeats: Count = 1
-    refit: Literal["off", "all"] = "off"
+    refit: Annotated[
+        Literal["off", "all"],
+        Values(
+            {
+                "off": "Nothing more is trained.",
+                "all": "The best trial is trained again on all rows but those of the test part.",
+            }
+        ),
+    ] = "off"
     pruner: Pruner = "none"
     stop: Stop | None = None
     where: list[str] = Field(default_factory=list, max_length=100)

@@ -34,6 +34,7 @@ class EngineInfo:
         runs_in_this_process: whether jobs run in the process that submits them.
         worker_slots: ``module:attribute`` of a function of the file's ``run`` settings that returns how many jobs can
             run at a time; empty: the number that this machine's accelerators or cores allow.
+        summary: a sentence for editors and the reference.
     """
 
     name: str
@@ -44,15 +45,24 @@ class EngineInfo:
     max_workers: int | None = None
     runs_in_this_process: bool = False
     worker_slots: str = ""
+    summary: str = ""
 
 
 ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
     {
         info.name: info
         for info in (
-            EngineInfo(LOCAL, "tunecli.engine.local:LocalEngine"),
             EngineInfo(
-                INLINE, "tunecli.engine.inline:InlineEngine", max_workers=1, runs_in_this_process=True
+                LOCAL,
+                "tunecli.engine.local:LocalEngine",
+                summary="Trials run in worker processes on this machine.",
+            ),
+            EngineInfo(
+                INLINE,
+                "tunecli.engine.inline:InlineEngine",
+                max_workers=1,
+                runs_in_this_process=True,
+                summary="Trials run in this process, one at a time.",
             ),
         )
     }

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeGuard
 
 from pydantic import Field, model_validator
 
-from tunecli.knob import Count, NamedKnob
+from tunecli.knob import Auto, Count, NamedKnob
 from tunecli.registry import plugins
 
 
@@ -78,8 +78,8 @@ class Pausing(NamedKnob):
         factor: ratio of the epochs of two consecutive rungs.
     """
 
-    min_epochs: Count | Literal["auto"] = "auto"
-    max_epochs: Count | Literal["auto"] = "auto"
+    min_epochs: Count | Auto = "auto"
+    max_epochs: Count | Auto = "auto"
     factor: Annotated[int, Field(ge=2, le=10)] = 3
 
     @model_validator(mode="after")
@@ -98,7 +98,7 @@ class Halving(Pausing):
     """
 
     name: Literal["halving"] = "halving"
-    bracket: Annotated[int, Field(ge=2)] | Literal["auto"] = "auto"
+    bracket: Annotated[int, Field(ge=2)] | Auto = "auto"
 
 
 class Hyperband(Pausing):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
-from tunecli.knob import NamedKnob
+from tunecli.knob import NamedKnob, Values
 from tunecli.registry import plugins
 from tunecli.registry.implementations import require_package
 
@@ -35,6 +35,7 @@ class SamplerInfo:
             Empty: ``search.stop.improvement`` does not work with the sampler.
         notes: ``module:attribute`` of a function of the space that returns notes for `check`; may be empty.
         draws: what a suggestion that uses no results is, in a word for displays.
+        summary: a sentence for editors and the reference; empty: that of ``settings``.
     """
 
     name: str
@@ -50,6 +51,7 @@ class SamplerInfo:
     expected_improvement: str = ""
     notes: str = ""
     draws: str = "random"
+    summary: str = ""
 
 
 class Bayes(NamedKnob):
@@ -63,8 +65,27 @@ class Bayes(NamedKnob):
     """
 
     name: Literal["bayes"] = "bayes"
-    surrogate: Literal["gp", "extra_trees", "random_forest"] = "gp"
-    acquisition: Literal["mixed", "ei", "lcb", "pi"] = "mixed"
+    surrogate: Annotated[
+        Literal["gp", "extra_trees", "random_forest"],
+        Values(
+            {
+                "gp": "A Gaussian process.",
+                "extra_trees": "Extremely randomised trees, of scikit-optimize.",
+                "random_forest": "A random forest, of scikit-optimize.",
+            }
+        ),
+    ] = "gp"
+    acquisition: Annotated[
+        Literal["mixed", "ei", "lcb", "pi"],
+        Values(
+            {
+                "mixed": "`ei` and `lcb` in turn, and a large improvement once the search stalls.",
+                "ei": "Expected improvement.",
+                "lcb": "A lower confidence bound.",
+                "pi": "Probability of improvement.",
+            }
+        ),
+    ] = "mixed"
 
 
 SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
@@ -77,13 +98,20 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 reads_results=False,
                 needs_grid=True,
                 draws="grid",
+                summary="Each point of the grid once, in random order.",
             ),
-            SamplerInfo("random", "tunecli.search.samplers.random:random", reads_results=False),
+            SamplerInfo(
+                "random",
+                "tunecli.search.samplers.random:random",
+                reads_results=False,
+                summary="Independent random points.",
+            ),
             SamplerInfo(
                 "quasirandom",
                 "tunecli.search.samplers.random:quasirandom",
                 reads_results=False,
                 draws="quasi-random",
+                summary="Points that cover the space more evenly than random ones (Sobol).",
             ),
             SamplerInfo(
                 "bayes",
@@ -93,7 +121,13 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 expected_improvement="tunecli.search.prediction:expected_improvement",
                 draws="quasi-random",
             ),
-            SamplerInfo("tpe", "tunecli.search.samplers.third_party:tpe", package="optuna", extra="optuna"),
+            SamplerInfo(
+                "tpe",
+                "tunecli.search.samplers.third_party:tpe",
+                package="optuna",
+                extra="optuna",
+                summary="Optuna's tree-structured Parzen estimator.",
+            ),
             SamplerInfo(
                 "cmaes",
                 "tunecli.search.samplers.third_party:cmaes",
@@ -102,6 +136,7 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 handles_constraints=False,
                 handles_several_goals=False,
                 notes="tunecli.search.samplers.third_party:cmaes_notes",
+                summary="An evolution strategy for numbers, CMA-ES.",
             ),
         )
     }

@@ -86,7 +86,9 @@ def _add_plug_ins_with_infos(definitions: dict[str, Any]) -> None:
             continue
         properties = definitions[owner]["properties"]
         default = properties[key].pop("default")
-        options: list[dict[str, Any]] = [properties[key], {"enum": [info.name for info in infos]}]
+        texts = [getattr(info, "summary", "") for info in infos]
+        named = {"enum": [info.name for info in infos], "enumDescriptions": texts}
+        options: list[dict[str, Any]] = [properties[key], named]
         for info in infos:
             if info.settings is not None:
                 options.append({"$ref": f"#/$defs/{_define(info.settings, definitions)}"})

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-WIDTH = 140
-_SHORT = 50
+WIDTH = 156
+_SHORT = 70
 _INDENT = "  "
 _TEXT = "description"
 
@@ -44,7 +44,9 @@ def _spread(value: Any, indent: str, n_before: int) -> str:
         items = [
             (names[key] + _spread(item, inner, len(names[key])), key != _TEXT) for key, item in value.items()
         ]
-        return "{\n" + ",\n".join(_filled(items, inner)) + f"\n{indent}}}"
+        lines = ",\n".join(_filled(items, inner))
+        start = lines.lstrip() if next(iter(value)) == "type" else f"\n{lines}"
+        return f"{{{start}\n{indent}}}"
     of_list = [(_spread(item, inner, 0), not isinstance(item, Mapping | list)) for item in value]
     return "[\n" + ",\n".join(_filled(of_list, inner)) + f"\n{indent}]"
 
@@ -69,7 +71,7 @@ def _is_short_beside_text(value: Any, room: int) -> bool:
     if not isinstance(value, Mapping) or _TEXT not in value:
         return False
     rest = {key: part for key, part in value.items() if key != _TEXT}
-    return not _has_text(rest) and len(_flat(rest)) < min(room, 2 * _SHORT)
+    return not _has_text(rest) and len(_flat(rest)) < min(room, 100)
 
 
 def _has_text(value: Any) -> bool:

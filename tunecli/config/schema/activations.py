@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.knob import NamedKnob, NonNegative, Positive, name_alone
+from tunecli.knob import NamedKnob, NonNegative, Positive, Values, name_alone
 
 
 class ActivationKnob(NamedKnob):
@@ -73,20 +73,39 @@ class PlainActivation(ActivationKnob):
         "tanh": "tanh",
         "identity": "linear",
     }
-    name: Literal[
-        "relu",
-        "relu6",
-        "selu",
-        "silu",
-        "mish",
-        "softsign",
-        "tanhshrink",
-        "hardsigmoid",
-        "hardswish",
-        "sigmoid",
-        "logsigmoid",
-        "tanh",
-        "identity",
+    name: Annotated[
+        Literal[
+            "relu",
+            "relu6",
+            "selu",
+            "silu",
+            "mish",
+            "softsign",
+            "tanhshrink",
+            "hardsigmoid",
+            "hardswish",
+            "sigmoid",
+            "logsigmoid",
+            "tanh",
+            "identity",
+        ],
+        Values(
+            {
+                "relu": "Rectified linear unit: x above 0, else 0.",
+                "relu6": "ReLU that is limited to 6.",
+                "selu": "Scaled exponential linear unit, which keeps mean and variance (Klambauer et al. 2017).",
+                "silu": "x times sigmoid of x, also called swish (Elfwing et al. 2018).",
+                "mish": "x times tanh of softplus of x (Misra 2019).",
+                "softsign": "x / (1 + |x|).",
+                "tanhshrink": "x minus tanh of x.",
+                "hardsigmoid": "Sigmoid made of three straight pieces.",
+                "hardswish": "SiLU with the hard sigmoid (Howard et al. 2019).",
+                "sigmoid": "1 / (1 + exp(-x)).",
+                "logsigmoid": "Logarithm of the sigmoid.",
+                "tanh": "Hyperbolic tangent, between -1 and 1.",
+                "identity": "x itself: no activation.",
+            }
+        ),
     ]
 
 
@@ -166,7 +185,15 @@ class Elu(ActivationKnob):
         "celu": "torch.nn:CELU",
     }
     gain_as: ClassVar[str] = "relu"
-    name: Literal["elu", "celu"]
+    name: Annotated[
+        Literal["elu", "celu"],
+        Values(
+            {
+                "elu": "Exponential linear unit: x above 0, alpha (exp(x) - 1) below (Clevert et al. 2016).",
+                "celu": "ELU that is differentiable for every alpha (Barron 2017).",
+            }
+        ),
+    ]
     alpha: Positive = 1.0
 
 
@@ -180,7 +207,15 @@ class Gelu(ActivationKnob):
     implementation: ClassVar[str] = "torch.nn:GELU"
     gain_as: ClassVar[str] = "relu"
     name: Literal["gelu"] = "gelu"
-    approximate: Literal["none", "tanh"] = "none"
+    approximate: Annotated[
+        Literal["none", "tanh"],
+        Values(
+            {
+                "none": "The exact function.",
+                "tanh": "The approximation by tanh, which is faster.",
+            }
+        ),
+    ] = "none"
 
 
 class Softplus(ActivationKnob):
@@ -209,7 +244,15 @@ class Shrink(ActivationKnob):
         "softshrink": "torch.nn:Softshrink",
         "hardshrink": "torch.nn:Hardshrink",
     }
-    name: Literal["softshrink", "hardshrink"]
+    name: Annotated[
+        Literal["softshrink", "hardshrink"],
+        Values(
+            {
+                "softshrink": "x moved towards 0 by `lambd`; 0 within ±lambd.",
+                "hardshrink": "x outside ±lambd, and 0 within.",
+            }
+        ),
+    ]
     lambd: NonNegative = 0.5
 
 
@@ -240,7 +283,7 @@ class Threshold(ActivationKnob):
     """x above a threshold, a constant below it. torch has no defaults for the two.
 
     Attributes:
-        threshold: threshold.
+        threshold: input above which the output is the input.
         value: output for inputs at or below the threshold.
     """
 

@@ -7,10 +7,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tunecli.knob import Knob
+from tunecli.knob import Knob, Values
 
 ColumnName = Annotated[str, Field(min_length=1)]
-ColumnType = Literal["number", "category", "truth", "datetime", "dmy", "mdy"]
+ColumnType = Annotated[
+    Literal["number", "category", "truth", "datetime", "dmy", "mdy"],
+    Values(
+        {
+            "number": "Numbers.",
+            "category": "Texts of a few kinds.",
+            "truth": "True or false.",
+            "datetime": "Dates, with or without a time, the year first.",
+            "dmy": "Dates with the day first: 31/12/2021.",
+            "mdy": "Dates with the month first: 12/31/2021.",
+        }
+    ),
+]
 
 DATES: frozenset[ColumnType] = frozenset(("datetime", "dmy", "mdy"))
 """The types that are dates."""

@@ -13,9 +13,18 @@ from tunecli.config.schema.models.backbones import weights_file_of
 from tunecli.config.schema.series import Series
 from tunecli.config.schema.sources import Source, absolute, with_absolute_path
 from tunecli.config.schema.validation import Test, Validation
-from tunecli.knob import Count, Knob
+from tunecli.knob import Count, Knob, Values
 
-TokenKind = Literal["characters", "words", "bpe"]
+TokenKind = Annotated[
+    Literal["characters", "words", "bpe"],
+    Values(
+        {
+            "characters": "One character.",
+            "words": "One word or punctuation mark.",
+            "bpe": "A part of a word, from byte-pair encoding of the training texts.",
+        }
+    ),
+]
 _MAX_TOKENS: dict[TokenKind, int] = {"characters": 256, "words": 10_000, "bpe": 4000}
 
 
@@ -56,8 +65,28 @@ class Data(Knob):
     source: Source
     target: str | Annotated[list[str], Field(min_length=1, max_length=1000)] | None = None
     columns: ColumnSettings = ColumnSettings()
-    task: Literal["auto", "classification", "regression", "multilabel"] = "auto"
-    inputs: Literal["auto", "features", "sequence", "image"] = "auto"
+    task: Annotated[
+        Literal["auto", "classification", "regression", "multilabel"],
+        Values(
+            {
+                "auto": "Decided by the target.",
+                "classification": "One class for each example.",
+                "regression": "Numbers.",
+                "multilabel": "Any number of labels for each example.",
+            }
+        ),
+    ] = "auto"
+    inputs: Annotated[
+        Literal["auto", "features", "sequence", "image"],
+        Values(
+            {
+                "auto": "Decided by the number of axes.",
+                "features": "Plain features, (N, F).",
+                "sequence": "Sequences, (N, T, F).",
+                "image": "Images, (N, H, W) or (N, C, H, W).",
+            }
+        ),
+    ] = "auto"
     text: str | None = None
     text_with_columns: bool = False
     tokens: TokenKind = "characters"
@@ -68,11 +97,40 @@ class Data(Knob):
     test: Test | None = None
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     series: Series | None = None
-    normalize: Literal["standard", "minmax", "robust", "quantile", "power", "none"] = "standard"
+    normalize: Annotated[
+        Literal["standard", "minmax", "robust", "quantile", "power", "none"],
+        Values(
+            {
+                "standard": "Mean 0 and standard deviation 1.",
+                "minmax": "Between 0 and 1.",
+                "robust": "Median 0 and interquartile range 1.",
+                "quantile": "A normal distribution, by ranks.",
+                "power": "Nearly a normal distribution, by the Yeo-Johnson transform.",
+                "none": "No scaling.",
+            }
+        ),
+    ] = "standard"
     missing_indicators: bool = False
-    categories: Literal["one_hot", "embedding"] = "one_hot"
+    categories: Annotated[
+        Literal["one_hot", "embedding"],
+        Values(
+            {
+                "one_hot": "An input of 0 or 1 for each category.",
+                "embedding": "A vector that the model learns for each category.",
+            }
+        ),
+    ] = "one_hot"
     min_category_count: Count = 1
-    balance: Literal["none", "weight", "sample"] = "none"
+    balance: Annotated[
+        Literal["none", "weight", "sample"],
+        Values(
+            {
+                "none": "No balance: classes count as often as they occur.",
+                "weight": "Rare classes have a larger weight in the loss.",
+                "sample": "Examples of rare classes are drawn more often.",
+            }
+        ),
+    ] = "none"
     augment: list[Augmentation] = []
 
     @field_validator("target")

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.knob import Fraction, NamedKnob, Positive, name_alone
+from tunecli.knob import Fraction, NamedKnob, Positive, Values, name_alone
 
 
 class InitialisationKnob(NamedKnob):
@@ -35,7 +35,18 @@ class PlainInitialisation(InitialisationKnob):
         "eye": "tunecli.train.initialisation:eye",
         "dirac": "tunecli.train.initialisation:dirac",
     }
-    name: Literal["default", "ones", "zeros", "eye", "dirac"]
+    name: Annotated[
+        Literal["default", "ones", "zeros", "eye", "dirac"],
+        Values(
+            {
+                "default": "The initial weights of torch's own layers.",
+                "ones": "All weights are 1.",
+                "zeros": "All weights are 0.",
+                "eye": "Identity matrices, for models that have matrices only.",
+                "dirac": "Convolutions that pass their input on; the last layer is torch's.",
+            }
+        ),
+    ]
 
 
 class Kaiming(InitialisationKnob):
@@ -49,8 +60,24 @@ class Kaiming(InitialisationKnob):
         "kaiming_normal": "tunecli.train.initialisation:kaiming_normal",
         "kaiming_uniform": "tunecli.train.initialisation:kaiming_uniform",
     }
-    name: Literal["kaiming_normal", "kaiming_uniform"]
-    mode: Literal["fan_in", "fan_out"] = "fan_in"
+    name: Annotated[
+        Literal["kaiming_normal", "kaiming_uniform"],
+        Values(
+            {
+                "kaiming_normal": "Normal weights of variance gain² / fan (He et al. 2015).",
+                "kaiming_uniform": "Uniform weights of variance gain² / fan (He et al. 2015).",
+            }
+        ),
+    ]
+    mode: Annotated[
+        Literal["fan_in", "fan_out"],
+        Values(
+            {
+                "fan_in": "Keeps the size of activations in the forward pass.",
+                "fan_out": "Keeps the size of gradients in the backward pass.",
+            }
+        ),
+    ] = "fan_in"
 
 
 class Xavier(InitialisationKnob):
@@ -64,7 +91,15 @@ class Xavier(InitialisationKnob):
         "xavier_normal": "tunecli.train.initialisation:xavier_normal",
         "xavier_uniform": "tunecli.train.initialisation:xavier_uniform",
     }
-    name: Literal["xavier_normal", "xavier_uniform"]
+    name: Annotated[
+        Literal["xavier_normal", "xavier_uniform"],
+        Values(
+            {
+                "xavier_normal": "Normal weights of variance 2 gain² / (fan in + fan out) (Glorot & Bengio 2010).",
+                "xavier_uniform": "Uniform weights of variance 2 gain² / (fan in + fan out) (Glorot & Bengio 2010).",
+            }
+        ),
+    ]
     gain: Positive | None = None
 
 
@@ -84,8 +119,8 @@ class NormalWeights(InitialisationKnob):
     """Normally distributed weights. The default deviation is that of Keras.
 
     Attributes:
-        mean: mean.
-        std: standard deviation.
+        mean: mean of the weights.
+        std: standard deviation of the weights.
     """
 
     implementation: ClassVar[str] = "tunecli.train.initialisation:normal"
@@ -118,8 +153,8 @@ class TruncatedNormalWeights(InitialisationKnob):
     """Normally distributed weights, drawn again if they are out of bounds.
 
     Attributes:
-        mean: mean.
-        std: standard deviation.
+        mean: mean of the weights.
+        std: standard deviation of the weights.
         low: lower bound; by default two deviations below the mean.
         high: upper bound; by default two deviations above the mean.
     """

@@ -15,12 +15,21 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.knob import Count, Knob, NonNegative, Positive, link
+from tunecli.knob import Count, Knob, NonNegative, Positive, Values, link
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Start = Annotated[float, Field(ge=0, lt=1)]
 Decay = Annotated[float, Field(gt=0, le=1)]
 Divisor = Annotated[float, Field(ge=1)]
+_Every = Annotated[
+    Literal["step", "epoch"],
+    Values(
+        {
+            "step": "At each optimizer step.",
+            "epoch": "Once per epoch.",
+        }
+    ),
+]
 
 
 class Timed(Knob):
@@ -33,7 +42,7 @@ class Timed(Knob):
         until_epoch: epoch from which the link no longer acts; by default it acts to the end.
     """
 
-    every: Literal["step", "epoch"] | None = None
+    every: _Every | None = None
     from_epoch: Annotated[int, Field(ge=0)] = 0
     until_epoch: Count | None = None
 
@@ -105,7 +114,7 @@ class Polynomial(Timed):
     """Fall as (1 - progress)^power over the whole run.
 
     Attributes:
-        power: exponent.
+        power: exponent of the fall; 1 is linear.
         to: final rate, as a fraction of the full rate.
     """
 
@@ -125,7 +134,7 @@ class Exponential(Timed):
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:exponential"
     name: Literal["exponential"] = "exponential"
-    every: Literal["step", "epoch"] = "epoch"
+    every: _Every = "epoch"
     gamma: Decay = 0.95
 
 
@@ -134,7 +143,7 @@ class Step(Timed):
 
     Attributes:
         epochs: number of epochs between two cuts.
-        gamma: factor.
+        gamma: number that the rate is multiplied by.
     """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:step"
@@ -148,7 +157,7 @@ class MultiStep(Timed):
 
     Attributes:
         at: numbers of epochs of the run after which the rate changes.
-        gamma: factor.
+        gamma: number that the rate is multiplied by.
     """
 
     implementation: ClassVar[str] = "tunecli.train.chains.learning_rate:multistep"
@@ -172,7 +181,15 @@ class OneCycle(Timed):
     warmup_fraction: Start = 0.3
     div: Divisor = 25.0
     final_div: Divisor = 1e4
-    shape: Literal["cosine", "linear"] = "cosine"
+    shape: Annotated[
+        Literal["cosine", "linear"],
+        Values(
+            {
+                "cosine": "Half a cosine.",
+                "linear": "A straight line.",
+            }
+        ),
+    ] = "cosine"
 
 
 class InverseSqrt(Timed):
@@ -201,7 +218,16 @@ class WarmupStableDecay(Timed):
     name: Literal["warmup_stable_decay"] = "warmup_stable_decay"
     warmup_fraction: Start = 0.05
     decay_fraction: Decay = 0.2
-    shape: Literal["linear", "cosine", "sqrt"] = "sqrt"
+    shape: Annotated[
+        Literal["linear", "cosine", "sqrt"],
+        Values(
+            {
+                "linear": "A straight line.",
+                "cosine": "Half a cosine.",
+                "sqrt": "1 minus the square root of the progress (Hägele et al. 2024).",
+            }
+        ),
+    ] = "sqrt"
     to: Share = 0.0
 
 
@@ -217,7 +243,15 @@ class OnPlateau(Knob):
 
     patience: Annotated[int, Field(ge=0)] = 3
     threshold: NonNegative = 1e-4
-    threshold_mode: Literal["relative", "absolute"] = "relative"
+    threshold_mode: Annotated[
+        Literal["relative", "absolute"],
+        Values(
+            {
+                "relative": "`threshold` is a fraction of the best loss.",
+                "absolute": "`threshold` is in units of the loss.",
+            }
+        ),
+    ] = "relative"
     cooldown: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -233,7 +267,7 @@ class Cut(Timed):
     Attributes:
         at: numbers of epochs of the run after which the rate is multiplied by `factor`.
         on_plateau: multiply the rate by `factor` on each plateau of the validation loss.
-        factor: factor.
+        factor: number between 0 and 1 that the rate is multiplied by.
         floor: lowest learning rate.
     """
 

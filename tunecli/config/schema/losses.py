@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from tunecli.config.families import OpenTo
 from tunecli.config.schema.user_code import UserCode
-from tunecli.knob import Fraction, NamedKnob, NonNegative, Positive, name_alone
+from tunecli.knob import Fraction, NamedKnob, NonNegative, Positive, Values, name_alone
 
 Task = Literal["classification", "regression", "multilabel"]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
@@ -71,7 +71,7 @@ class Hinge(LossKnob):
     implementation: ClassVar[str] = "tunecli.train.losses:hinge"
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     name: Literal["hinge"] = "hinge"
-    p: Literal[1, 2] = 1
+    p: Annotated[Literal[1, 2], Values({1: "Hinge loss.", 2: "Squared hinge loss."})] = 1
     margin: Positive = 1.0
     class_weights: list[Positive] = []
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from tunecli.knob import Knob
+from tunecli.knob import Knob, Values
 from tunecli.text import short_repr
 
 JSON, JSONL, CSV, TENSORBOARD = "json", "jsonl", "csv", "tensorboard"
@@ -60,6 +60,16 @@ class MetricsFile(Knob):
 
 
 OutputName = Literal["stdout", "stderr", "both"]
+_Output = Annotated[
+    OutputName,
+    Values(
+        {
+            "stdout": "Lines that the program prints to standard output.",
+            "stderr": "Lines that the program prints to standard error.",
+            "both": "Lines of both outputs.",
+        }
+    ),
+]
 
 
 def _source(value: Any) -> Any:
@@ -75,12 +85,12 @@ def _kind_of_source(value: Any) -> str:
 
 
 _Source = Annotated[
-    Annotated[OutputName, Tag("word")] | Annotated[MetricsFile, Tag("map")],
+    Annotated[_Output, Tag("word")] | Annotated[MetricsFile, Tag("map")],
     Discriminator(_kind_of_source),
     BeforeValidator(_source),
 ]
 MetricsFrom = Annotated[
-    Annotated[OutputName, Tag("word")]
+    Annotated[_Output, Tag("word")]
     | Annotated[MetricsFile, Tag("map")]
     | Annotated[list[_Source], Field(min_length=1, max_length=8), Tag("list")],
     Discriminator(_kind_of_source),
@@ -92,7 +102,15 @@ FilesOnly = Annotated[
     Discriminator(lambda value: "list" if isinstance(value, list) else "map"),
 ]
 STEP = "step"
-Every = Literal["epoch", "step"]
+Every = Annotated[
+    Literal["epoch", "step"],
+    Values(
+        {
+            "epoch": "A report ends an epoch.",
+            "step": "A report is a step.",
+        }
+    ),
+]
 
 
 def sources(metrics_from: str | MetricsFile | Sequence[str | MetricsFile]) -> tuple[str | MetricsFile, ...]:

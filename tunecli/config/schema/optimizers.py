@@ -13,10 +13,23 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.config.families import OpenTo
 from tunecli.config.schema.user_code import UserCode
-from tunecli.knob import Count, Momentum, NamedKnob, NonNegative, Pair, Positive, name_alone, pair
+from tunecli.knob import Count, Momentum, NamedKnob, NonNegative, Pair, Positive, Values, name_alone, pair
 
-ParameterKind = Literal["bias", "norm", "embedding"]
+_KINDS = {
+    "bias": "Biases of layers and norms.",
+    "norm": "Scales and shifts of norms.",
+    "embedding": "Token vectors.",
+}
+ParameterKind = Annotated[Literal["bias", "norm", "embedding"], Values(_KINDS)]
 DecayExclude = list[ParameterKind]
+_SEARCHES = {
+    "none": "Steps of the length `lr`.",
+    "strong_wolfe": "Steps that meet the strong Wolfe conditions.",
+}
+_RATES = {
+    "original": "The rule of Jordan et al. 2024.",
+    "match_rms_adamw": "Updates as large as those of AdamW.",
+}
 
 
 class OptimizerKnob(NamedKnob):
@@ -318,7 +331,7 @@ class Lbfgs(OptimizerKnob):
     tolerance_grad: NonNegative = 1e-7
     tolerance_change: NonNegative = 1e-9
     history_size: Count = 100
-    line_search: Literal["none", "strong_wolfe"] = "strong_wolfe"
+    line_search: Annotated[Literal["none", "strong_wolfe"], Values(_SEARCHES)] = "strong_wolfe"
 
     @model_validator(mode="after")
     def _has_one_rate(self) -> Lbfgs:
@@ -328,9 +341,9 @@ class Lbfgs(OptimizerKnob):
 
 
 class Muon(OptimizerKnob):
-    """Muon (Jordan et al.
+    """Muon on the hidden weight matrices (Jordan et al. 2024), and AdamW on all other parameters.
 
-    2024) on the hidden weight matrices; AdamW, with the same lr and weight decay, on all other parameters.
+    AdamW has the same lr and weight decay.
 
     Attributes:
         ns_coefficients: coefficients of the Newton-Schulz iteration.
@@ -349,7 +362,7 @@ class Muon(OptimizerKnob):
     ns_coefficients: Annotated[tuple[float, float, float], BeforeValidator(pair)] = (3.4445, -4.775, 2.0315)
     eps: Positive = 1e-7
     ns_steps: Annotated[int, Field(ge=1, lt=100)] = 5
-    adjust_lr_fn: Literal["original", "match_rms_adamw"] = "match_rms_adamw"
+    adjust_lr_fn: Annotated[Literal["original", "match_rms_adamw"], Values(_RATES)] = "match_rms_adamw"
     decay_exclude: DecayExclude = []
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from tunecli.knob import Count, Knob
+from tunecli.knob import Count, Knob, Values
 
 
 class Series(Knob):
@@ -22,7 +22,15 @@ class Series(Knob):
 
     window: Count
     horizon: Count = 1
-    outputs: Literal["last", "all"] = "last"
+    outputs: Annotated[
+        Literal["last", "all"],
+        Values(
+            {
+                "last": "Predicts that row alone.",
+                "all": "Predicts each row up to it.",
+            }
+        ),
+    ] = "last"
     stride: Count = 1
     past_target: bool = True
 

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from tunecli.config.families import OpenTo
 from tunecli.config.schema.user_code import UserCode
 from tunecli.config.secrets import escaped, names_in
-from tunecli.knob import Count, Fraction, NamedKnob, NonNegative, Positive, name_alone, pair
+from tunecli.knob import Count, Fraction, NamedKnob, NonNegative, Positive, Values, name_alone, pair
 
 Side = Annotated[int, Field(ge=1, le=1024)]
 """Pixels along one side of an image."""
@@ -37,7 +37,18 @@ class Bundled(SourceKnob):
     """A real data set that comes with scikit-learn."""
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:bundled"
-    name: Literal["digits", "iris", "wine", "breast_cancer", "diabetes"]
+    name: Annotated[
+        Literal["digits", "iris", "wine", "breast_cancer", "diabetes"],
+        Values(
+            {
+                "digits": "1,797 images of handwritten digits, 8 × 8 pixels, 10 classes.",
+                "iris": "150 flowers with 4 measures, 3 species.",
+                "wine": "178 wines with 13 measures, 3 growers.",
+                "breast_cancer": "569 tumours with 30 measures, 2 classes.",
+                "diabetes": "442 patients with 10 measures; the target is the progression after a year.",
+            }
+        ),
+    ]
 
 
 class FileSource(SourceKnob):
@@ -70,7 +81,15 @@ class Images(SourceKnob):
     name: Literal["images"] = "images"
     path: Annotated[str, Field(min_length=1)]
     size: Side | Annotated[tuple[Side, Side], BeforeValidator(pair)] = 32
-    mode: Literal["rgb", "gray"] = "rgb"
+    mode: Annotated[
+        Literal["rgb", "gray"],
+        Values(
+            {
+                "rgb": "In colour, with three channels.",
+                "gray": "In grey, with one channel.",
+            }
+        ),
+    ] = "rgb"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -87,7 +106,19 @@ class Torchvision(SourceKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:torchvision_training"
-    name: Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"]
+    name: Annotated[
+        Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"],
+        Values(
+            {
+                "mnist": "70,000 handwritten digits, 28 × 28 pixels, grey.",
+                "fashion_mnist": "70,000 pieces of clothing, 28 × 28 pixels, grey, 10 classes.",
+                "kmnist": "70,000 Japanese characters, 28 × 28 pixels, grey, 10 classes.",
+                "cifar10": "60,000 photos, 32 × 32 pixels, in colour, 10 classes.",
+                "cifar100": "60,000 photos, 32 × 32 pixels, in colour, 100 classes.",
+                "svhn": "99,289 house numbers, 32 × 32 pixels, in colour, 10 digits.",
+            }
+        ),
+    ]
     root: Annotated[str, Field(min_length=1)] = "data"
 
 

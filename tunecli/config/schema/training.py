@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tunecli.knob import Count, Fraction, Knob, NonNegative, Positive, name_alone
+from tunecli.knob import Auto, Count, Fraction, Knob, NonNegative, Positive, Values, name_alone
 
 LEAST_EPOCHS = 20
 """`auto` gives at least this number of epochs."""
@@ -102,15 +102,26 @@ class Training(Knob):
         deterministic: refuse every kernel whose result may differ between two runs.
     """
 
-    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Literal["auto"] = "auto"
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] | Auto = "auto"
     steps: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
-    batch_size: Count | Literal["full"] = 64
+    batch_size: Count | Annotated[Literal["full"], Values({"full": "The whole training set."})] = 64
     accumulate: Count = 1
     grad_clip: GradientClip | None = None
     early_stop: EarlyStop | None = None
     average: Average | None = None
-    precision: Literal["float32", "bf16", "fp16"] = "float32"
-    compile: bool | Literal["cuda_graphs"] = False
+    precision: Annotated[
+        Literal["float32", "bf16", "fp16"],
+        Values(
+            {
+                "float32": "32 bits everywhere.",
+                "bf16": "Mixed precision with 16 bits and the range of float32.",
+                "fp16": "Mixed precision with 16 bits and a scaled loss.",
+            }
+        ),
+    ] = "float32"
+    compile: bool | Annotated[Literal["cuda_graphs"], Values({"cuda_graphs": "Also replay CUDA graphs."})] = (
+        False
+    )
     channels_last: bool = False
     tf32: bool = False
     deterministic: bool = False

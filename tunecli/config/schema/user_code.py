@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from tunecli.config.argument_styles import Arguments
 from tunecli.config.placeholders import parse_condition
 from tunecli.config.schema.metrics_from import Every, FilesOnly, MetricsFrom
-from tunecli.knob import Knob, Seed
+from tunecli.knob import Knob, Seed, Values
 
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 CODE_NAME = rf"^{_DOTTED}:{_DOTTED}$"
@@ -63,7 +63,7 @@ def _with_a_program(command: Any) -> Any:
 MetricPattern = Annotated[str, Field(max_length=1000), AfterValidator(_with_one_group)]
 
 
-ShimName = Literal["wandb"]
+ShimName = Annotated[Literal["wandb"], Values({"wandb": "Weights & Biases."})]
 
 
 class FunctionTrial(Knob):
@@ -163,7 +163,10 @@ class CommandTrial(Knob):
     command: Annotated[list[CommandItem], Field(min_length=1), BeforeValidator(_with_a_program)]
     params: dict[str, Any] = {}
     args: Arguments = Arguments()
-    unused: Literal["refuse", "allow"] = Field("refuse", json_schema_extra={"x-fixed": True})
+    unused: Annotated[
+        Literal["refuse", "allow"],
+        Values({"refuse": "It is an error.", "allow": "The program may read it from the environment."}),
+    ] = Field("refuse", json_schema_extra={"x-fixed": True})
     metrics: dict[MetricName, MetricPattern] = {}
     metrics_from: MetricsFrom = Field("both", json_schema_extra={"x-fixed": True})
     every: Every = Field("epoch", json_schema_extra={"x-fixed": True})

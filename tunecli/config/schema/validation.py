@@ -7,12 +7,31 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from tunecli.knob import Count, Fraction, Knob
+from tunecli.knob import Count, Fraction, Knob, Values
 
 FileName = Annotated[str, Field(min_length=1)]
-By = Literal["row", "group", "time", "column"]
+By = Annotated[
+    Literal["row", "group", "time", "column"],
+    Values(
+        {
+            "row": "Draws single rows.",
+            "group": "Keeps all rows of a group of `data.columns.group` in one part.",
+            "time": "Takes the latest rows of `data.columns.time`.",
+            "column": "Takes the rows that `data.columns.split` marks.",
+        }
+    ),
+]
 """What a split keeps together or in order; see `Validation`."""
-Stratify = Literal["auto", "quantiles", "none"]
+Stratify = Annotated[
+    Literal["auto", "quantiles", "none"],
+    Values(
+        {
+            "auto": "About the same share of each class or set of labels in each part.",
+            "quantiles": "About the same share of ten ranges of a numeric target in each part.",
+            "none": "The target is ignored.",
+        }
+    ),
+]
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 

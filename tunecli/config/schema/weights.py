@@ -11,11 +11,33 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from tunecli.config.schema.learning_rate import Timed
-from tunecli.knob import Fraction, Positive, link
+from tunecli.knob import Fraction, Positive, Values, link
 
-CutRule = Literal["magnitude", "random", "rows", "columns", "random_rows"]
-Parameters = Literal["weights", "all"]
+CutRule = Annotated[
+    Literal["magnitude", "random", "rows", "columns", "random_rows"],
+    Values(
+        {
+            "magnitude": "The smallest weights (Han et al. 2015).",
+            "random": "Random weights.",
+            "rows": "Whole rows, the output units, of smallest L2 norm (Li et al. 2017).",
+            "columns": "Whole columns, the inputs, of smallest L2 norm.",
+            "random_rows": "Random rows, the output units.",
+        }
+    ),
+]
+Parameters = Annotated[
+    Literal["weights", "all"],
+    Values(
+        {
+            "weights": "Tensors of two or more dimensions, without biases and norms.",
+            "all": "Every trainable tensor.",
+        }
+    ),
+]
 
+_WeightsOnly = Annotated[
+    Literal["weights"], Values({"weights": "Tensors of two or more dimensions, without biases and norms."})
+]
 SPARE_OUTPUT: tuple[CutRule, ...] = ("rows", "random_rows")
 """Rules that leave the output layer alone, because each of its rows is a class or the prediction itself."""
 
@@ -36,7 +58,19 @@ class WeightClip(Timed):
     name: Literal["clip"] = "clip"
     value: Positive | None = None
     norm: Positive | None = None
-    per: Literal["model", "tensor", "row"] | None = None
+    per: (
+        Annotated[
+            Literal["model", "tensor", "row"],
+            Values(
+                {
+                    "model": "All weights together.",
+                    "tensor": "Each tensor by itself.",
+                    "row": "Each row by itself, the weights of one unit (max-norm).",
+                }
+            ),
+        ]
+        | None
+    ) = None
     parameters: Parameters = "weights"
 
     @model_validator(mode="after")
@@ -67,10 +101,21 @@ class WeightCut(Timed):
     name: Literal["cut"] = "cut"
     by: CutRule = "magnitude"
     fraction: Fraction = 0.2
-    per: Literal["model", "tensor"] | None = None
+    per: (
+        Annotated[
+            Literal["model", "tensor"],
+            Values(
+                {
+                    "model": "Weights are compared over the whole model.",
+                    "tensor": "Weights are compared within each tensor.",
+                }
+            ),
+        ]
+        | None
+    ) = None
     gradual: bool = False
     start: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    parameters: Literal["weights"] = "weights"
+    parameters: _WeightsOnly = "weights"
 
     @model_validator(mode="after")
     def _fits_together(self) -> WeightCut:
@@ -112,7 +157,7 @@ class Center(Timed):
 
     implementation: ClassVar[str] = "tunecli.train.chains.weight_chain:center"
     name: Literal["center"] = "center"
-    parameters: Literal["weights"] = "weights"
+    parameters: _WeightsOnly = "weights"
 
 
 class UnitNorm(Timed):
@@ -124,7 +169,7 @@ class UnitNorm(Timed):
 
     implementation: ClassVar[str] = "tunecli.train.chains.weight_chain:unit_norm"
     name: Literal["unit_norm"] = "unit_norm"
-    parameters: Literal["weights"] = "weights"
+    parameters: _WeightsOnly = "weights"
 
 
 AnyWeightLink = WeightClip | WeightCut | WeightNoise | Center | UnitNorm

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import model_validator
 
 from tunecli.config.schema.activations import GELU, Activation
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
 from tunecli.config.schema.models.base import Dropout, ModelKnob, part_of
-from tunecli.knob import Count, Positive
+from tunecli.knob import Count, Positive, Values
 
 
 def require_heads(n_heads: int, width: int) -> None:
@@ -47,9 +47,26 @@ class Transformer(ModelKnob):
     layers: Count = 2
     heads: Count = 4
     feedforward: Count = 2
-    positions: Literal["learned", "sinusoidal", "none"] = "learned"
+    positions: Annotated[
+        Literal["learned", "sinusoidal", "none"],
+        Values(
+            {
+                "learned": "A learned vector for each position.",
+                "sinusoidal": "Fixed sines and cosines (Vaswani et al. 2017).",
+                "none": "No positions.",
+            }
+        ),
+    ] = "learned"
     patch: Count = 4
-    pool: Literal["mean", "cls"] = "mean"
+    pool: Annotated[
+        Literal["mean", "cls"],
+        Values(
+            {
+                "mean": "The mean over all tokens.",
+                "cls": "A token of its own.",
+            }
+        ),
+    ] = "mean"
     activation: Activation = GELU
     dropout: Dropout = 0.0
     init: Initialisation = DEFAULT

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from tunecli.config.schema.models.base import Dropout, ModelKnob
-from tunecli.knob import Count
+from tunecli.knob import Auto, Count, Values
 
 Architecture = Literal[
     "resnet101", "resnet152", "resnet18", "resnet34", "resnet50",
@@ -32,6 +32,29 @@ Architecture = Literal[
     "maxvit_t",
 ]  # fmt: skip
 
+_FAMILIES = {
+    "resnet": "Residual network (He et al. 2016)",
+    "resnext": "Residual network with grouped convolutions (Xie et al. 2017)",
+    "wide_resnet": "Residual network with twice the channels (Zagoruyko & Komodakis 2016)",
+    "convnext": "Convolutional network with the layout of a transformer (Liu et al. 2022)",
+    "efficientnet": "Network whose depth, width and resolution grow together (Tan & Le 2019)",
+    "mobilenet": "Small network for mobile devices (Sandler et al. 2018, Howard et al. 2019)",
+    "mnasnet": "Small network that an automatic search found (Tan et al. 2019)",
+    "shufflenet": "Small network that shuffles its channels (Ma et al. 2018)",
+    "regnet": "Residual network of a regular design (Radosavovic et al. 2020)",
+    "densenet": "Network whose layers read all layers before them (Huang et al. 2017)",
+    "vgg": "Plain stack of 3 × 3 convolutions (Simonyan & Zisserman 2015)",
+    "alexnet": "The network that won ImageNet in 2012 (Krizhevsky et al. 2012)",
+    "vit": "Vision transformer over squares of the image (Dosovitskiy et al. 2021)",
+    "swin": "Transformer over shifted windows (Liu et al. 2021)",
+    "maxvit": "Transformer with attention in blocks and grids (Tu et al. 2022)",
+}
+_ARCHITECTURES = {
+    name: next(
+        f"{text}: torchvision's `{name}`." for start, text in _FAMILIES.items() if name.startswith(start)
+    )
+    for name in get_args(Architecture)
+}
 _NOT_FILES = ("none", "default")
 _LEAST_SIDE = 64  # alexnet, the network that needs most, reads images of at least 63 pixels
 _FIXED_SIDE = 224  # the size of the images that torchvision trained these on
@@ -63,11 +86,11 @@ class Backbone(ModelKnob):
     has_convolutions: ClassVar[bool] = True
     why_not_fused: ClassVar[str] = "a backbone fills the device by itself"
     name: Literal["backbone"] = "backbone"
-    architecture: Architecture = "resnet18"
+    architecture: Annotated[Architecture, Values(_ARCHITECTURES)] = "resnet18"
     weights: Annotated[str, Field(min_length=1)] = "none"
     freeze: bool = False
     unfreeze_at: Count | None = None
-    resize: Literal["auto"] | Count = "auto"
+    resize: Auto | Count = "auto"
     hidden: list[Count] = []
     dropout: Dropout = 0.0
 

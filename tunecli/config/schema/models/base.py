@@ -6,16 +6,16 @@ mixed rows of columns and tokens (F + T).
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tunecli.knob import Count, NamedKnob
+from tunecli.knob import Auto, Count, NamedKnob
 
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Pixels = Annotated[int, Field(ge=1, le=15)]
 Channels = Annotated[list[Count], Field(min_length=1)]
-EmbeddingSize = Literal["auto"] | Count
+EmbeddingSize = Auto | Count
 
 _ROUNDING = 1e-9  # 0.29 times 100 is 28.999999999999996
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from tunecli.config.schema.activations import RELU, Activation
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
 from tunecli.config.schema.models.base import Dropout, EmbeddingSize, ModelKnob, part_of
-from tunecli.knob import Count, Positive
+from tunecli.knob import Count, Positive, Values
 
 
 class Linear(ModelKnob):
@@ -49,7 +49,17 @@ class Mlp(ModelKnob):
     residual: bool = False
     activation: Activation = RELU
     dropout: Dropout = 0.0
-    norm: Literal["none", "batch", "layer", "rms"] = "none"
+    norm: Annotated[
+        Literal["none", "batch", "layer", "rms"],
+        Values(
+            {
+                "none": "No normalisation.",
+                "batch": "Batch normalisation (Ioffe & Szegedy 2015).",
+                "layer": "Layer normalisation (Ba et al. 2016).",
+                "rms": "Division by the root mean square (Zhang & Sennrich 2019).",
+            }
+        ),
+    ] = "none"
     embedding: EmbeddingSize = "auto"
     init: Initialisation = DEFAULT
 
@@ -91,7 +101,16 @@ class TabularResNet(ModelKnob):
     width: Count = 128
     blocks: Count = 2
     feedforward: Positive = 2.0
-    norm: Literal["none", "batch", "layer"] = "batch"
+    norm: Annotated[
+        Literal["none", "batch", "layer"],
+        Values(
+            {
+                "none": "No normalisation.",
+                "batch": "Batch normalisation (Ioffe & Szegedy 2015).",
+                "layer": "Layer normalisation (Ba et al. 2016).",
+            }
+        ),
+    ] = "batch"
     activation: Activation = RELU
     dropout: Dropout = 0.2
     residual_dropout: Dropout = 0.0

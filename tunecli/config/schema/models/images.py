@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from tunecli.config.schema.activations import RELU, Activation
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
 from tunecli.config.schema.models.base import Channels, Dropout, ModelKnob, Pixels
-from tunecli.knob import Count
+from tunecli.knob import Count, Values
 
 
 class Cnn(ModelKnob):
@@ -34,10 +34,29 @@ class Cnn(ModelKnob):
     channels: Channels = [16, 32]
     kernel: Pixels = 3
     stride: Pixels = 1
-    pool: Literal["max", "mean", "none"] = "max"
+    pool: Annotated[
+        Literal["max", "mean", "none"],
+        Values(
+            {
+                "max": "The largest of four pixels.",
+                "mean": "The mean of four pixels.",
+                "none": "No pooling.",
+            }
+        ),
+    ] = "max"
     activation: Activation = RELU
     dropout: Dropout = 0.0
-    norm: Literal["none", "batch", "group", "layer"] = "group"
+    norm: Annotated[
+        Literal["none", "batch", "group", "layer"],
+        Values(
+            {
+                "none": "No normalisation.",
+                "batch": "Batch normalisation (Ioffe & Szegedy 2015).",
+                "group": "Group normalisation (Wu & He 2018).",
+                "layer": "Layer normalisation (Ba et al. 2016).",
+            }
+        ),
+    ] = "group"
     init: Initialisation = DEFAULT
 
 
@@ -63,5 +82,13 @@ class ResNet(ModelKnob):
     blocks: Count = 1
     activation: Activation = RELU
     dropout: Dropout = 0.0
-    norm: Literal["batch", "group"] = "batch"
+    norm: Annotated[
+        Literal["batch", "group"],
+        Values(
+            {
+                "batch": "Batch normalisation (Ioffe & Szegedy 2015).",
+                "group": "Group normalisation (Wu & He 2018).",
+            }
+        ),
+    ] = "batch"
     init: Initialisation = DEFAULT

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import model_validator
 
 from tunecli.config.schema.activations import RELU, Activation
 from tunecli.config.schema.initialisations import DEFAULT, Initialisation
 from tunecli.config.schema.models.base import Channels, Dropout, ModelKnob, Pixels
-from tunecli.knob import Count
+from tunecli.knob import Count, Values
 
 
 class Recurrent(ModelKnob):
@@ -31,13 +31,39 @@ class Recurrent(ModelKnob):
     size_function: ClassVar[str] = "tunecli.train.model_sizes:recurrent_size"
     why_not_fused: ClassVar[str] = "a recurrent net's kernels take one model at a time"
     kinds: ClassVar[tuple[str, ...]] = ("sequence", "image", "tokens", "mixed")
-    name: Literal["rnn", "lstm", "gru"]
+    name: Annotated[
+        Literal["rnn", "lstm", "gru"],
+        Values(
+            {
+                "rnn": "A simple recurrent network (Elman 1990).",
+                "lstm": "Long short-term memory (Hochreiter & Schmidhuber 1997).",
+                "gru": "Gated recurrent units (Cho et al. 2014).",
+            }
+        ),
+    ]
     width: Count = 64
     layers: Count = 1
     bidirectional: bool = False
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    nonlinearity: Annotated[
+        Literal["tanh", "relu"],
+        Values(
+            {
+                "tanh": "Hyperbolic tangent.",
+                "relu": "Rectified linear unit.",
+            }
+        ),
+    ] = "tanh"
     embedding: Count = 32
-    pool: Literal["last", "mean", "max"] = "last"
+    pool: Annotated[
+        Literal["last", "mean", "max"],
+        Values(
+            {
+                "last": "The last step.",
+                "mean": "The mean over all steps.",
+                "max": "The maximum over all steps.",
+            }
+        ),
+    ] = "last"
     dropout: Dropout = 0.0
     init: Initialisation = DEFAULT
 
@@ -76,9 +102,26 @@ class Tcn(ModelKnob):
     name: Literal["tcn"] = "tcn"
     channels: Channels = [32, 32, 32, 32]
     kernel: Pixels = 3
-    norm: Literal["weight", "none"] = "weight"
+    norm: Annotated[
+        Literal["weight", "none"],
+        Values(
+            {
+                "weight": "Divides each filter by its length, and gives it a learned one.",
+                "none": "No normalisation.",
+            }
+        ),
+    ] = "weight"
     embedding: Count = 32
-    pool: Literal["last", "mean", "max"] = "last"
+    pool: Annotated[
+        Literal["last", "mean", "max"],
+        Values(
+            {
+                "last": "The last step.",
+                "mean": "The mean over all steps.",
+                "max": "The maximum over all steps.",
+            }
+        ),
+    ] = "last"
     activation: Activation = RELU
     dropout: Dropout = 0.2
     init: Initialisation = DEFAULT
