@@ -12,7 +12,6 @@ import pytest
 from tunecli.commands.starters import starter
 from tunecli.config.json_schema import json_schema, schema_text
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
-from tunecli.config.reader import MapNode, Node, ScalarNode, read
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 

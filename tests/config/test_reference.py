@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from tunecli.config.reference import key_rows, markdown_table
+from tunecli.config.metrics import METRICS
+from tunecli.config.range_words import RANGE_WORDS
+from tunecli.config.reference import markdown_table, sections
 from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.activations import AnyActivation
 from tunecli.config.schema.augmentations import AnyAugmentation
@@ -17,9 +19,10 @@ from tunecli.config.schema.models import AnyModel
 from tunecli.config.schema.optimizers import AnyOptimizer
 from tunecli.config.schema.user_code import UserCode
 from tunecli.config.schema.weights import AnyWeightLink
+from tunecli.registry.samplers import SAMPLERS
 
 KEYS = Path(__file__).parents[2] / "docs" / "reference" / "keys.md"
-VALUES = {row.key: row.values for row in key_rows()}
+SECTIONS = {section.title: section for section in sections()}
 
 
 def names_of(knob: object) -> tuple[str, ...]:
@@ -34,25 +37,41 @@ def test_the_table_of_keys_is_generated_from_the_knobs() -> None:
 
 def test_every_registered_name_is_listed_under_its_key() -> None:
     families = {
-        "optimizer": AnyOptimizer,
-        "learning_rate": AnyLink,
-        "weights": AnyWeightLink,
-        "model": AnyModel,
+        "trial.optimizer": AnyOptimizer,
+        "trial.learning_rate": AnyLink,
+        "trial.weights": AnyWeightLink,
+        "trial.model": AnyModel,
         "data.augment": AnyAugmentation,
-        "loss": AnyLoss,
+        "trial.loss": AnyLoss,
         "model.activation": AnyActivation,
         "model.init": AnyInitialisation,
     }
     for key, family in families.items():
+        listed = {row.key for row in SECTIONS[f"`{key}`"].rows}
         for knob in set(get_args(family)) - {UserCode}:
             for name in names_of(knob):
-                assert f"`{name}`" in VALUES[key], (key, name)
+                assert f"**`{name}`**" in listed, (key, name)
 
 
-def test_every_top_level_key_of_a_trial_is_in_the_schema() -> None:
-    assert {key.partition(".")[0] for key in VALUES} == set(TrialConfig.model_fields)
+def test_every_sampler_is_listed() -> None:
+    assert {f"**`{name}`**" for name in SAMPLERS} <= {row.key for row in SECTIONS["`search.sampler`"].rows}
 
 
-def test_shared_arguments_are_listed_once() -> None:
-    assert VALUES["learning_rate"].endswith("; each with every, from_epoch, until_epoch")
-    assert VALUES["learning_rate"].count("from_epoch") == 1
+def test_every_top_level_key_has_a_section() -> None:
+    titles = " ".join(SECTIONS)
+    assert all(f"`{key}`" in titles for key in ("objective", "search", "run"))
+    assert all(f"`trial.{key}`" in titles for key in TrialConfig.model_fields)
+
+
+def test_every_row_says_what_its_key_does() -> None:
+    missing = [
+        (title, row.key) for title, section in SECTIONS.items() for row in section.rows if not row.text
+    ]
+    assert missing == []
+
+
+def test_every_metric_and_range_is_listed() -> None:
+    assert [row.key for row in SECTIONS["Metrics: `objective.metric`"].rows] == [
+        f"`{name}`" for name in METRICS
+    ]
+    assert {f"`{word}`" for word in RANGE_WORDS} <= {row.key for row in SECTIONS["Ranges"].rows}

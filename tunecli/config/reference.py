@@ -1,6 +1,6 @@
-"""A Markdown table of every key under ``trial``.
+"""Markdown tables of every key of a file.
 
-The table is derived from the pydantic models, so it matches the program.
+The tables are derived from the pydantic models, so they match the program.
 """
 
 from __future__ import annotations
@@ -14,80 +14,172 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tunecli.config.model_paths import models_in, names_of
-from tunecli.config.schema import TrialConfig
+from tunecli.config.json_schema.documentation import described_names, documentation
+from tunecli.config.json_schema.range_definitions import range_texts
+from tunecli.config.metric_names import MetricSettings
+from tunecli.config.metrics import METRIC_LINES, METRICS
+from tunecli.config.model_paths import fields_of, models_in, names_of
+from tunecli.config.objectives import Aim
+from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
+from tunecli.config.schema.user_code import UserCode
+from tunecli.config.study import StudySettings
+from tunecli.knob import Values
+
+_MOST_VALUES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRow:
-    """One key: its path under ``trial``, its possible values, and its default."""
+    """One key, or one name of a family: the values and the default of a key, and its meaning."""
 
     key: str
     values: str
     default: str
+    text: str
 
 
-def key_rows(model: type[BaseModel] = TrialConfig, prefix: str = "") -> Iterator[KeyRow]:
-    """The keys of a model of knobs, in its order, with one row per family of named knobs.
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The keys of one group, in the order of the file."""
 
-    A family that several members share (a model's ``activation``) has a row of its own.
-    """
-    for name, field in model.model_fields.items():
-        key = f"{prefix}{name}"
-        members = [*models_in(field.annotation)]
-        if len(members) == 1 and not names_of(members[0]):
-            yield from key_rows(members[0], f"{key}.")
-            continue
-        yield KeyRow(key, _values(field), _default(field))
-        inner: dict[str, list[FieldInfo]] = {}
-        for member in members:
-            for inner_name, inner_field in member.model_fields.items():
-                if any(names_of(inner_model) for inner_model in models_in(inner_field.annotation)):
-                    inner.setdefault(inner_name, []).append(inner_field)
-        for inner_name, fields in inner.items():
-            defaults = dict.fromkeys(map(_default, fields))
-            yield KeyRow(f"{key}.{inner_name}", _values(fields[0]), " or ".join(defaults))
+    title: str
+    rows: tuple[KeyRow, ...]
+    columns: tuple[str, str, str, str] = ("key", "values", "default", "meaning")
+
+
+def sections() -> tuple[Section, ...]:
+    """Every key of a file, by group; the names of a family have a section of their own, once."""
+    by_title: dict[str, Section] = {}
+    for section in _sections():
+        by_title.setdefault(section.title, section)
+    return tuple(by_title.values())
+
+
+def _sections() -> Iterator[Section]:
+    settings = StudySettings.model_fields
+    yield Section("The file", tuple(_row(StudySettings, key, "") for key in ("study", "seed")))
+    for key in ("objective", "search", "run"):
+        yield from _group(settings[key], key, f"`{key}`")
+    for key, field in TrialConfig.model_fields.items():
+        if models_in(field.annotation):
+            yield from _group(field, key, f"`trial.{key}`")
+    yield Section("`trial.seed`", (_row(TrialConfig, "seed", ""),))
+    for title, model in (
+        ("Your own function: `trial`", FunctionTrial),
+        ("Your own command: `trial`", CommandTrial),
+    ):
+        rows, families = _keys(model, "")
+        yield Section(title, tuple(rows))
+        yield from families
+    metrics = (
+        KeyRow(
+            f"`{name}`",
+            ", ".join(facts.tasks),
+            "maximize" if facts.maximize else "minimize",
+            METRIC_LINES[name],
+        )
+        for name, facts in METRICS.items()
+    )
+    yield Section("Metrics: `objective.metric`", tuple(metrics), ("metric", "tasks", "better", "meaning"))
+    words = (KeyRow(f"`{word}`", "", "", text) for word, text in range_texts().items())
+    yield Section("Ranges", tuple(words), ("word", "", "", "meaning"))
 
 
 def markdown_table() -> str:
-    """The keys as a Markdown table."""
-    lines = ["| key | values | default |", "|---|---|---|"]
-    lines += [f"| `{row.key}` | {row.values} | {row.default} |" for row in key_rows()]
-    return "\n".join(lines) + "\n"
+    """The keys as Markdown: a table for each section."""
+    parts = []
+    for section in sections():
+        rows = [(row.key, row.values, row.default, row.text) for row in section.rows]
+        shown = [column for column in range(4) if any(row[column] for row in rows)]
+        lines = [f"## {section.title}", "", _line(section.columns, shown), "|---" * len(shown) + "|"]
+        lines += [_line(row, shown) for row in rows]
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _group(field: FieldInfo, path: str, title: str) -> Iterator[Section]:
+    members = models_in(field.annotation)
+    if any(names_of(member) for member in members):
+        yield _family(field, title)
+        for member in members:
+            yield from _keys(member, f"{path}.")[1]
+        return
+    rows: dict[str, KeyRow] = {}
+    families: list[Section] = []
+    for member in members:
+        own, inner = _keys(member, f"{path}.")
+        rows |= {row.key: row for row in own if row.key not in rows}
+        families += [section for section in inner if section not in families]
+    yield Section(title, tuple(rows.values()))
+    yield from families
+
+
+def _keys(model: type[BaseModel], prefix: str) -> tuple[list[KeyRow], list[Section]]:
+    """The rows of a model's keys and of those below them, and the sections of the families that they name."""
+    rows: list[KeyRow] = []
+    families: list[Section] = []
+    for key, field in fields_of(model).items():
+        if key == "name":
+            continue
+        rows.append(_row(model, key, prefix))
+        members = models_in(field.annotation)
+        if any(names_of(member) for member in members if member is not UserCode):
+            families.append(_family(field, f"`{prefix}{key}`"))
+            continue
+        for member in members:
+            if member in (UserCode, MetricSettings) or model is Aim:
+                continue
+            below, inner = _keys(member, f"{prefix}{key}.")
+            rows += below
+            families += inner
+    return rows, families
+
+
+def _family(field: FieldInfo, title: str) -> Section:
+    """The names of a family, each with the keys beside it."""
+    members = models_in(field.annotation)
+    has_settings = {name for member in members for name in names_of(member)}
+    rows = [
+        KeyRow(f"**`{value}`**", "", "", text)
+        for value, text in _texts_of_values(field.annotation, field.metadata)
+        if value not in has_settings
+    ]
+    for member in members:
+        for name, text in described_names(member).items():
+            rows.append(KeyRow(f"**`{name}`**", "", "", text))
+        rows += [_row(member, key, "") for key in fields_of(member) if key != "name"]
+    return Section(title, tuple(rows))
+
+
+def _texts_of_values(annotation: Any, metadata: list[Any]) -> Iterator[tuple[Any, str]]:
+    for part in metadata:
+        if isinstance(part, Values):
+            yield from part.texts
+    for part in typing.get_args(annotation):
+        inner = typing.get_args(part)[1:] if typing.get_origin(part) is typing.Annotated else ()
+        yield from _texts_of_values(part, list(inner))
+
+
+def _row(model: type[BaseModel], key: str, prefix: str) -> KeyRow:
+    field = fields_of(model)[key]
+    text = documentation(model)[1].get(key, "")
+    return KeyRow(f"`{prefix}{key}`", _values(field), _default(field), text)
+
+
+def _line(cells: tuple[str, ...], shown: list[int]) -> str:
+    return (
+        "| " + " | ".join(cells[column].replace("|", "\\|").replace("\n\n", " ") for column in shown) + " |"
+    )
 
 
 def _values(field: FieldInfo) -> str:
-    members = [*models_in(field.annotation)]
-    if not members:
-        return ", ".join(dict.fromkeys(_kinds(field.annotation, field.metadata)))
-    is_list = any(part is list for part in _origins(field.annotation))
-    named = [set(member.model_fields) - {"name"} for member in members if "python" not in names_of(member)]
-    shared = set.intersection(*named) if len(named) > 2 else set()
-    text_of_members = ", ".join(text for member in members for text in _member(member, shared))
-    shared_names = [name for name in members[0].model_fields if name in shared]
-    text_of_members += f"; each with {', '.join(shared_names)}" if shared_names else ""
-    return f"a list of {text_of_members}" if is_list else text_of_members
-
-
-def _member(member: type[BaseModel], shared: set[str]) -> Iterator[str]:
-    arguments = [
-        _argument(name, field)
-        for name, field in member.model_fields.items()
-        if name != "name" and name not in shared
-    ]
-    for name in names_of(member):
-        if name == "python":
-            yield "`{python: …, args: …}`"
-        else:
-            yield f"`{name}`" + (f" ({', '.join(arguments)})" if arguments else "")
-
-
-def _argument(name: str, field: FieldInfo) -> str:
-    """The name of an argument, with the keys below it if it is a map."""
-    below = [
-        key for model in models_in(field.annotation) if not names_of(model) for key in model.model_fields
-    ]
-    return f"{name}: {{{', '.join(below)}}}" if below else name
+    members = models_in(field.annotation)
+    kinds = [] if members else list(dict.fromkeys(_kinds(field.annotation, field.metadata)))
+    if members:
+        is_list = any(part is list for part in _origins(field.annotation))
+        is_named = any(map(names_of, members))
+        kinds = [("a list of names or maps" if is_list else "a name or a map") if is_named else "a map"]
+    return ", ".join(kinds if len(kinds) <= _MOST_VALUES else [*kinds[:_MOST_VALUES], "…"])
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,4 +1,4 @@
-"""The schema as a text that a person can read: what is short shares a line, what is long is spread over several."""
+"""The schema as a text that a person can read: short parts share a line, and long ones have several."""
 
 from __future__ import annotations
 

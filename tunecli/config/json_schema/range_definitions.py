@@ -127,5 +127,21 @@ def range_definitions() -> dict[str, Any]:
     }
 
 
+def range_texts() -> dict[str, str]:
+    """A sentence for each word of a range, and for each word beside it."""
+    definitions = range_definitions()
+    choice = choice_of({})["properties"]["choice"]["description"]
+    words = {
+        word: part["description"]
+        for form in definitions["Range"]["anyOf"]
+        for word, part in form["properties"].items()
+        if "description" in part
+    }
+    beside = {
+        word: definitions[word]["description"] for word in ("default", "step", "grid", "weights", "ordered")
+    }
+    return {"choice": choice, **words, **beside}
+
+
 def _pair(word: str) -> str:
     return "TwoIntegers" if word in ("int", "logint") else "TwoNumbers"

@@ -1,4 +1,4 @@
-"""Removes from a generated schema what a reader and an editor do not need, and writes defaults into the texts."""
+"""Removes titles and helper words from a generated schema, and writes defaults into the descriptions."""
 
 from __future__ import annotations
 
