@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+LANGUAGE_SERVER := 1.25.0
 DEMO := runs/digits-mlp
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 
@@ -21,6 +22,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 $(VENV)/.installed-slow: $(VENV)/.installed-dev
 	$(PIP) --editable '.[dev,slow]'
+	npm install --silent --no-audit --no-fund --prefix $(VENV)/node yaml-language-server@$(LANGUAGE_SERVER)
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

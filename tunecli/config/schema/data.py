@@ -48,7 +48,7 @@ class Data(Knob):
         max_length: largest number of tokens per example; longer texts are cut.
         max_tokens: largest number of different tokens, including padding and "unknown"; by default 256 for
             `characters`, 10000 for `words` and 4000 for `bpe`.
-        validation: validation data.
+        validation: validation data: a fraction, folds, a file, or rows that a column marks.
         test: test data, which no trial of a search reads.
         train_fraction: fraction of the training data that is used.
         series: windows of the rows of a time series are the examples.
