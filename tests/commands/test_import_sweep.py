@@ -28,7 +28,10 @@ def test_stdout_is_the_study_and_stderr_has_each_line_with_its_result(run, tmp_p
     assert code == 0
     parse_study(out.encode(), "study.yaml", (), tmp_path)
     assert "line 5: method: bayes → search.sampler: bayes" in err
-    assert "line 3: project: images: no counterpart: tunecli keeps a study in a run folder" in err
+    assert (
+        "line 3: project: images: no counterpart: a study is the folder runs/<study>; tags group studies"
+        in err
+    )
 
 
 def test_file_is_written_beside_its_program_and_passes_the_check(run, tmp_path):
@@ -37,7 +40,7 @@ def test_file_is_written_beside_its_program_and_passes_the_check(run, tmp_path):
     assert "wrote study.yaml" in err
     text = (tmp_path / "study.yaml").read_text()
     assert text.startswith("# From sweep.yaml (a W&B sweep), by `tunecli import`.\n")
-    assert "\n# No counterpart:\n#   line 3: project: images: tunecli keeps" in text
+    assert "\n# No counterpart:\n#   line 3: project: images: a study is the folder" in text
     assert run("check", "study.yaml")[0] == 0
 
 
@@ -85,7 +88,7 @@ def test_file_comes_from_stdin(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["import", "missing.yaml"], "file not found"),
+        (["import", "missing.yaml"], "missing.yaml: file not found (name the sweep's file)"),
         (["import", "sweep.yaml", "--from", "sigopt"], "unknown kind `sigopt`"),
         (["import", "train.py"], "no sweep file that tunecli recognises"),
         (["import", "sweep.yaml", "-o", "nowhere/study.yaml"], "there is no folder nowhere"),

@@ -63,6 +63,20 @@ def test_a_complete_trial_is_shown_with_all_metrics_and_parameters(swept):
     assert answer.data["failure"] is None and answer.data["attempts"] == 1
 
 
+def test_folders_with_files_of_own_code_are_named_and_empty_ones_are_not(swept):
+    folder, number = swept[0], swept[1].table.rows[0][1]
+    assert one_trial_view(one_trial(folder, number)).data["files"] == []
+    assert "files" not in dict(ending_view(swept[1]).lines)
+    kept = folder.checkpoint_dir(number) / "model.pt"
+    kept.parent.mkdir(parents=True)
+    folder.trial_dir(number).mkdir(parents=True)
+    kept.write_text("weights")
+    answer = one_trial_view(one_trial(folder, number))
+    assert dict(answer.lines)["files"] == str(kept.parent)
+    assert answer.data["files"] == [str(kept.parent)]
+    assert dict(ending_view(swept[1]).lines)["files"] == f"{kept.parent} (trial {number})"
+
+
 def test_a_missing_trial_is_an_error(swept):
     with pytest.raises(UsageError, match="there is no trial 99"):
         one_trial(swept[0], 99)

@@ -191,11 +191,18 @@ def test_media_and_artifacts_are_accepted(wandb, sent):
     artifact = wandb.Artifact("model", type="model", metadata={"a": 1})
     artifact.add_file("x.pt")
     run.log_artifact(artifact).wait()
+    assert (
+        wandb.log_model(path="x.pt", name="net")
+        is None
+        is run.log_model("x.pt")
+        is run.link_model("x.pt", "zoo")
+    )
     run.log(
         {"t": table, "h": wandb.Histogram([1]), "p": wandb.plot.confusion_matrix(), "v": wandb.Video("x")}
     )
     assert sent == []
     assert (run.name, run.id, run.project, run.tags) == ("trial-7", "tunecli-7", "tunecli", ("a",))
+    assert run.url == run.project_url == run.sweep_url == ""
     assert os.path.isdir(run.dir)  # noqa: PTH112  (as a script of a user does)
 
 
@@ -205,6 +212,7 @@ def test_media_and_artifacts_are_accepted(wandb, sent):
         lambda wandb: wandb.Api(),
         lambda wandb: wandb.restore("x"),
         lambda wandb: wandb.use_artifact("x"),
+        lambda wandb: wandb.use_model("x"),
         lambda wandb: wandb.plot.nothing(),
         lambda wandb: wandb.init().whatever,
     ],
@@ -258,6 +266,8 @@ def test_log_needs_a_dict_and_artifacts_to_use_are_refused(wandb):
         run.log(3)
     with pytest.raises(wandb.UsageError, match="no artifacts to use"):
         run.use_artifact("data:latest")
+    with pytest.raises(wandb.UsageError, match="no artifacts to use"):
+        run.use_model("net:latest")
     with pytest.raises(wandb.Error, match="a config in a file is not read"):
         wandb.init(config="config.yaml")
 

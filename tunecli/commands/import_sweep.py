@@ -58,7 +58,11 @@ def import_sweep(path: Path, out: Path | None, kind: str | None) -> Import:
             raise UsageError(f"{out} exists already", hint="name another file")
         require_destination(out)
     is_stdin = path == STDIN
-    data = sys.stdin.buffer.read(MAX_BYTES + 1) if is_stdin else bytes_of(path)
+    data = (
+        sys.stdin.buffer.read(MAX_BYTES + 1)
+        if is_stdin
+        else bytes_of(path, if_missing="name the sweep's file")
+    )
     imported = import_study(data, "stdin" if is_stdin else str(path), kind)
     folder = out.parent if out is not None else Path() if is_stdin else path.parent
     problems = tuple(_problems(imported.text, out or Path("study.yaml"), folder))

@@ -39,6 +39,7 @@ class OneTrial:
         ended_by: the limit or the person that ended the trial; None: it ended by itself.
         place: the line of the user's own code that failed; None: the trial did not fail, or the line is unknown.
         log_path: the output of the user's code; None: none was kept.
+        files_paths: the folders with files that the user's code wrote.
     """
 
     study: str
@@ -51,6 +52,7 @@ class OneTrial:
     place: Place | None
     log_path: Path | None = None
     derived: Mapping[str, Scalar] = field(default_factory=dict)
+    files_paths: tuple[Path, ...] = ()
 
     @property
     def trial(self) -> Trial:
@@ -82,6 +84,7 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
             None if failure is None else place_of(failure),
             path if (path := folder.trial_log_path(number)).is_file() else None,
             derived_values(study.spec.space, ranked.trial.parameters),
+            folder.own_files_paths(number),
         )
 
 
@@ -116,6 +119,7 @@ def one_trial_view(one: OneTrial) -> View:
         lines.append((f"attempt {setback.attempt}", f"{setback.failure.kind}: {cause}"))
     if one.log_path is not None:
         lines.append(("log", str(one.log_path)))
+    lines += [("files" if n == 0 else "", str(path)) for n, path in enumerate(one.files_paths)]
     heading = "parameters" if trial.parameters else "parameters: none"
     shown = replace(trial, parameters={**trial.parameters, **one.derived})
     block = parameters_block(one.overview, shown, heading, "")
@@ -170,6 +174,7 @@ def _data(one: OneTrial) -> dict[str, Any]:
         "seed": trial.seed,
         "device": outcome.device or None if outcome else None,
         "log": str(one.log_path) if one.log_path else None,
+        "files": [str(path) for path in one.files_paths],
         "attempts": one.n_attempts,
         "setbacks": [
             {

@@ -185,6 +185,10 @@ def ending_view(ending: Ending) -> View:
     lines.append(("run folder", ending.path))
     if ending.page:
         lines.append(("report", ending.page))
+    if seen.best is not None:
+        number = seen.best.trial.number
+        own = RunFolder(Path(ending.path)).own_files_paths(number)
+        lines += [("files", f"{own_path} (trial {number})") for own_path in own]
     lines += log_lines(ending.path, numbers_of(failed_only(table)))
     if resume_options(ending.reason):
         lines.append(("continue", resume_command(str(ending.path), ending.reason)))

@@ -74,8 +74,12 @@ def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = 
     return parse_study(bytes_of(path), str(path), overrides, path.parent, inspect)
 
 
-def bytes_of(path: Path) -> bytes:
+def bytes_of(path: Path, if_missing: str = "`tunecli init` writes one to start from") -> bytes:
     """The content of the file at ``path``, up to one byte more than a study may have.
+
+    Args:
+        path: the file.
+        if_missing: the hint of the error for a file that does not exist.
 
     Raises:
         ConfigError: the file does not exist, or cannot be read.
@@ -84,8 +88,7 @@ def bytes_of(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)  # not all of it: it may be a device, and endless
     except FileNotFoundError:
-        hint = "`tunecli init` writes one to start from"
-        raise ConfigError([Problem("file not found", str(path), hint=hint)]) from None
+        raise ConfigError([Problem("file not found", str(path), hint=if_missing)]) from None
     except OSError as error:
         raise ConfigError([Problem(f"cannot read the file: {os_reason(error)}", str(path))]) from None
 

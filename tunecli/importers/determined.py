@@ -42,9 +42,9 @@ _LEFT_OUT = {
     "max_restarts": "see `run.on_failure`",
     "profiling": "tunecli has no profiler",
     "workspace": "tunecli keeps a study in a run folder",
-    "project": "tunecli keeps a study in a run folder",
-    "description": "a study has no description; write a comment instead",
-    "labels": "a study has no labels",
+    "project": "a study is the folder runs/<study>; tags group studies: `tunecli tag STUDY TAG`",
+    "description": "write it as a note once the study exists: `tunecli note STUDY TEXT`",
+    "labels": "tags of a study: `tunecli tag STUDY TAG`",
     "optimizations": "the program sets its own options",
     "integrations": "tunecli reads the metrics that the program prints",
 }

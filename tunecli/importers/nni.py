@@ -46,7 +46,7 @@ _LEFT_OUT = {
     "searchSpacePath": "import that file as well, and copy its `params`",
     "useAnnotation": "annotations in the code are not read",
     "authorName": "a study has no author",
-    "description": "a study has no description; write a comment instead",
+    "description": "write it as a note once the study exists: `tunecli note STUDY TEXT`",
     "advisor": "see `search.pruner`",
 }
 

@@ -20,14 +20,14 @@ from tunecli.importers.wandb_command import add_command
 
 SAMPLERS = {"grid": "grid", "random": "random", "bayes": "bayes"}
 _LEFT_OUT = {
-    "project": "tunecli keeps a study in a run folder, runs/<study>",
+    "project": "a study is the folder runs/<study>; tags group studies: `tunecli tag STUDY TAG`",
     "entity": "tunecli has no accounts",
     "controller": "tunecli runs the sweep itself",
     "job": "tunecli starts programs, not jobs of W&B Launch",
     "image_uri": "tunecli starts programs, not images of W&B Launch",
     "launch": "tunecli starts programs, not jobs of W&B Launch",
     "scheduler": "custom schedulers are programs; choose `search.sampler`",
-    "description": "a study has no description; write a comment instead",
+    "description": "write it as a note once the study exists: `tunecli note STUDY TEXT`",
 }
 
 

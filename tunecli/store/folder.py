@@ -240,6 +240,11 @@ class RunFolder:
         """The own working folder of trial ``number``, for ``run.cwd: trial``."""
         return self.trials_path / f"trial-{number:05d}"
 
+    def own_files_paths(self, number: int) -> tuple[Path, ...]:
+        """The folders that hold files of the user's own code in trial ``number``; empty folders are left out."""
+        own = (self.checkpoint_dir(number), self.trial_dir(number))
+        return tuple(path for path in own if path.is_dir() and any(path.iterdir()))
+
     def reports_path(self, number: int) -> Path:
         """The file that buffers the reports of the user's own code in trial ``number`` until they are recorded."""
         return self.checkpoints_path / f"trial-{number:05d}{REPORTS_ENDING}"

@@ -143,13 +143,20 @@ def mark_preempting() -> None:
 
 
 def save(*args: Any, **options: Any) -> list[str]:
-    """Keep nothing: files that the script writes into `wandb.run.dir` stay until the trial ends."""
+    """Copy nothing: files that the script writes into `wandb.run.dir` stay there."""
     return []
 
 
 def log_artifact(artifact: Any, *args: Any, **options: Any) -> Any:
     """Keep nothing."""
     return artifact
+
+
+def log_model(*args: Any, **options: Any) -> None:
+    """Copy nothing: write the weights into `wandb.run.dir`, where they stay."""
+
+
+link_model = log_model
 
 
 def log_code(*args: Any, **options: Any) -> None:

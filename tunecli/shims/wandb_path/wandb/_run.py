@@ -110,7 +110,8 @@ class Run:
         self.entity, self.group = options.get("entity") or "", options.get("group") or ""
         self.job_type, self.notes = options.get("job_type") or "", options.get("notes") or ""
         self.tags: tuple[str, ...] = tuple(options.get("tags") or ())
-        self.sweep_id, self.url, self.path = "tunecli", "", f"tunecli/{self.id}"
+        self.sweep_id, self.path = "tunecli", f"tunecli/{self.id}"
+        self.url = self.project_url = self.sweep_url = ""
         self.resumed, self.disabled, self.offline = False, False, True
         self.settings = options.get("settings") or Settings()
 
@@ -193,7 +194,8 @@ class Run:
     def _nothing(self, *args: Any, **options: Any) -> None:
         """Do nothing."""
 
-    unwatch = log_code = alert = mark_preempting = _label = link_artifact = display = _nothing
+    unwatch = log_code = alert = mark_preempting = _label = display = _nothing
+    log_model = link_model = link_artifact = _nothing
 
     def save(self, *args: Any, **options: Any) -> list[str]:
         """Keep nothing."""
@@ -212,6 +214,8 @@ class Run:
     def use_artifact(self, *args: Any, **options: Any) -> Any:
         """Refuse: artifacts lie on W&B's servers."""
         raise UsageError("tunecli's shim of wandb has no artifacts to use: read the data from a file")
+
+    use_model = use_artifact
 
     def __enter__(self) -> Run:
         return self
