@@ -146,10 +146,21 @@ def test_overrides_are_a_map_or_texts() -> None:
     assert tunecli.load(CONFIG, overrides={"study": "7"}).settings.study == "7"
     with pytest.raises(tunecli.UsageError, match="overrides is a str"):
         tunecli.load(CONFIG, overrides="search.trials=7")
-    with pytest.raises(tunecli.UsageError, match="expected PATH=VALUE"):
+    with pytest.raises(tunecli.UsageError, match=r"overrides: expected path=value, got `search\.trials`"):
         tunecli.load(CONFIG, overrides=["search.trials"])
     (problem,) = problems_of(CONFIG, overrides={"optimizer.lr": {1, 2}})
     assert problem.file == "overrides['optimizer.lr']"
+
+
+def test_a_problem_of_an_override_names_the_override_and_not_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(tunecli.load(CONFIG).text)
+    for config in (CONFIG, file):
+        (problem,) = problems_of(config, overrides=["search.pruner=none_such"])
+        assert str(problem).startswith("overrides['search.pruner']: search.pruner: unknown name `none_such`")
+    with pytest.raises(tunecli.ConfigError) as refused:
+        tunecli.search(CONFIG, overrides={"search.sampler": "none_such"}, trials=0, progress=False)
+    assert [problem.file for problem in refused.value.problems] == ["overrides['search.sampler']", "trials"]
 
 
 def test_a_function_of_a_module_is_written_by_its_name(own_module: Callable[..., ModuleType]) -> None:

@@ -90,7 +90,7 @@ def test_a_study_without_a_score_has_no_best_trial(tmp_path: Path) -> None:
     recorded_study(tmp_path, ["broken", None])
     study = tunecli.open_study(tmp_path / "run")
     assert study.best is None
-    for read in (study.epochs, study.config, study.load_model):
+    for read in (study.epochs, study.config, study.load_model, study.checkpoint_dir):
         with pytest.raises(tunecli.NoTrialSucceeded):
             read()
 
@@ -147,3 +147,27 @@ def test_a_loaded_model_reproduces_the_recorded_score(trained: tunecli.Study) ->
         assert np.mean(predicted == np.array(names)) == pytest.approx(trial.outcome.score, abs=1e-12)
         assert isinstance(model.module, torch.nn.Module)
     assert trained.load_model().facts.score == trained.best.outcome.score  # type: ignore[union-attr]
+
+
+def test_the_model_of_all_rows_is_loaded_as_predict_uses_it(trained: tunecli.Study, tmp_path: Path) -> None:
+    with pytest.raises(tunecli.UsageError, match="has no model of all rows") as refused:
+        trained.load_model(refit=True)
+    assert "--refit" in refused.value.hint
+    data = {"source": trained.path.parent / "train.csv", "target": "y"}
+    config = {**TRAINED, "trial": {**TRAINED["trial"], "data": data}, "search": {"trials": 2, "refit": "all"}}
+    study = tunecli.search(config, out=tmp_path / "run", progress=False)
+    assert study.best is not None
+    refit, scored = study.load_model(refit=True), study.load_model()
+    assert (refit.facts.score, scored.facts.score) == (None, study.best.outcome.score)  # type: ignore[union-attr]
+    written = tunecli.load_model(study.path / "refit.safetensors")
+    rows = trained.path.parent / "valid.csv"
+    assert np.array_equal(refit.predict_proba(rows), written.predict_proba(rows))
+    with pytest.raises(tunecli.UsageError, match="has no model of all rows"):
+        study.load_model(1 - study.best.number, refit=True)
+
+
+def test_the_files_of_an_own_function_are_in_its_checkpoint_folder(tmp_path: Path) -> None:
+    folder = recorded_study(tmp_path, [0.5, 0.25])
+    study = tunecli.open_study(folder.path)
+    assert study.checkpoint_dir(0) == folder.path / "checkpoints" / "trial-00000"
+    assert study.checkpoint_dir() == study.checkpoint_dir(1)

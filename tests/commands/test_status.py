@@ -1,8 +1,14 @@
 """`status` shows the recorded state of a study, or reports that the folder has no study."""
 
-from tests.study.sweeps import run_whole
+from tests.study.sweeps import Silent, run_whole
+from tests.support.recorded import recorded_study
+from tunecli.commands.check import load_checked
+from tunecli.commands.search import ending_view
 from tunecli.commands.status import status, status_view
 from tunecli.store.folder import RunFolder
+from tunecli.store.lock import hold
+from tunecli.study.record.lifecycle import begin
+from tunecli.study.sweep import sweep
 from tunecli.trial import State
 
 
@@ -34,6 +40,25 @@ def test_a_study_at_its_limit_names_the_limit_and_the_command_that_continues(stu
     assert lines["state"] == "interrupted"
     assert lines["stopped"] == "run.limit.trials is reached"
     assert lines["next"] == f"tunecli resume {tmp_path / 'run'} --set run.limit.trials=…"
+
+
+def test_stagnation_is_named_with_its_number(study_file, tmp_path):
+    overrides = ("search.trials=30", "search.stop={stagnation: 2}")
+    with begin(load_checked(study_file(), overrides), tmp_path / "run") as study:
+        ending = sweep(study, Silent())
+    said = "2 complete trials in a row brought no improvement (search.stop.stagnation)"
+    found = status(RunFolder.open_existing(tmp_path / "run"))
+    assert (found.word, found.ending) == ("finished", "stagnation")
+    assert dict(status_view(found).lines)["finished"] == said
+    assert dict(ending_view(ending).lines)["finished"] == said
+
+
+def test_the_trials_that_wait_are_explained(tmp_path):
+    folder = recorded_study(tmp_path, [0.5, None, "running"])
+    lines = dict(status_view(status(folder)).lines)
+    assert lines["waiting"] == "2 (suggested, not ended; resume runs them first)"
+    with hold(folder.path):
+        assert dict(status_view(status(folder)).lines)["waiting"] == "1 (suggested, not started)"
 
 
 def test_a_damaged_study_is_reported_and_its_csv_table_stays_readable(study_file, tmp_path, tunecli):

@@ -221,6 +221,8 @@ def test_display_cells_have_four_digits_plain_integers_and_a_dash(table: Table) 
         "1", "0", "complete", "0.3", "1e-05", "relu", "—", "20", "12.35", "11", "cpu", "—",
     )  # fmt: skip
     assert display_cells(one_cell(123_456_789)) == (("123456789",),)
+    assert display_cells(one_cell(13_377.0)) == (("13377",),), "a metric that counts is a float"
+    assert display_cells(one_cell(1e7)) == (("1e+07",),)
     assert display_cells(one_cell("\x1b[2Ja\nb")) == (("[2Ja b",),)
 
 

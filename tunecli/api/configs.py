@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tunecli.api.code_names import code_name
-from tunecli.api.plain_values import CONFIG, Overrides, UnnamedCodeError, override_texts, plain_tree
+from tunecli.api.plain_values import (
+    CONFIG,
+    Overrides,
+    UnnamedCodeError,
+    override_places,
+    override_texts,
+    plain_tree,
+)
 from tunecli.commands.check import load_checked
 from tunecli.config.load import parse_study
 from tunecli.config.python_source import module_file
@@ -49,6 +56,16 @@ def load(config: Config, *, overrides: Overrides = ()) -> StudySpec:
         0
     """
     texts = override_texts(overrides)
+    with override_places():
+        return checked(config, texts)
+
+
+def checked(config: Config, texts: tuple[str, ...]) -> StudySpec:
+    """`load` with overrides as texts ``path=value``; a problem names the place of one ``--set PATH``.
+
+    Raises:
+        ConfigError, UsageError: as `load`.
+    """
     match config:
         case str() if "\n" in config or ": " in config:
             return _parsed(config.encode("utf-8", "surrogateescape"), texts)

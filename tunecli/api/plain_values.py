@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from os import PathLike, fspath
 from typing import Any
 
@@ -53,7 +55,7 @@ def override_texts(overrides: Overrides, flags: Mapping[str, Any] | None = None)
 
     Raises:
         ConfigError: a value is none that a file can hold.
-        UsageError: ``overrides`` is neither a map nor a sequence of texts.
+        UsageError: ``overrides`` is neither a map nor a sequence of texts ``path=value``.
     """
     if isinstance(overrides, Mapping):
         texts = [f"{path}={_in_one_line(path, value)}" for path, value in overrides.items()]
@@ -67,8 +69,34 @@ def override_texts(overrides: Overrides, flags: Mapping[str, Any] | None = None)
     for text in texts:
         if not isinstance(text, str):
             raise UsageError(f"overrides has {_type_of(text)}", hint='overrides=["optimizer.lr=1e-3"]')
+        path, equals, _ = text.partition("=")
+        if not equals or not all(path.strip().split(".")):
+            raise UsageError(
+                f"overrides: expected path=value, got `{text}`", hint='overrides=["optimizer.lr=1e-3"]'
+            )
     given = {path: value for path, value in (flags or {}).items() if value is not None}
     return (*texts, *(f"{path}={_in_one_line(path, value)}" for path, value in given.items()))
+
+
+@contextmanager
+def override_places(flags: Collection[str] = ()) -> Iterator[None]:
+    """Name overrides as Python writes them: the place ``--set PATH`` of a problem becomes ``overrides['PATH']``.
+
+    Args:
+        flags: the paths that are parameters of the function; their place is the parameter's name, the last step.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError([_in_python(problem, flags) for problem in error.problems]) from None
+
+
+def _in_python(problem: Problem, flags: Collection[str]) -> Problem:
+    sign, _, path = problem.file.partition(" ")
+    if sign != "--set":
+        return problem
+    place = path.rpartition(".")[2] if path in flags else f"overrides[{path!r}]"
+    return replace(problem, file=place, line=0, column=0)
 
 
 def _in_one_line(path: str, value: Any) -> str:

@@ -8,7 +8,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from shlex import quote
 from signal import SIGINT
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tunecli.errors import Interrupted, NoTrialSucceeded, UsageError
 from tunecli.messages import Display, Event, SweepInfo
@@ -74,8 +74,8 @@ def search(
         >>> study.best.parameters  # doctest: +SKIP
     """
     stop_import("tunecli.search")
-    from tunecli.api.configs import load
-    from tunecli.api.plain_values import override_texts
+    from tunecli.api.configs import checked
+    from tunecli.api.plain_values import override_places, override_texts
     from tunecli.commands import search as verb
     from tunecli.config.study import StudySpec
 
@@ -89,7 +89,8 @@ def search(
             )
         spec = config
     else:
-        spec = load(config, overrides=texts)
+        with override_places({path for path, value in flags.items() if value is not None}):
+            spec = checked(config, texts)
     folder = None if out is None else Path(fspath(out))
     agreed = restart if callable(restart) else (lambda question: True) if restart else None
     with _interruptible(folder or Path("runs") / spec.settings.study):
@@ -134,23 +135,37 @@ def resume(
         >>> study = tunecli.resume("runs/digits", trials=40)  # doctest: +SKIP
     """
     stop_import("tunecli.resume")
-    from tunecli.api.plain_values import override_texts
-    from tunecli.api.study import Study, folder_of
-    from tunecli.commands import search as verb
+    from tunecli.api.plain_values import override_places, override_texts
+    from tunecli.api.study import Study
 
     name = str(run.path) if isinstance(run, Study) else run
     changes = {"n_trials": trials, "n_workers": workers, "device": device}
-    folder = folder_of(name)
-    with _interruptible(folder.path):
+    texts, path = override_texts(overrides), None if config is None else Path(fspath(config))
+    with override_places():
+        return resumed(name, changes, texts, path, fork, _display(progress), _say(progress, say))
+
+
+def resumed(
+    run: str | PathLike[str],
+    changes: dict[str, Any],
+    texts: tuple[str, ...],
+    config: Path | None,
+    fork: str | None,
+    display: Display,
+    say: Say,
+) -> Study:
+    """`resume` with overrides as texts ``path=value``; a problem names the place of one ``--set PATH``.
+
+    Raises:
+        UsageError, ConfigError, NoTrialSucceeded, Interrupted: as `resume`, and so are all its other errors.
+    """
+    from tunecli.api.study import folder_of
+    from tunecli.commands import search as verb
+
+    with _interruptible(folder_of(run).path):
         return _ended(
             verb.resume(
-                str(name),
-                changes,
-                override_texts(overrides),
-                config_path=None if config is None else Path(fspath(config)),
-                fork_name=fork,
-                display=_display(progress),
-                say=_say(progress, say),
+                str(run), changes, texts, config_path=config, fork_name=fork, display=display, say=say
             )
         )
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from tunecli.api.rows import Rows
 from tunecli.commands.export import export
 from tunecli.commands.status import Phase, phase_of
-from tunecli.commands.trial_model import model_file_of
+from tunecli.commands.trial_model import model_file_of, require_model
 from tunecli.config.reader import plain_of, read
-from tunecli.errors import NoTrialSucceeded
+from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import best
 from tunecli.results.table import to_records
 from tunecli.store.folder import RunFolder
@@ -25,6 +25,7 @@ from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study as OpenStudy
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import published_table
+from tunecli.study.refitting import recorded_refit
 from tunecli.trial import State, Trial
 
 if TYPE_CHECKING:
@@ -144,13 +145,17 @@ class Study:
         config: dict[str, Any] = plain_of(read(text.encode(), "config"))
         return config
 
-    def load_model(self, number: int | None = None, *, device: str | None = None) -> TrainedModel:
+    def load_model(
+        self, number: int | None = None, *, refit: bool = False, device: str | None = None
+    ) -> TrainedModel:
         """The trained model of a trial, with the weights that gave its score.
 
         A trial whose weights were not kept is trained again, to the recorded score.
 
         Args:
             number: the trial; None: the best one.
+            refit: take the model of all rows that `search.refit` wrote, as `tunecli predict RUN` does. It has no
+                validation score, and only the best trial has one.
             device: where it computes: ``auto``, ``cpu``, ``cuda:1``, …; None: where it was trained, or on the CPU if
                 this machine has no such device.
 
@@ -158,16 +163,32 @@ class Study:
             The model: its ``module`` is the network, and its ``predict`` takes new rows.
 
         Raises:
-            UsageError: there is no such trial, or it has no model of tunecli.
+            UsageError: there is no such trial, or it has no model of tunecli, or no refit.
             NoTrialSucceeded: ``number`` is None, and no trial has a score.
         """
         from tunecli.train.artifact.loading import model_of
 
         with self._opened() as study:
             trial = self._trial_of(study, number)
-            content = model_file_of(study, trial)
+            content = _refit_of(study, trial) if refit else model_file_of(study, trial)
             code = study.spec.base_path
-        return model_of(content, f"trial {trial.number}", device=device, code=code)
+        name = f"trial {trial.number}, trained on all rows" if refit else f"trial {trial.number}"
+        return model_of(content, name, device=device, code=code)
+
+    def checkpoint_dir(self, number: int | None = None) -> Path:
+        """The folder for the files that a trial of your own code wrote: `trial.checkpoint_dir` in the function.
+
+        The folder exists only if the trial had a use for it.
+
+        Args:
+            number: the trial; None: the best one.
+
+        Raises:
+            UsageError: there is no such trial.
+            NoTrialSucceeded: ``number`` is None, and no trial has a score.
+        """
+        with self._opened() as study:
+            return self._folder.checkpoint_dir(self._trial_of(study, number).number)
 
     def __repr__(self) -> str:
         return f"<Study {self._name}: {self._summary()}>"
@@ -215,6 +236,23 @@ class Study:
         facts = self._folder.database_path.stat()
         is_settled = time.time_ns() - facts.st_mtime_ns > _SETTLED_S * 1e9
         return (facts.st_ino, facts.st_size, facts.st_mtime_ns) if is_settled else None
+
+
+def _refit_of(study: OpenStudy, trial: Trial) -> bytes:
+    """The model file of the trial that was trained on all rows at the end of the sweep.
+
+    Raises:
+        UsageError: there is none.
+    """
+    require_model(study, trial)
+    recorded = recorded_refit(study, trial)
+    if recorded is None:
+        run = quote(str(study.folder.path))
+        raise UsageError(
+            f"trial {trial.number} has no model of all rows",
+            hint=f"tunecli export {run} --trial {trial.number} --model FILE --refit, then tunecli.load_model",
+        )
+    return recorded.content
 
 
 def open_study(run: str | PathLike[str]) -> Study:

@@ -50,7 +50,7 @@ def search(
 
     Progress goes to stderr, the ranked table to stdout. `tunecli resume` continues an interrupted sweep.
     """
-    from tunecli.api.configs import load
+    from tunecli.api.configs import checked
     from tunecli.api.running import search
     from tunecli.commands.check import dry_run_view
     from tunecli.console import Console
@@ -58,7 +58,7 @@ def search(
 
     console = Console(is_json=is_json)
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
-    spec = load(config, overrides=overrides_of(sets, flags))
+    spec = checked(config, overrides_of(sets, flags))
     if is_confirmed:
         from tunecli.commands.confirm import require_one_goal
 
@@ -83,26 +83,14 @@ def resume(
     is_json: Json = False,
 ) -> None:
     """Continue a study up to its total number of trials. Finished trials are not run again."""
-    from tunecli.api.running import resume
+    from tunecli.api.running import resumed
     from tunecli.console import Console
     from tunecli.console.live import display_for
 
-    console = Console(is_json=is_json)
-
-    def resumed() -> Study:
-        return resume(
-            run,
-            trials=trials,
-            workers=workers,
-            device=device,
-            overrides=overrides_of(sets),
-            config=config,
-            fork=name,
-            progress=display_for(console),
-            say=console.say,
-        )
-
-    _run(console, resumed, _show_ending)
+    console, texts = Console(is_json=is_json), overrides_of(sets)
+    changes = {"n_trials": trials, "n_workers": workers, "device": device}
+    display = display_for(console)
+    _run(console, lambda: resumed(run, changes, texts, config, name, display, console.say), _show_ending)
 
 
 @verb(short_help="End a running sweep, or one of its trials.")

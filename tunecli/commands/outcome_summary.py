@@ -14,6 +14,7 @@ from tunecli.results.table import ABSENT, display_cells
 from tunecli.results.view import Block, Fit, Section
 from tunecli.study.record.publish import Overview
 from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF, FAILED_ALIKE
+from tunecli.text import counted
 from tunecli.trial import Scalar, Trial
 
 REASONS = {
@@ -28,10 +29,7 @@ REASONS = {
         "finished",
         "one more trial is expected to improve the best by less than search.stop.improvement",
     ),
-    "stagnation": (
-        "finished",
-        "search.stop.stagnation complete trials in a row brought no improvement",
-    ),
+    "stagnation": ("finished", "too many complete trials in a row brought no improvement"),
     "target": ("finished", "a complete trial reached search.stop.target"),
 }
 """For each recorded reason why a sweep ended, a label and the reason in words."""
@@ -40,10 +38,13 @@ _SHOWN_IF_DIFFERENT = ("device", "epochs", "steps", "seconds")
 _AFTER_PARAMETERS = {*_SHOWN_IF_DIFFERENT, "seed", "failure"}  # failures are listed below the table
 
 
-def reason_line(reason: str, n_trials: int) -> tuple[str, str]:
-    """The reason why a sweep ended, as a label and a text."""
+def reason_line(reason: str, n_trials: int, stagnation: int | None = None) -> tuple[str, str]:
+    """The reason why a sweep ended, as a label and a text; ``stagnation`` is the number at `search.stop.stagnation`."""
     if reason == "complete":
         return "finished", "the one trial" if n_trials == 1 else f"all {n_trials:,} trials"
+    if reason == "stagnation" and stagnation is not None:
+        text = f"{counted(stagnation, 'complete trial')} in a row brought no improvement (search.stop.stagnation)"
+        return "finished", text
     return REASONS.get(reason, ("ended", reason))
 
 

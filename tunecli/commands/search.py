@@ -174,7 +174,7 @@ def ending_view(ending: Ending) -> View:
     """The first rows of the ranked table, why the sweep ended, the next commands, and the best trial."""
     seen, table, path = ending.overview, ending.table, quote(str(ending.path))
     n_hidden = max(0, len(table.rows) - _SHOWN_AT_END)
-    lines = [reason_line(ending.reason, len(table.rows)), *baseline_lines(ending.baseline)]
+    lines = [reason_line(ending.reason, len(table.rows), ending.stagnation), *baseline_lines(ending.baseline)]
     lines += front_lines(ending.front_summary)
     if ending.refit is not None:
         epochs = counted(ending.refit.epochs, "epoch")

@@ -34,6 +34,12 @@ from tunecli.trial import FailureKind, State, Trial
 Phase = Literal["running", "finished", "interrupted"]
 
 _SPARK_WIDTH = 20
+_WAITING = {
+    "running": "suggested, not started",
+    "interrupted": "suggested, not ended; resume runs them first",
+    "finished": "suggested, not ended",
+}
+"""For each phase, a note on the trials that wait."""
 FINAL = frozenset({"exhausted", *ENDED_BY_ITSELF})
 """The reasons after which a study is finished before its total."""
 
@@ -59,6 +65,7 @@ class Status:
         best_so_far: the trials that were better than all those before them.
         running: the trials that run.
         annotation: the study's note and tags.
+        stagnation: the number at `search.stop.stagnation`; None: the file has none.
     """
 
     study: str
@@ -77,6 +84,7 @@ class Status:
     best_so_far: BestSoFar = field(default_factory=lambda: BestSoFar(1.0))
     running: tuple[RunningTrial, ...] = ()
     annotation: Annotation = field(default_factory=Annotation)
+    stagnation: int | None = None
 
 
 def status(folder: RunFolder) -> Status:
@@ -122,6 +130,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
     session = session_of(study.log, progress.end_times, is_running=held_by is not None)
     failures = Counter(progress.failures)
     running = running_trials(study, progress.starts) if held_by is not None else ()
+    stop = study.spec.settings.search.stop
     if held_by is None:  # a trial that runs on record was interrupted with its process
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
     return Status(
@@ -141,6 +150,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
         course,
         running,
         annotation_of(study.folder.path),
+        None if stop is None else stop.stagnation,
     )
 
 
@@ -188,7 +198,7 @@ def status_view(status: Status) -> View:
         lines.append(("elapsed", duration(status.elapsed_s)))
     is_limited = status.word == "interrupted" and resume_options(status.ending)
     if (status.word == "finished" and status.ending) or is_limited:
-        lines.append(reason_line(status.ending, status.n_trials))
+        lines.append(reason_line(status.ending, status.n_trials, status.stagnation))
     lines += annotation_lines(status.annotation)
     if status.word == "interrupted":
         lines.append(("next", resume_command(status.path, status.ending)))
@@ -218,7 +228,8 @@ def status_view(status: Status) -> View:
 
 def _count_text(status: Status, state: State, n: int) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in status.failures.most_common())
-    return f"{n} ({kinds})" if state is State.FAILED and kinds else str(n)
+    note = kinds if state is State.FAILED else _WAITING[status.word] if state is State.WAITING else ""
+    return f"{n} ({note})" if note else str(n)
 
 
 def damage_view(path: str, why: str) -> View:

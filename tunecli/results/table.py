@@ -28,6 +28,7 @@ ABSENT = "—"
 FORMS = ("table", "csv", "json", "markdown")
 """The values of ``--format`` for a table."""
 _CLOCK = "seconds"
+_FIRST_LARGE = 1e7  # the first whole number that a cell shows as a power of ten
 _MOST_DIGITS = 17  # any two different floats differ within 17 significant digits
 _LEADING = ("rank", "trial", "status")
 _FRONT, _FEASIBLE = "front", "feasible"
@@ -302,7 +303,7 @@ def _json_cell(cell: Cell) -> Cell:
 
 
 def display_cell(cell: Cell) -> str:
-    """A cell as people read it: floats with four digits, text on one line, ``—`` for None."""
+    """A cell as people read it: floats with four digits or whole, text on one line, ``—`` for None."""
     match cell:
         case None:
             return ABSENT
@@ -310,6 +311,8 @@ def display_cell(cell: Cell) -> str:
             return f'"{sanitize(cell)}"' if isinstance(cell, Quoted) else sanitize(cell)
         case bool():
             return str(cell).lower()
+        case float() if cell.is_integer() and abs(cell) < _FIRST_LARGE:  # a number of weights is a count
+            return f"{cell:.0f}"
         case float():
             return f"{cell:.4g}"
         case _:

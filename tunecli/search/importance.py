@@ -118,7 +118,11 @@ def why_too_few(n_scored: int) -> str:
     """Return why no model is fitted to so few trials with a score, as a clause."""
     if not n_scored:
         return "no trial has a score"
-    return "only 1 trial has a score" if n_scored == 1 else f"only {n_scored} trials have a score"
+    return (
+        "only 1 trial has a score"
+        if n_scored == 1
+        else f"only {n_scored} trials have a score, pruned ones included"
+    )
 
 
 def _reason_against(space: Space, history: Sequence[Observation], n_scored: int, n_varying: int) -> str:

@@ -49,6 +49,7 @@ class Ending:
         n_scored: number of complete trials.
         n_failed: number of failed trials.
         cause: the first failure, if the sweep ended because all trials failed alike; else empty.
+        stagnation: the number at `search.stop.stagnation`; None: the file has none.
         baseline: the scores of simple models on the same data; None: they were not fitted.
         refit: the best trial trained on all rows; None: `search.refit` is off, or no trial has a score.
         refit_note: why there is no such model, although the file wants one; empty: there is one.
@@ -62,6 +63,7 @@ class Ending:
     n_scored: int
     n_failed: int
     cause: str = ""
+    stagnation: int | None = None
     baseline: Baseline | None = None
     refit: Refit | None = None
     refit_note: str = ""
@@ -154,7 +156,15 @@ def _ending(study: Study, reason: EndReason, trials: Sequence[Trial]) -> Ending:
         sum(trial.state is state for trial in trials) for state in (State.COMPLETE, State.FAILED)
     )
     cause = _first_failure(trials) if reason is EndReason.ALIKE else ""
-    return Ending(reason, str(study.folder.path), overview(study, trials), n_scored, n_failed, cause)
+    return Ending(
+        reason,
+        str(study.folder.path),
+        overview(study, trials),
+        n_scored,
+        n_failed,
+        cause,
+        stop.stagnation if (stop := study.spec.settings.search.stop) is not None else None,
+    )
 
 
 def _first_failure(trials: Sequence[Trial]) -> str:
