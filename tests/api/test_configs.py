@@ -182,6 +182,9 @@ def test_a_run_folder_must_hold_the_module_of_a_function(own_module: Callable[..
     Path("other").mkdir()
     (problem,) = problems_of(own_study(code.loss, folder=str(Path("other").resolve())))
     assert problem.parameter == "run.folder"
+    Path("other/own_code_of_a_test.py").write_text("def loss(params, trial): return {'loss': 1.0}\n")
+    (problem,) = problems_of(own_study(code.loss, folder=str(Path("other").resolve())))
+    assert problem.parameter == "run.folder"
 
 
 def test_data_beside_the_script_is_found_although_a_class_is_in_another_folder(

@@ -119,6 +119,15 @@ def test_the_trials_are_read_once_while_the_record_stays_the_same(tmp_path: Path
     assert study.trials is not study.trials
 
 
+def test_a_deleted_study_is_an_error_of_tunecli(tmp_path: Path) -> None:
+    folder = recorded_study(tmp_path, [0.5])
+    study = tunecli.open_study(folder.path)
+    assert len(study.trials) == 1
+    folder.database_path.unlink()
+    with pytest.raises(tunecli.UsageError):
+        study.trials  # noqa: B018
+
+
 def test_a_notebook_shows_escaped_names(tmp_path: Path) -> None:
     folder = recorded_study(tmp_path, [0.5, "<script>alert(1)</script>"])
     study = tunecli.open_study(folder.path)

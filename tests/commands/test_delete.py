@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tests.verbs import called
 from tunecli.commands.delete import delete
 from tunecli.errors import UsageError
 from tunecli.store.lock import hold
+from tunecli.store.removal import REMOVED_NAME
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +109,39 @@ def test_a_damaged_study_can_be_deleted(study, run):
     (study / "study.db").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
     assert run("delete", "small", "--yes")[0] == 0
     assert not study.exists()
+
+
+def test_the_database_of_another_program_is_left_alone(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("optuna").mkdir()
+    with closing(sqlite3.connect("optuna/study.db")) as database:
+        database.execute("CREATE TABLE studies (name TEXT)")
+        database.commit()
+    code, _, err = run("delete", "optuna", "--yes")
+    assert code == 2
+    assert "another program wrote its study.db" in err
+    assert Path("optuna/study.db").is_file()
+
+
+def test_a_path_with_dots_behind_a_link_names_the_folder_that_the_system_finds(one, study, run):
+    shutil.copytree(one, "elsewhere/small")
+    Path("elsewhere/inner").mkdir()
+    Path("runs/link").symlink_to(Path("elsewhere/inner").resolve())
+    assert run("delete", "runs/link/../small", "--yes")[0] == 0
+    assert (study / "study.db").is_file()
+    assert not Path("elsewhere/small").exists()
+
+
+def test_a_study_that_is_named_twice_is_deleted_once(study, run):
+    code, _, err = run("delete", "small", study.resolve(), "--yes")
+    assert code == 0
+    assert err.count("deleted ") == 1
+
+
+def test_a_study_that_began_in_a_folder_deleted_in_part_is_whole(study, run):
+    (study / REMOVED_NAME).write_bytes(b"x")
+    asked = []
+    with pytest.raises(UsageError):
+        delete(["small"], lambda text: bool(asked.append(text)))
+    assert "2 trials" in asked[0]
+    assert [row["path"] for row in json.loads(run("list", "--json")[1])["studies"]] == ["runs/small"]

@@ -105,3 +105,8 @@ def test_no_tag_is_lost_if_many_are_added_at_once(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(add, range(24)))
     assert sorted(annotation_of(tmp_path).tags) == sorted(f"t{i}" for i in range(24))
+
+
+def test_the_note_of_a_folder_that_was_deleted_is_an_error_in_one_line(tmp_path):
+    with pytest.raises(UsageError):
+        annotate(tmp_path / "deleted", lambda _: Annotation("x"))

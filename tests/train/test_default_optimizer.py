@@ -17,8 +17,11 @@ from tunecli.config.schema.optimizers import AdamW
 from tunecli.messages import Ended
 from tunecli.objective import Objective
 from tunecli.train.data import loading
-from tunecli.train.default_optimizer import explained_fraction, with_default_decay
+from tunecli.train.data.sources import facts_of
+from tunecli.train.default_optimizer import default_decays, explained_fraction, with_default_decay
 from tunecli.train.loop import run
+from tunecli.train.validation.notes import trial_notes
+from tunecli.train.workload import steps_per_epoch
 
 NOISY = {"source": "diabetes", "validation": {"fraction": 0.2}}
 CLEAN = {"source": {"name": "friedman1", "samples": 300, "noise": 0.5}, "validation": {"fraction": 0.2}}
@@ -66,3 +69,32 @@ def test_trial_trains_with_the_decay_and_no_worse_than_ridge() -> None:
     strong = {"name": "adamw", "weight_decay": 1 / (1e-3 * 180)}
     assert score() == score(optimizer=strong)
     assert score() > score(optimizer="adamw") + 0.02
+
+
+@pytest.mark.parametrize("source", [NOISY["source"], CLEAN["source"]])
+@pytest.mark.parametrize("validation", [{"fraction": 0.2}, {"folds": 3}])
+def test_decays_are_known_before_the_training(source: Any, validation: dict[str, Any]) -> None:
+    trial = {"data": {"source": source, "validation": validation, "train_fraction": 0.5}}
+    config = TrialConfig.model_validate(trial)
+    facts = facts_of(config.data, Path())
+    assert facts is not None
+    folds = loading.load(config.data, Path(), 0, torch.device("cpu"))
+    optimizers = [
+        with_default_decay(config, fold, steps_per_epoch(config, len(fold.y_train))).optimizer
+        for fold in folds
+    ]
+    decays = [one.weight_decay for one in optimizers if isinstance(one, AdamW) and one.weight_decay != 0.01]
+    assert list(default_decays(config, facts, Path(), 0)) == decays
+    assert bool(decays) == (source == "diabetes")
+    named = TrialConfig.model_validate({**trial, "optimizer": "adamw"})
+    assert default_decays(named, facts, Path(), 0) == ()
+
+
+def test_check_notes_the_decay_that_the_rule_chooses() -> None:
+    def notes(**trial: Any) -> list[str]:
+        config = TrialConfig.model_validate({"data": NOISY, **trial})
+        return [note.text for note in trial_notes(config, Objective("val_r2", maximize=True), Path())]
+
+    told = "the weight decay 5.56, not 0.01; `optimizer: adamw` takes 0.01"
+    assert any(told in text for text in notes())
+    assert not any("weight decay" in text for text in notes(optimizer="adamw"))

@@ -111,8 +111,9 @@ def _tree(config: Mapping[str, Any]) -> dict[str, Any]:
         return tree
     (folder, text), *_ = folders.items()
     if "folder" in run:
-        base = Path(str(run["folder"]))
-        if module_file(base, tuple(text.partition(":")[0].split("."))) is None:
+        steps = tuple(text.partition(":")[0].split("."))
+        there, own = (module_file(place, steps) for place in (Path(str(run["folder"])), folder))
+        if there is None or (own is not None and not there.samefile(own)):
             problem = Problem(f"`{text}` is in {folder}", CONFIG, parameter="run.folder", hint="leave it out")
             raise ConfigError([problem])
         return tree

@@ -232,8 +232,11 @@ class Study:
         return winner
 
     def _record_state(self) -> tuple[int, ...] | None:
-        """What changes with each commit to the record; None: it changed a moment ago, and may change unseen."""
-        facts = self._folder.database_path.stat()
+        """What changes with each commit to the record; None: it changed a moment ago, or is missing."""
+        try:
+            facts = self._folder.database_path.stat()
+        except OSError:
+            return None
         is_settled = time.time_ns() - facts.st_mtime_ns > _SETTLED_S * 1e9
         return (facts.st_ino, facts.st_size, facts.st_mtime_ns) if is_settled else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from shlex import quote
 from tunecli.config.study import STUDY_NAME
 from tunecli.errors import StoreDamaged, StoreTooNew, StudyLocked, UsageError
 from tunecli.results.view import View
+from tunecli.store.connection import is_of_another_program
 from tunecli.store.database import Log
 from tunecli.store.files import DIRECTORY, FILE, kind_of
 from tunecli.store.folder import RUNS, RunFolder
@@ -45,10 +45,11 @@ def delete(
         with_trial_files: also remove the files of the user's own code in the folders of its trials.
 
     Raises:
-        UsageError: a folder holds no study, is a link, or holds the working folder; or the person did not agree.
+        UsageError: a folder holds no study or the database of another program, is a link, or holds the working folder;
+            or the person did not agree.
         StudyLocked: a process holds a study.
     """
-    folders = list(dict.fromkeys(_deletable(run) for run in runs))
+    folders = [*{folder.path.resolve(): folder for folder in map(_deletable, runs)}.values()]
     for folder in folders:
         if (process := holder(folder.path)) is not None:
             raise StudyLocked(
@@ -92,9 +93,13 @@ def _deletable(run: str) -> RunFolder:
         path = RunFolder.named(run).path if _is_there(RUNS / run) else path
     if not _is_there(path):
         RunFolder.find(run)  # raises, with the names of studies that are near
-    path = Path(os.path.normpath(path))
+    if ".." in path.parts:  # `link/..` is the folder above the link's target
+        path = path.resolve() if path.name == ".." else path.parent.resolve() / path.name
     if (kind := kind_of(path)) != DIRECTORY:
         raise UsageError(f"{path} is {kind}, not a run folder", hint="name the folder itself")
+    if is_of_another_program(RunFolder(path).database_path):
+        hint = "if it is a damaged study, remove the folder with another program"
+        raise UsageError(f"{path} holds no study: another program wrote its study.db", hint=hint)
     if Path.cwd().is_relative_to(path.resolve()):
         raise UsageError(f"cannot delete {path}: the command runs in it", hint="run it from another folder")
     return RunFolder(path)

@@ -25,6 +25,7 @@ from tunecli.errors import (
     StoreFailed,
     StoreTooNew,
     StudyLocked,
+    TunecliError,
     UsageError,
     from_os_error,
 )
@@ -163,6 +164,19 @@ def require_checksums(connection: sqlite3.Connection, path: Path, tables: Iterab
     for table in tables:
         if row := first_damaged_row(connection, table):
             raise damaged(path, f"the checksum of the record `{row}` is wrong")
+
+
+def is_of_another_program(path: Path) -> bool:
+    """Whether another program wrote the database ``path``: it is readable, has tables, and lacks tunecli's mark.
+
+    A missing, empty or damaged file counts as tunecli's.
+    """
+    try:
+        with closing(_connect(path)) as connection:
+            (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+            return application_id != APPLICATION_ID and bool(tables_in(connection))
+    except (sqlite3.Error, UnicodeDecodeError, TunecliError):
+        return False
 
 
 @contextmanager

@@ -68,8 +68,8 @@ def contents_of(folder: RunFolder, *, with_trial_files: bool = False) -> Content
 
 
 def is_removed_in_part(path: Path) -> bool:
-    """Whether the removal of the study in ``path`` has begun, and was interrupted."""
-    return kind_of(path / REMOVED_NAME) == FILE
+    """Whether the removal of the study in ``path`` has begun, was interrupted, and no new study has begun there."""
+    return kind_of(path / REMOVED_NAME) == FILE and not kind_of(RunFolder(path).database_path)
 
 
 def remove_study(folder: RunFolder, *, with_trial_files: bool = False) -> Contents:

@@ -76,7 +76,18 @@ def test_study_without_an_optimizer_keeps_the_weight_decay_it_began_with(tmp_pat
     named = text.replace("search:", "  optimizer: adamw\nsearch:")
     earlier = swept(parsed(text, tmp_path, 2), tmp_path / "earlier")
     assert earlier == swept(parsed(named, tmp_path), tmp_path / "named")
-    assert "optimizer: adamw" in (tmp_path / "earlier" / "best.yaml").read_text()
+    path = tmp_path / "earlier"
+    assert "optimizer: adamw" in (path / "best.yaml").read_text()
+    with reopen(RunFolder(path), {"n_trials": 3}) as study:
+        continued = results_of(sweep(study, Silent()).table)
+    longer = named.replace("trials: 2", "trials: 3")
+    assert continued == swept(parsed(longer, tmp_path), tmp_path / "longer")
+    assert not verify(RunFolder(path), is_all=True, is_exact=True).unreproduced
+    with fork(RunFolder(path), "forked", {"n_trials": 4}) as study:
+        assert study.spec.space.defaults == 2
+        forked = results_of(sweep(study, Silent()).table)
+    longer = named.replace("trials: 2", "trials: 4")
+    assert forked == swept(parsed(longer, tmp_path), tmp_path / "longest")
     assert earlier != swept(parsed(text, tmp_path), tmp_path / "now")
 
 

@@ -14,6 +14,7 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.learning_rate import Warmup
 from tunecli.config.schema.losses import Bce, CrossEntropy, Focal, Huber, SmoothL1
 from tunecli.config.schema.models import Linear, Tcn
+from tunecli.config.schema.optimizers import AdamW
 from tunecli.config.schema.user_code import UserCode
 from tunecli.objective import Objective
 from tunecli.train.chains import StepPosition, learning_rate
@@ -21,6 +22,7 @@ from tunecli.train.data.notes import listed
 from tunecli.train.data.sources import DataFacts, facts_of
 from tunecli.train.data.split_facts import split_facts
 from tunecli.train.data.splits import is_plain
+from tunecli.train.default_optimizer import default_decays
 from tunecli.train.validation.chains import cut_notes
 from tunecli.train.workload import sizes_of_parts, steps_once_an_epoch, steps_per_epoch
 
@@ -79,6 +81,7 @@ def trial_notes(
         yield from _reach(config, facts)
         yield from _batches(config, n_train)
         yield from _length(config, n_train)
+        yield from _decay(config, facts, base_path, study_seed)
         yield from _unvalidated(config, facts, base_path, study_seed)
         yield from _unused_columns(config.data)
     yield from _rates(config, n_train)
@@ -122,6 +125,19 @@ def _length(config: TrialConfig, n_train: int) -> Iterator[TrialNote]:
             "needed at this rate); raise `training.epochs`, or take smaller batches"
         )
         yield TrialNote("training.epochs", text, is_of_any=False)
+
+
+def _decay(config: TrialConfig, facts: DataFacts, base_path: Path, study_seed: int) -> Iterator[TrialNote]:
+    """The weight decay that tunecli chooses where the file names no optimizer."""
+    if decays := default_decays(config, facts, base_path, study_seed):
+        usual = AdamW().weight_decay
+        lowest, highest = (f"{end:.3g}" for end in (min(decays), max(decays)))
+        chosen = lowest if lowest == highest else f"{lowest} to {highest}"
+        text = (
+            f"the table is small and its target is noisy, so the default optimizer has the weight decay {chosen}, "
+            f"not {usual:g}; `optimizer: adamw` takes {usual:g}"
+        )
+        yield TrialNote("optimizer.weight_decay", text)
 
 
 def _rates(config: TrialConfig, n_train: int | None) -> Iterator[TrialNote]:
