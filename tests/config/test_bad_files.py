@@ -163,6 +163,12 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "1:9",
         "a range is allowed only under `trial`",
     ),
+    (
+        "a choice of whole settings",
+        study("{sampler: random, trials: 2}", "{choice: [1, 2]}"),
+        "8:10",
+        "a range is allowed only under `trial`",
+    ),
     ("a choice of nothing", lr("{choice: []}"), "6:40", "at least one option"),
     ("a choice that is no list", lr("{choice: 3}"), "6:40", "at least one option"),
     ("an option that appears twice", lr("{choice: [1, 2, 1]}"), "6:41", "appears twice in this choice"),

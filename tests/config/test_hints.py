@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from tests.config.test_bad_files import SOUND, chain, hidden, lr, study
 from tunecli.config.expressions import MODIFIERS, RANGE_KEYS
 from tunecli.config.hints import tool_of
-from tunecli.config.load import TOP_LEVEL, parse_study
+from tunecli.config.load import parse_study
 from tunecli.config.model_paths import Place, example_of, fields_of, models_in, paths_by_key
+from tunecli.config.overrides import TOP_LEVEL
 from tunecli.config.reader import read
 from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.config.study import StudySettings

@@ -27,8 +27,8 @@ from tunecli.config.expressions import (
     is_among,
     join,
 )
-from tunecli.config.load import TOP_LEVEL, override
 from tunecli.config.objectives import spelled
+from tunecli.config.overrides import TOP_LEVEL, override
 from tunecli.config.range_words import NUMERIC_WORDS
 from tunecli.config.reader import plain_of, read
 from tunecli.config.resolution import DanglingReferenceError

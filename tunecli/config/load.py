@@ -47,9 +47,9 @@ from tunecli.config.grammar import parse
 from tunecli.config.hints import unknown_keys
 from tunecli.config.mentions import argument_problems
 from tunecli.config.objectives import OWN_TRIAL
-from tunecli.config.paths import is_folder, is_index
-from tunecli.config.range_words import range_word
-from tunecli.config.reader import MAX_BYTES, MapNode, Mark, Node, ScalarNode, SequenceNode, read
+from tunecli.config.overrides import TOP_LEVEL, override
+from tunecli.config.paths import is_folder
+from tunecli.config.reader import MAX_BYTES, MapNode, Node, ScalarNode, read
 from tunecli.config.refusals import refused_combinations
 from tunecli.config.resolution import MAX_VALUES
 from tunecli.config.schema import TrialConfig
@@ -58,10 +58,8 @@ from tunecli.config.start_points import start_points
 from tunecli.config.study import BY_DATA, STUDY_NAME, UNCOUNTED, StudySettings, StudySpec
 from tunecli.config.surroundings import mentioned_in_env
 from tunecli.config.surroundings_checks import surroundings_problems
-from tunecli.errors import ConfigError, Problem, UsageError, os_reason
+from tunecli.errors import ConfigError, Problem, os_reason
 from tunecli.registry.samplers import sampler_info
-
-TOP_LEVEL = ("study", "seed", "objective", "trial", "search", "run")
 
 
 def load(path: Path, overrides: tuple[str, ...] = (), inspect: Inspect | None = None) -> StudySpec:
@@ -245,6 +243,8 @@ def _settings(
                 Problem("a range is allowed only under `trial`", mark.file, mark.line, mark.column, hint=hint)
             )
     problems.extend(range_problems)
+    if range_problems:
+        tree = Broken(root.mark)  # the settings below a choice have no place
     if isinstance(tree, Broken):
         return None, Space(tree)
     try:
@@ -317,84 +317,3 @@ def _bounded(node: Node, problems: list[Problem]) -> Expression:
     message = f"more than {MAX_VALUES:,} values, counting each list at its greatest length"
     problems.append(Problem(message, mark.file, mark.line, mark.column))
     return Broken(node.mark)
-
-
-def override(root: Node, assignment: str) -> Node:
-    """``root`` with one ``path=value`` applied.
-
-    The value is YAML and may be a range. A path that starts with no top-level key is taken under ``trial``. Where the
-    path crosses a choice, every branch takes the value. Where it crosses a plain name (``optimizer: adam``), the name
-    becomes a map; where the file has nothing, the default's name does. Under ``run``, which has no names, a word
-    (``checkpoint: off``) is replaced by the map.
-
-    Raises:
-        UsageError: ``assignment`` has no ``=`` or no path.
-        ConfigError: the value is not YAML, or the path leads into a value that has no keys.
-    """
-    path, equals, text = assignment.partition("=")
-    path = path.strip()
-    steps = path.split(".")
-    if not equals or not all(steps):
-        raise UsageError(f"--set: expected PATH=VALUE, got `{assignment}`", hint="--set optimizer.lr=1e-3")
-    if steps[0] not in TOP_LEVEL:
-        steps = ["trial", *steps]
-    file = f"--set {path}"
-    value = (
-        read(text.encode("utf-8", "surrogateescape"), file)
-        if text.strip()
-        else ScalarNode(None, Mark(file, 1, 1))
-    )
-    return _with_value(root, steps, value, Mark(file, 1, 1), ())
-
-
-def _with_value(node: Node, steps: list[str], value: Node, mark: Mark, done: tuple[str, ...]) -> Node:
-    if not steps:
-        return value
-    step, rest = steps[0], steps[1:]
-    match node:
-        case MapNode(items=items) if "choice" in items and isinstance(items["choice"], SequenceNode):
-            options = items["choice"]
-            changed = tuple(_with_value(option, steps, value, mark, done) for option in options.items)
-            return _replaced(node, "choice", SequenceNode(changed, options.mark), node.marks["choice"])
-        case MapNode() if range_word(node, ".".join(done[1:])):
-            _refuse(mark, done, "is a range: set it as a whole")
-        case MapNode(items=items):
-            if step not in items and rest and rest[0].isascii() and rest[0].isdecimal():
-                whole = ".".join((*done, step)).removeprefix("trial.")
-                _refuse(mark, (*done, step), f"is not in the file: set it as a whole, --set '{whole}=[…]'")
-            inner = items.get(step, _implied((*done, step), mark))
-            return _replaced(
-                node, step, _with_value(inner, rest, value, mark, (*done, step)), node.marks.get(step, mark)
-            )
-        case SequenceNode(items=parts):
-            if not is_index(step, len(parts)):
-                _refuse(mark, done, f"is a list of length {len(parts)}: it has no item `{step}`")
-            place = int(step)
-            inner = _with_value(parts[place], rest, value, mark, (*done, step))
-            return SequenceNode((*parts[:place], inner, *parts[place + 1 :]), node.mark)
-        case ScalarNode(value=str()) if done[:1] != ("run",):
-            named = MapNode({"name": node}, {"name": node.mark}, node.mark)
-            return _with_value(named, steps, value, mark, done)
-        case ScalarNode(value=str() | None):
-            return _with_value(MapNode({}, {}, node.mark), steps, value, mark, done)
-        case _:
-            _refuse(mark, done, "is a plain value and has no keys")
-    raise AssertionError
-
-
-def _implied(path: tuple[str, ...], mark: Mark) -> MapNode:
-    """The map at a path that the file does not have: with the default's name, if the default has one."""
-    field = TrialConfig.model_fields.get(path[1]) if path[0] == "trial" and len(path) == 2 else None
-    name = getattr(field.default, "name", None) if field is not None else None
-    if name is None:
-        return MapNode({}, {}, mark)
-    return MapNode({"name": ScalarNode(name, mark)}, {"name": mark}, mark)
-
-
-def _replaced(node: MapNode, key: str, value: Node, mark: Mark) -> MapNode:
-    return MapNode({**node.items, key: value}, {**node.marks, key: mark}, node.mark)
-
-
-def _refuse(mark: Mark, done: tuple[str, ...], message: str) -> None:
-    where = ".".join(done)
-    raise ConfigError([Problem(f"`{where}` {message}", mark.file, mark.line, mark.column)])

@@ -30,7 +30,7 @@ def objective_alone(text: str, overrides: tuple[str, ...], file: str) -> Objecti
     try:
         root: Node = read(text.encode(), file)
         if any(assignment.strip().startswith("objective") for assignment in overrides):
-            from tunecli.config.load import override  # a large import, which few studies need
+            from tunecli.config.overrides import override  # a large import, which few studies need
 
             for assignment in overrides:
                 root = override(root, assignment)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from tunecli.config.feasibility import is_feasible
-from tunecli.config.load import override
+from tunecli.config.overrides import override
 from tunecli.config.reader import MapNode, Mark, Node, read
 from tunecli.config.start_points import completed_point, is_same_point
 from tunecli.config.study import StartFrom, StudySpec
