@@ -547,8 +547,7 @@ QUERIES = sorted(
 @pytest.mark.parametrize("name", QUERIES)
 def test_no_query_scans_a_table_for_each_row_of_another(log: Log, name: str) -> None:
     query: str = getattr(rows, name)
-    arguments = ("[0]",) if "?1" in query else ()
-    plan = [row[3] for row in log._connection.execute("EXPLAIN QUERY PLAN " + query, arguments)]
+    plan = [row[3] for row in log._connection.execute("EXPLAIN QUERY PLAN " + query, {"value": "[0]"})]
     # a virtual table holds the JSON of one row
     scans = [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
     assert len(scans) <= 1, plan

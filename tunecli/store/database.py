@@ -361,9 +361,10 @@ class Log:
         with self._reading("result", "start"):
             return dict(self._rows(rows.SESSIONS_OF_RESULTS))
 
-    def _rows(self, query: str, *values: Any) -> list[rows.Row]:
+    def _rows(self, query: str, value: Any = None) -> list[rows.Row]:
+        """The rows of a query with at most one parameter, ``:value``."""
         # All rows at once: a slow reader must not lock the file while the coordinator wants to commit.
-        return self._connection.execute(query, values).fetchall()
+        return self._connection.execute(query, {"value": value}).fetchall()
 
     def _append(self, table: str, records: Sequence[rows.Row]) -> None:
         if not records:

@@ -55,19 +55,19 @@ SELECT s.number, s.parameters, s.seed, {_STATE}, coalesce(r.score, p.score), coa
 {_WITH_ENDS}
 """
 ALL_TRIALS = _TRIALS + "ORDER BY s.number"
-ONE_TRIAL = _TRIALS + "WHERE s.number = ?1"
+ONE_TRIAL = _TRIALS + "WHERE s.number = :value"
 COUNTS = f"SELECT {_STATE}, count(*) {_WITH_ENDS} GROUP BY 1"
 SCORES = "SELECT number, score FROM result WHERE state = 'complete' AND score != 'null' ORDER BY number"
 ATTEMPTS = """
-SELECT max(coalesce((SELECT max(attempt) FROM start WHERE number = ?1), 0),
-           coalesce((SELECT max(attempt) FROM setback WHERE number = ?1), 0))
+SELECT max(coalesce((SELECT max(attempt) FROM start WHERE number = :value), 0),
+           coalesce((SELECT max(attempt) FROM setback WHERE number = :value), 0))
 """
-_DISAGREES = "m.key = ?1 AND m.value IS NOT json_extract(score, '$') LIMIT 1"
+_DISAGREES = "m.key = :value AND m.value IS NOT json_extract(score, '$') LIMIT 1"
 DISAGREEING_RESULTS = f"""
 SELECT number, score, m.value FROM result, json_each(metrics) AS m WHERE state != 'failed' AND {_DISAGREES}
 """
 DISAGREEING_PAUSES = f"SELECT number, score, m.value FROM pause, json_each(metrics) AS m WHERE {_DISAGREES}"
-STARTS = "SELECT attempt FROM start WHERE number = ?1"
+STARTS = "SELECT attempt FROM start WHERE number = :value"
 RUNNING = f"""
 SELECT s.number, e.attempt, e.from_epoch, e.at {_WITH_ENDS} JOIN start AS e ON e.number = s.number
 WHERE {_STATE} = 'running' AND e.attempt = (SELECT max(attempt) FROM start WHERE start.number = s.number)
@@ -78,10 +78,10 @@ END_TIMES = f"SELECT coalesce(r.at, p.at) {_WITH_ENDS} WHERE coalesce(r.at, p.at
 FAILURE_KINDS = (
     "SELECT json_extract(failure, '$.kind'), count(*) FROM result WHERE failure IS NOT NULL GROUP BY 1"
 )
-SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = ?1 ORDER BY attempt"
+SETBACKS = "SELECT number, attempt, failure FROM setback WHERE number = :value ORDER BY attempt"
 ENDED_EARLY = """
 SELECT number, setback.failure FROM setback JOIN result USING (number, attempt)
-WHERE result.state != 'failed' AND (?1 IS NULL OR number = ?1) ORDER BY number
+WHERE result.state != 'failed' AND (:value IS NULL OR number = :value) ORDER BY number
 """
 STEPS = "SELECT step, number, level, until_epoch FROM step ORDER BY step"
 PAUSES = "SELECT step, score, metrics, epochs, kept_epoch, seconds, device FROM pause ORDER BY step"
@@ -96,11 +96,11 @@ _NOT_REPLACED = """NOT EXISTS (
 )"""
 EPOCHS = f"""
 SELECT number, attempt, epoch, total_epochs, metrics, seconds, epoch_offset FROM epoch AS e
-WHERE number IN (SELECT value FROM json_each(?1)) AND {_NOT_REPLACED} ORDER BY number, attempt, epoch
+WHERE number IN (SELECT value FROM json_each(:value)) AND {_NOT_REPLACED} ORDER BY number, attempt, epoch
 """
 CHECKPOINTS = f"""
 SELECT name, sha256, epoch FROM checkpoint AS e
-WHERE number = ?1 AND {_NOT_REPLACED} ORDER BY attempt DESC, epoch DESC LIMIT {N_CHECKPOINTS}
+WHERE number = :value AND {_NOT_REPLACED} ORDER BY attempt DESC, epoch DESC LIMIT {N_CHECKPOINTS}
 """
 CHECKPOINTS_OF_UNENDED = f"""
 SELECT number, name FROM checkpoint AS e
