@@ -32,13 +32,16 @@ def require_destination(path: Path) -> None:
     """
     if is_stream(path):
         return
+    loop = UsageError(f"{path} is a link that leads to itself", hint="name another file")
     try:
         target = path.resolve()
+        if target.is_symlink():  # Python 3.13 and later; an earlier one raises
+            raise loop
         target.lstat()
     except (FileNotFoundError, NotADirectoryError):
         pass
     except RuntimeError as error:
-        raise UsageError(f"{path} is a link that leads to itself", hint="name another file") from error
+        raise loop from error
     except OSError as error:
         raise from_os_error(error, path) from error
     if is_folder(target):
