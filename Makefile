@@ -50,7 +50,7 @@ docs: $(VENV)/.installed-docs  ## the site of the documentation, in build/site; 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 reference: $(VENV)/.installed-dev  ## the generated pages of docs/reference
-	$(BIN)/python -m dev.reference
+	$(BIN)/python -m dev.reference --json
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

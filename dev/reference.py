@@ -3,11 +3,13 @@
 - `verbs.md`: every verb with its arguments and options, from the command line's own definitions;
 - `exit-codes.md`: every exit code with its errors, from `tunecli.errors`;
 - `api.md`: the public names of `tunecli`, which the site fills in from their docstrings.
+`python -m dev.reference --json` also writes `json.md`, the fields of the JSON documents, from real runs of the verbs.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,8 @@ SIGNALS = "SIGHUP: 129, SIGINT (Ctrl-C): 130, SIGTERM: 143"
 def verbs_page() -> str:
     """Every verb with its arguments and options."""
     parts = [
-        NOTE,
         "# Verbs and options",
+        NOTE,
         "Every verb with all its options, as `tunecli VERB --help` shows them. [Commands](commands.md) is the short list.",
     ]
     for name, verb in sorted(_group().commands.items()):
@@ -62,11 +64,11 @@ def exit_codes_page() -> str:
     )
     intro = (
         "Every verb ends with one of these codes. The errors are classes of `tunecli`, which the "
-        "[Python functions](api.md) raise. Without `--json`, stderr shows the error; with it, stdout holds it as a document."
+        "[Python functions](api.md) raise. stderr shows the error, with `--json` as a document."
     )
     return (
         "\n\n".join(
-            [NOTE, "# Exit codes", intro, "\n".join(["| code | error | meaning |", "|---|---|---|", *rows])]
+            ["# Exit codes", NOTE, intro, "\n".join(["| code | error | meaning |", "|---|---|---|", *rows])]
         )
         + "\n"
     )
@@ -82,8 +84,8 @@ def python_page() -> str:
     functions = [name for name in names if _is_function(getattr(tunecli, name))]
     classes = [name for name in names if name not in functions and not is_error[name]]
     parts = [
-        NOTE,
         "# The Python API",
+        NOTE,
         "The public names of `tunecli`, from their docstrings. [Use tunecli from Python](../guide/python.md) shows how they work together.",
     ]
     for title, members in (
@@ -140,11 +142,16 @@ def _is_function(value: object) -> bool:
     return callable(value) and not isinstance(value, type) and hasattr(value, "__code__")
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Write the pages."""
-    for name, text in written().items():
+    pages = written()
+    if words == ["--json"]:
+        from dev.json_documents import documents, json_page
+
+        pages["json.md"] = json_page(documents())
+    for name, text in pages.items():
         (FOLDER / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

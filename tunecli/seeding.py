@@ -42,5 +42,5 @@ def seed_of_32_bits(seed: int) -> int:
 
 
 def generator_for(root: int, *names: str | int) -> np.random.Generator:
-    """A NumPy generator seeded by :func:`seed_for`."""
+    """A NumPy generator seeded by `seed_for`."""
     return np.random.default_rng(seed_for(root, *names))

@@ -14,7 +14,7 @@ import pytest
 import tunecli
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "python.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```python[^\n]*\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
 ROOMS = ("configs", "rows", "running", "study")
 
 

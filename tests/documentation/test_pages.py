@@ -4,19 +4,21 @@
 tutorials run in full.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.page_blocks import BLOCKS, PAGES, ROOT, SHELL, Block
-from tests.support.page_files import write_block, write_files
+from tests.support.page_files import write_files
 
 RUN_ELSEWHERE = {ROOT / "docs/extending.md": "tests/registry/test_extending.py"}
-MOST_NOT_RUN = 21
+MOST_NOT_RUN = 22
 PROGRAM = """#!{python}
 import os, sys
 words = sys.argv[1:]
@@ -56,11 +58,15 @@ def prepared(folder: Path) -> dict[str, str]:
     }
 
 
-def run(command: list[str], where: str, folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
-    assert done.returncode == 0, f"{where}\n{command[-1]}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+def steps(page: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
+    """What a page does, in its order: where it says so, the language, and the text."""
+    for block in (block for block in BLOCKS if block.page == page):
+        for command in block.remarks.get("before", []):
+            yield f"{block}: before", "sh", command
+        if block.file is not None:
+            yield str(block), "file", f"{folder / block.file}\n{block.text}"
+        elif runs(block):
+            yield str(block), "python" if block.language == "python" else "sh", block.commands
 
 
 @pytest.mark.slow
@@ -70,15 +76,18 @@ def test_a_page_runs_from_its_first_block_to_its_last(page, tmp_path):
     folder = tmp_path / "work"
     folder.mkdir()
     environment = prepared(folder) | ({"FULL": "1"} if page.name.startswith("tutorial") else {})
-    for block in (block for block in BLOCKS if block.page == page):
-        for command in block.remarks.get("before", []):
-            run(["bash", "-euo", "pipefail", "-c", command], f"{block}: before", folder, environment)
-        if block.file is not None:
-            write_block(block, folder)
-        elif runs(block) and block.language == "python":
-            run([sys.executable, "-W", "ignore", "-c", block.text], str(block), folder, environment)
-        elif runs(block):
-            run(["bash", "-euo", "pipefail", "-c", block.commands], str(block), folder, environment)
+    (tmp_path / "steps.json").write_text(json.dumps([*steps(page, folder)]), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        str(ROOT / "tests/support/page_session.py"),
+        str(tmp_path / "steps.json"),
+    ]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-4000:]}"
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)

@@ -1,7 +1,7 @@
 """Every YAML block of the documentation is a valid study, a valid part of one, or a sweep that `import` accepts.
 
 A block with `objective` or `trial` at its top is a study that may lack these: its name and its goal. A block with other
-keys of a study, of `trial` or of `params` replaces those of a small study. Any other block is another tool's sweep.
+keys of a study, of `trial` or of `data` replaces those of a small study. Any other block is another tool's sweep.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ from tunecli.commands.check import load_checked
 from tunecli.commands.import_sweep import import_sweep
 from tunecli.config.reader import plain_of, read
 from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
+from tunecli.config.schema.data import Data
 from tunecli.config.study import StudySettings
 from tunecli.config.yaml_writer import yaml_text
 
@@ -23,6 +24,7 @@ __all__ = ["narrow_torchvision"]
 STUDY_KEYS = {*StudySettings.model_fields, "trial"}
 TRIAL_KEYS = {name for kind in (TrialConfig, CommandTrial, FunctionTrial) for name in kind.model_fields}
 SMALL = {"data": {"source": "digits"}, "model": {"name": "mlp"}, "optimizer": {"name": "adamw"}}
+DATA_KEYS = set(Data.model_fields)
 OWN = {"params", "command", "python"}
 MADE = [block for block in BLOCKS if block.language == "yaml" and block.is_run]
 
@@ -47,6 +49,8 @@ def study_of(block: Block) -> dict[str, Any] | None:
     """The whole study that a block shows a part of; None: the block is another tool's."""
     part = values(block.text)
     if not set(part) <= STUDY_KEYS:
+        if set(part) <= DATA_KEYS:
+            part = {"data": part}
         if not set(part) <= TRIAL_KEYS:
             return None
         part = {"trial": part}

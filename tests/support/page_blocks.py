@@ -92,6 +92,8 @@ def calls(script: str) -> Iterator[list[str]]:
         words: list[str] = []
         for word in [*(tokens or ()), ";"]:
             if set(word) <= set("();<>|&"):
+                while words and re.fullmatch(r"\w+=.*", words[0]):
+                    words.pop(0)  # a variable of the environment
                 if words[:1] == ["tunecli"]:
                     yield words[1:]
                 words = []

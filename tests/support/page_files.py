@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from random import Random
 
 from PIL import Image
 
-from tests.support.page_blocks import Block, blocks_of
+from tests.support.page_blocks import ROOT, Block, blocks_of
 
 MINE = '''"""Own parts of a trial."""
 
@@ -120,6 +121,7 @@ def write_files(folder: Path) -> None:
         (folder / "photos" / name).mkdir(parents=True)
         for i in range(8):
             Image.effect_noise((16, 16), 50 + i).convert("RGB").save(folder / "photos" / name / f"{i}.png")
+    shutil.copy(ROOT / "configs/data/passengers.csv", folder)
     (folder / "data").mkdir()
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/python").symlink_to(sys.executable)
