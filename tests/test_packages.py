@@ -93,7 +93,7 @@ def test_three_commands_lead_from_an_empty_folder_to_a_report(program, tmp_path)
 
     run("init", "study.yaml")
     run("search", "study.yaml", "--set", "search.trials=3", "--set", "training.epochs=2")
-    assert json.loads((tmp_path / "tunecli.schema.json").read_text())["title"]
+    assert json.loads((tmp_path / "tunecli.schema.json").read_text())["$defs"]
     report = json.loads(run("report", "first-study", "--json"))
     assert report
     assert "<style" in (tmp_path / "runs/first-study/report.html").read_text()
