@@ -585,6 +585,12 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "trial.model.arg: unknown key `arg` (did you mean `args`?)",
     ),
     (
+        "an argument of one's own model beside it",
+        study("{name: mlp, hidden: [8]}", '{python: "torch.nn:Linear", in_features: 3}'),
+        "5:38",
+        "unknown key `in_features` (arguments of your own code belong to `args`: write `args: {in_features: 3}`)",
+    ),
+    (
         "a range with a misspelt key",
         lr("{unifrom: [0, 1]}"),
         "6:31",

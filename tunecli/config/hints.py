@@ -278,6 +278,8 @@ def unknown_key_hint(key: str, value: Any, level: str, known: Sequence[str]) -> 
     """
     if own := own_code_map(key, value):
         return f"write {own}"
+    if set(known) - {"name"} == {"python", "args"} and not nearest(key, ["args", "python"]):
+        return f"arguments of your own code belong to `args`: write `args: {{{key}: {flow(value)}}}`"
     bare = plain_name(key)
     if level.startswith(_CHAINS):  # keys of links are short and mean other things elsewhere
         ours = next((name for name in LINK_KEYS_ELSEWHERE.get(bare, "").split() if name in known), "")

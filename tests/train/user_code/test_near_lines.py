@@ -50,6 +50,13 @@ def test_line_is_not_near_without_a_number_and_a_sign_or_a_part_of_the_name():
     assert said("val_loss", ["hello", "loading 12 files", "key = value"]) == ""
 
 
+@pytest.mark.parametrize("line", ["Epoch 29 val loss: nan", "val loss: NaN", "val_loss=-inf"])
+def test_loss_that_is_not_finite_is_named_as_the_cause(line):
+    said_of_line = said("val_loss", ["loading 12 files", line], val_loss="val loss: ([0-9.]+)")
+    assert "the training diverged, and the pattern does not match it" in said_of_line
+    assert "diverged" not in said("val_loss", ["valid loss: 3", "info nan"], val_loss="val loss: ([0-9.]+)")
+
+
 def test_secret_is_removed_before_a_line_is_cut():
     found = said("val_loss", ["x" * 112 + "hunter2 loss=1"])
     assert "hunt" not in found

@@ -196,6 +196,31 @@ def test_pattern_reads_every_usual_form_of_a_number(text: str) -> None:
     assert [*Patterns({"val_loss": re.compile(r"loss: (.*)")}, reports).read(f"loss: {text}")] != []
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("5e-05", 5e-05),
+        ("2.5E+3,", 2500.0),
+        ("1.e2)", 100.0),
+        ("5 e-05", 5.0),
+        ("5e", 5.0),
+        ("5e-05.", 5e-05),
+        ("2e3ms", 2000.0),
+    ],
+)
+def test_pattern_that_ends_before_an_exponent_reads_the_whole_number(text: str, number: float) -> None:
+    (event,) = Patterns({"val_loss": re.compile(r"loss: ([0-9.]+)")}, Reports(JOB, "cpu")).read(
+        f"loss: {text}"
+    )
+    assert event.metrics == {"val_loss": number}
+
+
+def test_pattern_with_an_optional_number_that_is_absent_fails_the_trial() -> None:
+    reports = Reports(JOB, "cpu")
+    assert [*Patterns({"val_loss": re.compile(r"loss:(?: ([0-9.]+))?")}, reports).read("loss: none")] == []
+    assert reports.failure is not None and reports.failure.cause.endswith("which is no number")
+
+
 def steps_job(metrics: dict[str, str]) -> Job:
     return replace(
         JOB, task=replace(JOB.task, config={"command": ["x"], "metrics": metrics, "every": "step"})

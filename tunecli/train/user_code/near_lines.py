@@ -18,6 +18,7 @@ _READ_CHARACTERS = 1000
 _WORD = re.compile(r"[a-z]+", re.IGNORECASE)
 # The pattern begins with the digit and then looks back: Python finds a digit quickly, and looks for no letter before.
 _NUMBER = re.compile(r"[0-9](?<![A-Za-z_].)")
+_NOT_FINITE = re.compile(r"\b(?:nan|inf|infinity)\b", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9]+")
 _PREFIX = 3  # `acc` is near to `accuracy`, `valid` to `val`
 
@@ -65,7 +66,7 @@ class NearLines:
 
     def _nearness(self, line: str) -> int:
         """How much a line looks like a report of the metric; 0: not at all."""
-        if not _NUMBER.search(line):
+        if not _NUMBER.search(line) and not _NOT_FINITE.search(line):
             return 0
         n_words = len(self._words & {word.lower()[:_PREFIX] for word in _WORD.findall(line)})
         has_sign = "=" in line or ":" in line
@@ -84,6 +85,10 @@ class NearLines:
         if nearest and self.name not in self._matches:
             lines = ", ".join(f"`{short_line(clean(line))}`" for _, line in nearest)
             parts.append(f"the nearest lines: {lines}")
+            if self.name in self.patterns and (word := _NOT_FINITE.search(nearest[0][1])):
+                parts.append(
+                    f"`{word[0]}` is not a finite number: the training diverged, and the pattern does not match it"
+                )
         return "; ".join(parts)
 
     def _matched(self, name: str, clean: Callable[[str], str]) -> str:

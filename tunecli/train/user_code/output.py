@@ -28,6 +28,7 @@ _CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"
     r"|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\ufffe]"
 )
+_MANTISSA, _EXPONENT = re.compile(r"[+-]?[0-9]*\.?[0-9]*"), re.compile(r"[eE][+-]?[0-9]+")
 _SHOWN_LINES = 3
 _SHOWN_CHARACTERS = 120
 
@@ -217,7 +218,7 @@ class Patterns:
         """Keep the metrics of a line; whether it has the objective."""
         plain = _CONTROL.sub("", line)
         texts = {
-            name: match[1]
+            name: _with_exponent(match)
             for name, pattern in self.patterns.items()
             if (match := pattern.search(line) or pattern.search(plain))
         }
@@ -262,6 +263,18 @@ class Patterns:
             f"the pattern of {self.reports.missing} matches a line on the other stream, and only {read} is read: "
             f"`{short_line(clean(self._ignored))}` (use `metrics_from: both`)"
         )
+
+
+def _with_exponent(match: re.Match[str]) -> str:
+    """The text that a pattern found. If it ends inside a number such as ``5e-05``, the exponent is added.
+
+    Without it, ``([0-9.]+)`` reads the small loss ``5e-05`` as 5, and a search takes the best trial for the worst.
+    """
+    text = match[1]
+    if text and text[-1] in "0123456789." and _MANTISSA.fullmatch(text):
+        exponent = _EXPONENT.match(match.string, match.end(1))
+        return text + exponent[0] if exponent else text
+    return text
 
 
 def _written_number(text: str) -> float:
