@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.page_blocks import BLOCKS, PAGES, ROOT, SHELL, Block
+from tests.support.page_blocks import BLOCKS, PAGES, ROOT, SHELL, Block, commands_in
 from tests.support.page_files import write_files
 
 RUN_ELSEWHERE = {ROOT / "docs/extending.md": "tests/registry/test_extending.py"}
-MOST_NOT_RUN = 22
+MOST_NOT_RUN = 27
+PROGRAMS = {"tunecli", "python", "cp", "echo", "grep", "printf", "rm", "tee"}
+"""The programs that a block may run. Any other one, such as pip, may change the machine."""
 PROGRAM = """#!{python}
 import os, sys
 words = sys.argv[1:]
@@ -51,7 +53,13 @@ def prepared(folder: Path) -> dict[str, str]:
     (programs / "tunecli").chmod(0o755)
     (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n', encoding="utf-8")
     (programs / "python").chmod(0o755)
-    return os.environ | {
+    home = folder.parent / "home"
+    home.mkdir()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ZDOTDIR"))}
+    return kept | {
+        "HOME": str(home),
+        "PIP_NO_INDEX": "1",
+        "UV_OFFLINE": "1",
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "120",
@@ -93,6 +101,14 @@ def test_a_page_runs_from_its_first_block_to_its_last(page, tmp_path):
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "python"], ids=str)
 def test_a_block_of_python_has_no_syntax_error(block):
     compile(block.text, str(block), "exec")
+
+
+@pytest.mark.parametrize("page", RUNNING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_runs_no_program_that_may_change_the_machine(page):
+    texts = [text for _, kind, text in steps(page, Path("folder")) if kind == "sh"]
+    commands = [words for text in texts for words in commands_in(text)]
+    assert {words[0] for words in commands} <= PROGRAMS
+    assert not [words for words in commands if words[:3] == ["python", "-m", "pip"]]
 
 
 def test_few_blocks_are_not_run_and_each_of_them_says_why():

@@ -18,9 +18,15 @@ def test_a_generated_page_is_fresh(name, text):
     assert (FOLDER / name).read_text(encoding="utf-8") == text, "run `make reference`"
 
 
+def lasting(page: str) -> list[str]:
+    """The lines of the page that do not depend on the machine: a busy one ends the baseline before it has a score."""
+    return [line for line in page.splitlines() if "`baseline" not in line]
+
+
 @pytest.mark.slow
 def test_the_page_of_json_documents_is_fresh():
-    assert (FOLDER / "json.md").read_text(encoding="utf-8") == json_page(documents()), "run `make reference`"
+    page = (FOLDER / "json.md").read_text(encoding="utf-8")
+    assert lasting(page) == lasting(json_page(documents())), "run `make reference`"
 
 
 def test_the_page_of_json_documents_has_a_schema_version_in_each_document():

@@ -84,18 +84,30 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 def calls(script: str) -> Iterator[list[str]]:
     """The words of each call of ``tunecli`` in a script, without the name of the program."""
+    return (words[1:] for words in commands_in(script) if words[0] == "tunecli")
+
+
+def commands_in(script: str) -> Iterator[list[str]]:
+    """The words of each command of a script, its program first."""
     lines = script.replace("\\\n", " ").splitlines()
     while lines:
         line = lines.pop(0)
         while (tokens := _tokens(line)) is None and lines:  # a text in quotes goes on in the next line
             line += "\n" + lines.pop(0)
         words: list[str] = []
+        is_file = False  # the word after a redirection
         for word in [*(tokens or ()), ";"]:
-            if set(word) <= set("();<>|&"):
+            if is_file:
+                is_file = False
+            elif set(word) & set("<>") and set(word) <= set("<>&"):
+                is_file = True
+                if words and words[-1].isdigit():
+                    words.pop()  # the number of a stream
+            elif set(word) <= set("();|&"):
                 while words and re.fullmatch(r"\w+=.*", words[0]):
                     words.pop(0)  # a variable of the environment
-                if words[:1] == ["tunecli"]:
-                    yield words[1:]
+                if words:
+                    yield words
                 words = []
             else:
                 words.append(word)
