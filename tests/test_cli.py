@@ -132,7 +132,7 @@ def test_init_writes_a_file_that_check_accepts(run):
     assert "tunecli check study.yaml" in err
     code, out, _ = run("check", "study.yaml", "--json")
     assert code == 0
-    assert document(out)["trials"] == 20
+    assert document(out)["trials"] == 28
     assert Path("study.yaml").read_text() == starter().text
     assert Path("tunecli.schema.json").read_text() == run("schema")[1]
     assert "wrote tunecli.schema.json" in err

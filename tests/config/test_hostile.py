@@ -49,7 +49,7 @@ def is_refused_by_the_reader(data):
 def cpu_s(data):
     """The processor time of refusing a file: the lowest of several, because other programs share the caches."""
     times = []
-    for _ in range(12):
+    for _ in range(40):
         start = time.process_time()
         is_refused(data)
         times.append(time.process_time() - start)

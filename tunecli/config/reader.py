@@ -86,6 +86,7 @@ class Dialect:
 
 
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_OF_A_NODE = (yaml.ScalarEvent, yaml.CollectionStartEvent)
 
 
 def read(data: bytes, file: str, *, line: int = 1, column: int = 1, dialect: Dialect | None = None) -> Node:
@@ -160,18 +161,16 @@ def scalar(text: str) -> Scalar:
     Raises:
         ValueError: a number has more than 64 characters.
     """
-    if text in _NULL:
-        return None
-    if text in _BOOL:
-        return _BOOL[text]
-    if text[0] not in "+-.0123456789":
-        return text
-    if _INT.fullmatch(text) or _BASED.fullmatch(text) or _FLOAT.fullmatch(text):
+    if not text or text[0] not in "+-.0123456789":
+        return None if text in _NULL else _BOOL.get(text, text)
+    is_int = _INT.fullmatch(text)
+    is_based = not is_int and _BASED.fullmatch(text)
+    if is_int or is_based or _FLOAT.fullmatch(text):
         if len(text) > MAX_NUMBER_LENGTH:
             raise ValueError(f"a number must have at most {MAX_NUMBER_LENGTH} characters, not {len(text)}")
-        if _INT.fullmatch(text):
+        if is_int:
             return int(text)
-        return int(text, 0) if _BASED.fullmatch(text) else float(text)
+        return int(text, 0) if is_based else float(text)
     if match := _INF.fullmatch(text):
         return float(match[1] + "inf")
     return float("nan") if text in _NAN else text
@@ -261,7 +260,7 @@ class _Reader:
         mark = self._mark(event)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(str(event.anchor), mark)
-        if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+        if not isinstance(event, _OF_A_NODE):
             _refuse(mark, "missing value")
         self._count(1, mark)
         if depth > MAX_DEPTH:
@@ -304,7 +303,7 @@ class _Reader:
     def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> ScalarNode:
         if "\0" in event.value:
             self._problem(mark, "a NUL character is not allowed")
-        if event.style is not None and event.style != "":
+        if event.style:
             return ScalarNode(event.value, mark)
         try:
             return ScalarNode(self._dialect.resolve(event.value, mark), mark)
