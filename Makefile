@@ -49,7 +49,9 @@ check: $(VENV)/.installed-dev  ## what a contributor runs: format, lint, types, 
 docs: $(VENV)/.installed-docs  ## the site of the documentation, in build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
-reference: $(VENV)/.installed-dev  ## the generated pages of docs/reference
+reference: $(VENV)/.installed-dev  ## all that is generated: the schema, the table of the completion, and pages of docs/reference
+	$(BIN)/tunecli schema > configs/tunecli.schema.json
+	$(BIN)/python -m tunecli.cli.describe
 	$(BIN)/python -m dev.reference --json
 
 format: $(VENV)/.installed-dev

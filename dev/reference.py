@@ -2,7 +2,8 @@
 
 - `verbs.md`: every verb with its arguments and options, from the command line's own definitions;
 - `exit-codes.md`: every exit code with its errors, from `tunecli.errors`;
-- `api.md`: the public names of `tunecli`, which the site fills in from their docstrings.
+- `api.md`: the public names of `tunecli`, which the site fills in from their docstrings;
+- `keys.md`: its tables of all keys, from the models of the settings.
 `python -m dev.reference --json` also writes `json.md`, the fields of the JSON documents, from real runs of the verbs.
 """
 
@@ -18,9 +19,11 @@ import typer
 import tunecli
 from tunecli import errors
 from tunecli.cli import app
+from tunecli.config.reference import markdown_table
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 NOTE = "<!-- `make reference` writes this page -->"
+KEYS_BEGIN, KEYS_END = "<!-- keys -->\n", "<!-- /keys -->"
 SIGNALS = "SIGHUP: 129, SIGINT (Ctrl-C): 130, SIGTERM: 143"
 
 
@@ -98,9 +101,21 @@ def python_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def keys_page() -> str:
+    """The page of all keys: its own text, with the tables written anew."""
+    page = (FOLDER / "keys.md").read_text(encoding="utf-8")
+    before, _, rest = page.partition(KEYS_BEGIN)
+    return f"{before}{KEYS_BEGIN}{markdown_table()}{KEYS_END}{rest.partition(KEYS_END)[2]}"
+
+
 def written() -> dict[str, str]:
     """The text of each generated page, by its file name."""
-    return {"verbs.md": verbs_page(), "exit-codes.md": exit_codes_page(), "api.md": python_page()}
+    return {
+        "verbs.md": verbs_page(),
+        "exit-codes.md": exit_codes_page(),
+        "api.md": python_page(),
+        "keys.md": keys_page(),
+    }
 
 
 def _group() -> Any:

@@ -8,7 +8,7 @@ from tunecli.completion.command_line import TABLE_PATH, read_table
 
 
 def test_the_table_in_the_package_is_that_of_the_program():
-    hint = "write it again: python -m tunecli.cli.describe"
+    hint = "write it again: make reference"
     assert TABLE_PATH.read_text(encoding="utf-8") == table_text(), hint
 
 
