@@ -236,4 +236,4 @@ def test_a_function_of_a_notebook_is_a_problem_with_the_way_out(monkeypatch: pyt
 
 def test_a_configuration_of_another_type_is_refused() -> None:
     with pytest.raises(tunecli.UsageError, match="not bytes"):
-        tunecli.load(b"study: x\n")  # type: ignore[arg-type]
+        tunecli.load(b"study: x\n")  # type: ignore[arg-type]  # the test gives a wrong type on purpose

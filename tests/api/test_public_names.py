@@ -48,7 +48,7 @@ def test_each_public_name_exists_and_has_its_type_for_checkers() -> None:
     assert all(getattr(tunecli, name) is not None for name in tunecli.__all__)
     assert set(tunecli.__all__) <= set(dir(tunecli))
     with pytest.raises(AttributeError, match="has no attribute 'serach'"):
-        tunecli.serach  # noqa: B018
+        tunecli.serach  # noqa: B018  # the access alone raises
 
 
 def test_import_tunecli_loads_no_other_package() -> None:

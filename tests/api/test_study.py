@@ -125,7 +125,7 @@ def test_a_deleted_study_is_an_error_of_tunecli(tmp_path: Path) -> None:
     assert len(study.trials) == 1
     folder.database_path.unlink()
     with pytest.raises(tunecli.UsageError):
-        study.trials  # noqa: B018
+        study.trials  # noqa: B018  # the access alone raises
 
 
 def test_a_notebook_shows_escaped_names(tmp_path: Path) -> None:
@@ -155,7 +155,9 @@ def test_a_loaded_model_reproduces_the_recorded_score(trained: tunecli.Study) ->
         assert trial.outcome is not None
         assert np.mean(predicted == np.array(names)) == pytest.approx(trial.outcome.score, abs=1e-12)
         assert isinstance(model.module, torch.nn.Module)
-    assert trained.load_model().facts.score == trained.best.outcome.score  # type: ignore[union-attr]
+    assert trained.best is not None
+    assert trained.best.outcome is not None
+    assert trained.load_model().facts.score == trained.best.outcome.score
 
 
 def test_the_model_of_all_rows_is_loaded_as_predict_uses_it(trained: tunecli.Study, tmp_path: Path) -> None:
@@ -166,8 +168,9 @@ def test_the_model_of_all_rows_is_loaded_as_predict_uses_it(trained: tunecli.Stu
     config = {**TRAINED, "trial": {**TRAINED["trial"], "data": data}, "search": {"trials": 2, "refit": "all"}}
     study = tunecli.search(config, out=tmp_path / "run", progress=False)
     assert study.best is not None
+    assert study.best.outcome is not None
     refit, scored = study.load_model(refit=True), study.load_model()
-    assert (refit.facts.score, scored.facts.score) == (None, study.best.outcome.score)  # type: ignore[union-attr]
+    assert (refit.facts.score, scored.facts.score) == (None, study.best.outcome.score)
     written = tunecli.load_model(study.path / "refit.safetensors")
     rows = trained.path.parent / "valid.csv"
     assert np.array_equal(refit.predict_proba(rows), written.predict_proba(rows))

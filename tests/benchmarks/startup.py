@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 STUDY = """\
 study: small
@@ -42,12 +43,12 @@ def main(n_rounds: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "small.yaml").write_text(STUDY)
-        quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        subprocess.run([sys.executable, *PROGRAM, "search", "small.yaml"], check=True, **quiet)  # type: ignore[call-overload]
+        quiet: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([sys.executable, *PROGRAM, "search", "small.yaml"], check=True, **quiet)
         for _ in range(n_rounds):
             for name, (words, environ) in COMMANDS.items():
                 begin = time.perf_counter()
-                subprocess.run([sys.executable, *words], env={**os.environ, **environ}, **quiet)  # type: ignore[call-overload]
+                subprocess.run([sys.executable, *words], env={**os.environ, **environ}, **quiet)
                 seconds[name].append(time.perf_counter() - begin)
     base = statistics.median(seconds["python -c pass"])
     for name, values in seconds.items():

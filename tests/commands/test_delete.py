@@ -1,4 +1,4 @@
-"""`delete` asks, refuses what is held or is no study, and removes the rest."""
+"""`delete` asks a question, refuses folders without a study and studies that run, and removes the others."""
 
 import json
 import shutil

@@ -76,5 +76,6 @@ def typed_shell(shell: str, script: Path, folder: Path, environ: Mapping[str, st
     finally:
         process.kill()
         process.wait()
-        os.close(theirs)  # not before: a terminal that nobody has opened cannot be read
+        # `theirs` stays open until here: a terminal cannot be read while no process has its other end open
+        os.close(theirs)
         os.close(ours)
