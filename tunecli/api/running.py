@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
-from shlex import quote
-from signal import SIGINT
 from typing import TYPE_CHECKING, Any
 
-from tunecli.errors import Interrupted, NoTrialSucceeded, UsageError
+from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.messages import Display, Event, SweepInfo
 from tunecli.train.user_code.code import stop_import
 from tunecli.trial import FailedAttempt, Trial
@@ -78,6 +75,7 @@ def search(
     from tunecli.api.plain_values import override_places, override_texts
     from tunecli.commands import search as verb
     from tunecli.config.study import StudySpec
+    from tunecli.study.runner.signals import resumable
 
     flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
     texts = override_texts(overrides, flags)
@@ -93,7 +91,7 @@ def search(
             spec = checked(config, texts)
     folder = None if out is None else Path(fspath(out))
     agreed = restart if callable(restart) else (lambda question: True) if restart else None
-    with _interruptible(folder or Path("runs") / spec.settings.study):
+    with resumable(folder or Path("runs") / spec.settings.study, is_begun=False):
         return _ended(verb.search(spec, folder, _display(progress), _say(progress, say), agreed))
 
 
@@ -161,8 +159,11 @@ def resumed(
     """
     from tunecli.api.study import folder_of
     from tunecli.commands import search as verb
+    from tunecli.study.runner.signals import resumable
 
-    with _interruptible(folder_of(run).path):
+    folder = folder_of(run).path
+    path = folder if fork is None else folder.parent / fork
+    with resumable(path, is_begun=fork is None):
         return _ended(
             verb.resume(
                 str(run), changes, texts, config_path=config, fork_name=fork, display=display, say=say
@@ -181,16 +182,6 @@ def _ended(ending: Ending) -> Study:
         error.study = study
         raise
     return study
-
-
-@contextmanager
-def _interruptible(folder: Path) -> Iterator[None]:
-    """Ctrl-C before or after the training raises `Interrupted` too."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        hint = f"tunecli resume {quote(str(folder))}" if (folder / "study.db").is_file() else ""
-        raise Interrupted("Interrupted by SIGINT", signal_number=SIGINT, hint=hint) from None
 
 
 def _say(progress: bool | Display, say: Say | None) -> Say:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunecli.api.rows import Rows
 from tunecli.commands.export import export
-from tunecli.commands.status import Phase, phase_of
+from tunecli.commands.status import Phase, phase_of, shown_counts
 from tunecli.commands.trial_model import model_file_of, require_model
 from tunecli.config.reader import plain_of, read
 from tunecli.errors import NoTrialSucceeded, UsageError
@@ -26,7 +26,7 @@ from tunecli.study.record.lifecycle import Study as OpenStudy
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import published_table
 from tunecli.study.refitting import recorded_refit
-from tunecli.trial import State, Trial
+from tunecli.trial import Trial
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,9 +79,7 @@ class Study:
         """``running``, ``finished``, or ``interrupted``: trials are left to run, and no process runs them."""
         held_by = holder(self._folder.path)
         with self._opened() as study:
-            counts = study.log.counts()
-            counts[State.PRUNED] += counts.pop(State.PAUSED)
-            return phase_of(study, facts_of(study.log), counts, held_by)
+            return phase_of(study, facts_of(study.log), shown_counts(study), held_by)
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -202,9 +202,7 @@ def _decided(plan: DataPlan, odd: Oddity) -> DataPlan:
                 plan, task=("regression", "its values are numbers; `classification` predicts classes")
             )
         case "labels_as_classes":
-            return replace(
-                plan, task=("multilabel", "its values are several labels, separated by `|` or `;`")
-            )
+            return replace(plan, task=("multilabel", _SEVERAL))
         case "cut" | "unknown_tokens":
             return plan
     if is_target or not name or name == plan.text:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tunecli.commands.data_plan import DataPlan
+from tunecli.config.json_schema import MODELINE
 from tunecli.config.range_lines import flow
 from tunecli.text import counted, sanitize
 
@@ -42,7 +43,7 @@ def study_text(plan: DataPlan) -> str:
     summary = plan.summary
     kind = summary.inputs.kind if summary.inputs is not None else "features"
     lines = [
-        "# yaml-language-server: $schema=tunecli.schema.json",
+        MODELINE,
         f"# {sanitize(plan.source)}: {counted(summary.n_examples, 'example')}, {summary.task}.",
         "# Any value under `trial` may be a range in place of a value.",
         "# `tunecli check FILE` shows how each column is read, `tunecli search FILE` runs the study.",

@@ -5,7 +5,6 @@ A study that cannot be read is a row that says why. `tunecli status` reads and c
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +15,13 @@ from typing import Any
 from tunecli.config.objective_alone import objective_alone
 from tunecli.errors import ConfigError, StoreDamaged, StoreTooNew, TunecliError, UsageError
 from tunecli.objective import Objective
+from tunecli.results.progress import BestSoFar
 from tunecli.results.table import ABSENT, Cell, Table, to_csv, to_markdown
 from tunecli.results.view import Fit, Section, View
 from tunecli.store.annotation import Annotation, annotation_of
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder, studies_under
+from tunecli.store.glance import holds_study
 from tunecli.store.lock import holder
 from tunecli.store.removal import is_removed_in_part
 from tunecli.text import sanitize, shown_bytes, shown_number
@@ -93,7 +94,7 @@ def studies(runs: Path, tag: str | None = None, sort_by: str | None = None) -> t
     if sort_by is not None and key not in SORT_KEYS:
         raise UsageError(f"--sort: no column `{key}`", hint=f"use {', '.join(SORT_KEYS)}")
     folders = studies_under(runs)
-    if (runs / "study.db").is_file():
+    if holds_study(runs):
         raise UsageError(
             f"{runs} is a study itself", hint=f"tunecli status {runs}, or name the folder above it"
         )
@@ -182,11 +183,10 @@ def _best(log: Log, objective: Objective) -> tuple[int, float] | None:
         winner = best(log.trials(), objective)
         score = winner.outcome.score if winner is not None and winner.outcome is not None else None
         return None if winner is None or score is None else (winner.number, score)
-    losses = [(objective.sign * score, number) for number, score in log.scores() if math.isfinite(score)]
-    if not losses:
-        return None
-    loss, number = min(losses)
-    return number, objective.sign * loss
+    best_so_far = BestSoFar(objective.sign)
+    for number, score in log.scores():
+        best_so_far.add(number, score)
+    return best_so_far.best
 
 
 def _size(path: Path) -> int:

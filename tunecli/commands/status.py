@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -109,8 +108,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
     Raises:
         StoreDamaged: the database cannot be read.
     """
-    counts = study.log.counts()
-    counts[State.PRUNED] += counts.pop(State.PAUSED)  # a paused trial is shown as pruned
+    counts = shown_counts(study)
     facts = facts_of(study.log)
     objective, summary = study.spec.objective, None
     course = BestSoFar(objective.sign)
@@ -120,10 +118,9 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
             add_to(course, trial, objective)
         winner, summary = best(trials, objective), front_summary(trials, objective)
     else:  # the scores alone show the best trial, so not every trial is read
-        scores = [(objective.sign * score, n) for n, score in study.log.scores() if math.isfinite(score)]
-        for loss, number in scores:
-            course.add(number, objective.sign * loss)
-        winner = study.log.trial(min(scores)[1]) if scores else None
+        for number, score in study.log.scores():
+            course.add(number, score)
+        winner = None if course.best is None else study.log.trial(course.best[0])
     elapsed_s, ending = float(facts["elapsed_s"]), str(facts["ending"])
     word = phase_of(study, facts, counts, held_by)
     progress = study.log.progress()
@@ -152,6 +149,17 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
         annotation_of(study.folder.path),
         None if stop is None else stop.stagnation,
     )
+
+
+def shown_counts(study: Study) -> dict[State, int]:
+    """The number of trials in each state that is shown: a paused trial is shown as pruned.
+
+    Raises:
+        StoreDamaged: the database cannot be read.
+    """
+    counts = study.log.counts()
+    counts[State.PRUNED] += counts.pop(State.PAUSED)
+    return counts
 
 
 def phase_of(

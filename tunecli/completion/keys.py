@@ -19,21 +19,6 @@ _KIND = ""
 _OF_OWN_CODE = ("python", "command")
 _MANY = 40
 """Above this number, only the next part of each path is shown."""
-_RANGES = frozenset(
-    (
-        "choice",
-        "uniform",
-        "loguniform",
-        "int",
-        "logint",
-        "normal",
-        "list",
-        "lognormal",
-        "power",
-        "expr",
-        "ref",
-    )
-)
 
 
 def set_words(text: str, config_path: Path | None, keys: Mapping[str, Key]) -> list[str]:
@@ -96,6 +81,7 @@ def leaves(path: Path) -> dict[str, set[str]]:
 
 
 def _leaves(node: object, path: str) -> Iterator[tuple[str, str]]:
+    from tunecli.config.range_words import RANGE_WORDS
     from tunecli.config.reader import MapNode, ScalarNode, SequenceNode
 
     if isinstance(node, ScalarNode):
@@ -106,7 +92,7 @@ def _leaves(node: object, path: str) -> Iterator[tuple[str, str]]:
             if isinstance(element, MapNode):
                 yield from _leaves(element, f"{path}.{index}")
     elif isinstance(node, MapNode):
-        word = next((key for key in node.items if key in _RANGES), None)
+        word = next((key for key in node.items if key in RANGE_WORDS), None)
         options = node.items.get("choice")
         if word is not None and path:
             yield path, ""

@@ -168,6 +168,11 @@ class BestSoFar:
         self._numbers[place:after], self._losses[place:after] = [number], [loss]
 
     @property
+    def best(self) -> tuple[int, float] | None:
+        """The number and the score of the best trial, of equal ones the first; None: no score counts."""
+        return (self._numbers[-1], self.sign * self._losses[-1]) if self._numbers else None
+
+    @property
     def steps(self) -> list[tuple[int, float]]:
         """The trials that were better than all those before them: number and score."""
         return [(number, self.sign * loss) for number, loss in zip(self._numbers, self._losses, strict=True)]

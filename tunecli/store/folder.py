@@ -20,10 +20,11 @@ from typing import Any, Self
 from tunecli.config.study import STUDY_NAME
 from tunecli.config.suggestions import nearest
 from tunecli.durable_files import is_leftover, make_folder, open_regular, remove_files
-from tunecli.errors import StoreFailed, UsageError, from_os_error
+from tunecli.errors import UsageError, from_os_error
 from tunecli.registry.exporters import EVENTS_FOLDER
 from tunecli.store.annotation import ABOUT_NAME
 from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, TRIALS_NAME, kind_of
+from tunecli.store.glance import DATABASE_NAME, holds_study
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
 from tunecli.store.rows import encode
 
@@ -59,7 +60,7 @@ class RunFolder:
             DiskFull: the disk is full.
         """
         folder = cls(path)
-        if _holds_study(path):
+        if holds_study(path):
             raise UsageError(
                 f"{path} holds a study already",
                 hint=f"continue it with `tunecli resume {quote(str(path))}`, or name another folder",
@@ -87,7 +88,7 @@ class RunFolder:
         """
         folder = cls(path)
         folder.require_own_files()
-        if _holds_study(path):
+        if holds_study(path):
             return folder
         raise UsageError(f"there is no study in {path}", hint=_studies_near(path))
 
@@ -113,7 +114,7 @@ class RunFolder:
             UsageError: there is no such study; the hint names studies with a similar name.
         """
         path = Path(text)
-        if STUDY_NAME.fullmatch(text) and not _holds_study(path):
+        if STUDY_NAME.fullmatch(text) and not holds_study(path):
             path = cls.named(text, runs).path
         return cls.open_existing(path)
 
@@ -161,7 +162,7 @@ class RunFolder:
     @property
     def database_path(self) -> Path:
         """The event log, which is the state of the study."""
-        return self.path / "study.db"
+        return self.path / DATABASE_NAME
 
     @property
     def config_path(self) -> Path:
@@ -313,7 +314,7 @@ def studies_under(runs: Path) -> list[Path]:
         UsageError: it is missing, no folder, or cannot be read.
     """
     try:
-        return sorted(path for path in runs.iterdir() if _holds_study(path))
+        return sorted(path for path in runs.iterdir() if holds_study(path))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         kind = "a file, not a folder" if runs.is_file() else "missing"
         hint = "`tunecli list DIR` names another folder; `tunecli search CONFIG` writes studies into runs/"
@@ -333,13 +334,6 @@ def remove_orphans(folder: RunFolder, known: Set[str]) -> None:
     remove_files(folder.checkpoints_path, lambda name: name.endswith(endings) and name not in known)
 
 
-def _holds_study(path: Path) -> bool:
-    try:
-        return kind_of(path / "study.db") == FILE
-    except (UsageError, StoreFailed, ValueError):  # no permission, too long, or with a NUL in it
-        return False
-
-
 def _require(path: Path, kind: str) -> None:
     try:
         actual_kind = kind_of(path)
@@ -354,7 +348,7 @@ def _require(path: Path, kind: str) -> None:
 
 def _studies_near(path: Path) -> str:
     try:
-        names = sorted(item.name for item in path.parent.iterdir() if _holds_study(item))
+        names = sorted(item.name for item in path.parent.iterdir() if holds_study(item))
     except (OSError, ValueError):
         names = []
     if not names:

@@ -33,7 +33,7 @@ class TrialGlance(NamedTuple):
 
 
 def holds_study(folder: str | Path) -> bool:
-    """Whether ``folder`` has a database."""
+    """Whether ``folder`` has a database. A folder that cannot be read, or whose name cannot exist, has none."""
     try:
         return stat.S_ISREG(os.lstat(os.path.join(folder, DATABASE_NAME)).st_mode)  # noqa: PTH118  # called per folder
     except (OSError, ValueError):

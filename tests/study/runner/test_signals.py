@@ -141,6 +141,19 @@ def test_the_hint_to_resume_names_only_a_study_that_this_command_began(
     assert caught.value.hint == (f"tunecli resume {tmp_path}" if is_told else "")
 
 
+@pytest.mark.parametrize(("was_there", "is_named"), [(False, True), (True, False)])
+def test_ctrl_c_in_a_program_of_python_names_only_a_study_that_the_call_began(
+    tmp_path: Path, was_there: bool, is_named: bool
+) -> None:
+    if was_there:
+        (tmp_path / "study.db").touch()
+    with pytest.raises(Interrupted) as caught, resumable(tmp_path, is_begun=False):
+        (tmp_path / "study.db").touch()
+        raise KeyboardInterrupt
+    assert (caught.value.exit_code, caught.value.message) == (130, "Interrupted by SIGINT")
+    assert caught.value.hint == (f"tunecli resume {tmp_path}" if is_named else "")
+
+
 def test_a_command_stopped_before_its_study_exists_names_no_study(tmp_path: Path) -> None:
     with pytest.raises(Interrupted) as caught, ended_by_signals(), resumable(tmp_path / "a", is_begun=False):
         os.kill(os.getpid(), signal.SIGINT)

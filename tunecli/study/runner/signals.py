@@ -15,6 +15,7 @@ from shlex import quote
 from types import FrameType
 
 from tunecli.errors import Interrupted
+from tunecli.store.glance import holds_study
 
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -65,25 +66,29 @@ def ended_by_signals() -> Iterator[None]:
 def resumable(path: Path, *, is_begun: bool) -> Iterator[None]:
     """Add the command that resumes the study to a signal that ends the block.
 
+    In a program of Python, Ctrl-C is a KeyboardInterrupt outside the training. It becomes `Interrupted`.
+
     Args:
         path: the run folder.
         is_begun: whether the block continues a study. Otherwise it begins one, and a study that was there before is
             another one.
+
+    Raises:
+        Interrupted: Ctrl-C came as a KeyboardInterrupt.
     """
-    was_there = not is_begun and _holds_study(path)
+    was_there = not is_begun and holds_study(path)
+
+    def hint() -> str:
+        return f"tunecli resume {quote(str(path))}" if holds_study(path) and not was_there else ""
+
     try:
         yield
     except Signalled as signalled:
-        if _holds_study(path) and not was_there:
-            signalled.hint = f"tunecli resume {quote(str(path))}"
+        signalled.hint = signalled.hint or hint()
         raise
-
-
-def _holds_study(path: Path) -> bool:
-    try:
-        return (path / "study.db").is_file()
-    except (OSError, ValueError):
-        return False
+    except KeyboardInterrupt:
+        name, number = signal.SIGINT.name, signal.SIGINT
+        raise Interrupted(f"Interrupted by {name}", signal_number=number, hint=hint()) from None
 
 
 @contextmanager

@@ -259,7 +259,7 @@ def _is_of(visit: _Visit, module_name: str) -> bool:
         return False
     origin = getattr(getattr(sys.modules.get(top), "__spec__", None), "origin", None) or ""
     beside = os.path.join(visit.folder, top)  # noqa: PTH118  # `Path` would take most of the time
-    return origin in (f"{beside}.py", os.path.join(beside, "__init__.py"))  # noqa: PTH118
+    return origin in (f"{beside}.py", f"{beside}{os.sep}__init__.py")
 
 
 @contextmanager

@@ -11,6 +11,17 @@ from tunecli.config.schema.initialisations import DEFAULT, Initialisation
 from tunecli.config.schema.models.base import Channels, Dropout, ModelKnob, Pixels
 from tunecli.knob import Count, Values
 
+Pool = Annotated[
+    Literal["last", "mean", "max"],
+    Values(
+        {
+            "last": "The last step.",
+            "mean": "The mean over all steps.",
+            "max": "The maximum over all steps.",
+        }
+    ),
+]
+
 
 class Recurrent(ModelKnob):
     """A recurrent network: `rnn` (Elman 1990), `lstm` (Hochreiter & Schmidhuber 1997) or `gru` (Cho et al. 2014).
@@ -54,16 +65,7 @@ class Recurrent(ModelKnob):
         ),
     ] = "tanh"
     embedding: Count = 32
-    pool: Annotated[
-        Literal["last", "mean", "max"],
-        Values(
-            {
-                "last": "The last step.",
-                "mean": "The mean over all steps.",
-                "max": "The maximum over all steps.",
-            }
-        ),
-    ] = "last"
+    pool: Pool = "last"
     dropout: Dropout = 0.0
     init: Initialisation = DEFAULT
 
@@ -112,16 +114,7 @@ class Tcn(ModelKnob):
         ),
     ] = "weight"
     embedding: Count = 32
-    pool: Annotated[
-        Literal["last", "mean", "max"],
-        Values(
-            {
-                "last": "The last step.",
-                "mean": "The mean over all steps.",
-                "max": "The maximum over all steps.",
-            }
-        ),
-    ] = "last"
+    pool: Pool = "last"
     activation: Activation = RELU
     dropout: Dropout = 0.2
     init: Initialisation = DEFAULT
