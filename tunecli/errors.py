@@ -11,6 +11,7 @@
     ├── StoreTooNew        5    a later tunecli wrote the database
     ├── StoreFailed        5    a read or write of the run folder failed
     ├── DiskFull           6    the disk that holds the run folder is full
+    ├── ClusterGone        7    the cluster that runs the trials cannot be reached any more
     └── Interrupted        130, 143    a signal stopped the sweep; it can be resumed
 
 Any other exception that reaches the command line is a bug in tunecli: exit code 1, with a traceback.
@@ -161,6 +162,12 @@ class DiskFull(TunecliError):
     """The disk that holds the run folder is full, or a quota or a limit on file sizes is reached."""
 
     exit_code = 6
+
+
+class ClusterGone(TunecliError):
+    """The cluster that runs the trials cannot be reached any more. The record is kept, and the sweep can be resumed."""
+
+    exit_code = 7
 
 
 class Interrupted(TunecliError):

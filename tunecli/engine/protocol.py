@@ -15,13 +15,13 @@ Events of different jobs may interleave. An engine never touches the record (one
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from tunecli.knob import NamedKnob
+from tunecli.knob import Knob
 from tunecli.messages import Ended, Event, Job, Paused, Stopped
 from tunecli.trial import Outcome
 
@@ -40,6 +40,11 @@ class EngineOptions:
         workers_lock: the file of which every worker process holds a shared lock while it lives; None: no file.
         per_device: the largest number of jobs on one accelerator at a time, at least 1.
         settings: the engine's own settings in the file, as the model of its registry entry; None: it has none.
+        device: ``run.device``.
+        folder: the run folder, for an engine whose workers may not see it; None: the jobs belong to no study.
+        base_path: the folder that the names in ``files`` start from.
+        files: SHA-256 of the user's files of code and data that trials read, by name, as the study recorded them.
+        versions: the versions that the study was begun with, by package.
     """
 
     n_workers: int
@@ -47,7 +52,44 @@ class EngineOptions:
     needs_torch: bool = True
     workers_lock: Path | None = None
     per_device: int = 1
-    settings: NamedKnob | None = None
+    settings: Knob | None = None
+    device: str = "auto"
+    folder: Path | None = None
+    base_path: Path | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine on which an engine runs trials.
+
+    Attributes:
+        name: its name.
+        n_slots: number of jobs that it has room for.
+        devices: kinds of its accelerators, such as ``cuda``, each as often as there are accelerators.
+        versions: the versions of the software on it, by package; empty: not known yet.
+    """
+
+    name: str
+    n_slots: int
+    devices: Sequence[str] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many jobs an engine has room for, and where.
+
+    Attributes:
+        n_slots: number of jobs at a time.
+        hosts: the machines; empty: this machine.
+        can_grow: whether there may be more machines later, as with an autoscaler.
+    """
+
+    n_slots: int
+    hosts: Sequence[Host] = ()
+    can_grow: bool = False
 
 
 class Engine(Protocol):
@@ -90,6 +132,17 @@ class EndsOneJob(Protocol):
         """Ask one job to end now, if it runs.
 
         The job's last event is then an `Ended` of the state pruned, with ``ended_by``, unless it ends by itself first.
+        """
+
+
+@runtime_checkable
+class HasNotices(Protocol):
+    """An engine that tells why its jobs wait."""
+
+    def notices(self) -> Sequence[str]:
+        """Return a sentence for each thing that it waits for now, for example a cluster with too few nodes.
+
+        A notice is shown once when it appears, and again only after it was absent.
         """
 
 
