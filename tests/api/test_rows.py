@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tunecli import Rows, UsageError
+from tunecli.registry.packages import install_command
 
 ROWS = Rows(("trial", "name"), [(number, f"<b>{number}</b>") for number in range(40)])
 
@@ -42,8 +43,8 @@ def test_a_data_frame_without_pandas_is_an_error_that_says_how_to_install_it(
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(UsageError) as caught:
         ROWS.to_pandas()
-    assert caught.value.hint == "pip install pandas"
-    assert "try: pip install pandas" in caught.value.__notes__
+    assert caught.value.hint == install_command("pandas", "pandas")
+    assert f"try: {caught.value.hint}" in caught.value.__notes__
 
 
 @pytest.mark.slow  # pandas is no package of the ordinary tests

@@ -13,6 +13,7 @@ from tunecli.errors import ConfigError, UsageError
 from tunecli.exporters.protocol import GuardedDisplay
 from tunecli.messages import Started
 from tunecli.registry import exporters
+from tunecli.registry.packages import install_command
 
 STUDY = """\
 study: events
@@ -122,4 +123,4 @@ def test_a_tool_that_is_not_installed_is_refused_before_training(
     monkeypatch.setattr(exporters, "EXPORTERS", {"tensorboard": absent})
     with pytest.raises(UsageError, match="a_package_that_is_absent") as caught:
         check(load_checked(study_with("tensorboard", tmp_path), ()))
-    assert "pip install 'tunecli[mlflow]'" in (caught.value.hint or "")
+    assert install_command("mlflow", "mlflow") in (caught.value.hint or "")

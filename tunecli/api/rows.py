@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 from tunecli.errors import UsageError
+from tunecli.registry.packages import install_command
 from tunecli.results.table import Table, display_cells, to_markdown
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Rows(list[dict[str, Any]]):
         try:
             from pandas import DataFrame
         except ImportError as error:
-            raise UsageError("a data frame needs pandas", hint="pip install pandas") from error
+            raise UsageError("a data frame needs pandas", hint=install_command("pandas", "pandas")) from error
         return DataFrame({name: [row[name] for row in self] for name in self.columns})
 
     @overload

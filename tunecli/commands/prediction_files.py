@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.errors import UsageError
+from tunecli.registry.packages import install_command
 from tunecli.results.table import defused
 from tunecli.store.destination import is_stream, write_where_asked
 from tunecli.train.data.number_text import NUMBER
@@ -149,7 +150,8 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise UsageError("writing Parquet needs pyarrow", hint="pip install 'tunecli[parquet]'") from error
+        hint = install_command("pyarrow", "parquet")
+        raise UsageError("writing Parquet needs pyarrow", hint=hint) from error
     return pyarrow, pyarrow.parquet
 
 

@@ -14,7 +14,7 @@ from tunecli.registry.exporters import EXPORTERS
 
 
 class MlflowEvents(Knob):
-    """Runs of MLflow, one for each trial. It needs `pip install 'tunecli[mlflow]'`.
+    """Runs of MLflow, one for each trial. It needs the package `mlflow`.
 
     Attributes:
         name: `mlflow`.

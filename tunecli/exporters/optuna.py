@@ -1,6 +1,6 @@
 """`tunecli export --optuna FILE`: a study as an Optuna storage in SQLite, which optuna-dashboard opens.
 
-Optuna's own storage writes the file, so the file is that of the installed version. Needs the extra ``tunecli[optuna]``.
+Optuna's own storage writes the file, so the file is that of the installed version. Needs the extra ``optuna``.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from tunecli.importers.draft import Draft, literal
 from tunecli.importers.hydra_overrides import OVERRIDE, Sweep, range_of, sweep_of, words_of
 from tunecli.importers.ranges import Imported, NoRangeError
 from tunecli.importers.written import Line, written
+from tunecli.registry.samplers import installation_note
 
 _SAMPLERS = {
     "tpe": "tpe",
@@ -200,8 +201,7 @@ def _read_sampler(source: Field, name: str, job: _Job) -> None:
     job.is_optuna = True
     job.sampler = _SAMPLERS.get(word, "bayes")
     note = "" if word in _SAMPLERS else "tunecli has no such sampler"
-    if job.sampler in ("tpe", "cmaes"):
-        note = "needs `pip install 'tunecli[optuna]'`"
+    note = installation_note(job.sampler) or note
     job.draft.account.carried(source, f"search.sampler: {job.sampler}", note)
 
 

@@ -17,6 +17,7 @@ from tunecli.importers.account import Account, Field, Fields, number_of
 from tunecli.importers.draft import Draft, literal
 from tunecli.importers.ranges import Imported, NoRangeError
 from tunecli.importers.written import Line, written
+from tunecli.registry.samplers import installation_note
 
 _SAMPLERS = {
     "random": "random",
@@ -256,7 +257,7 @@ def _add_search(spec: Fields, draft: Draft) -> None:
     draft.search = {"sampler": sampler, **draft.search}
     if name is not None:
         note = "" if word in _SAMPLERS else "tunecli has no such algorithm"
-        note = "needs `pip install 'tunecli[optuna]'`" if sampler in ("tpe", "cmaes") else note
+        note = installation_note(sampler) or note
         account.carried(name, f"search.sampler: {sampler}", note)
     for one in settings.items if settings is not None else ():
         pair = one.plain if isinstance(one.plain, dict) else {}

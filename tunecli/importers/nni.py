@@ -16,6 +16,7 @@ from tunecli.importers.account import Account, Field, Fields, number_of
 from tunecli.importers.draft import Draft, literal
 from tunecli.importers.ranges import Imported, NoRangeError
 from tunecli.importers.written import Line
+from tunecli.registry.samplers import installation_note
 
 _SAMPLERS = {
     "tpe": "tpe",
@@ -202,7 +203,7 @@ def _add_tuner(config: Fields, draft: Draft) -> None:
             word = str(name.plain).lower().replace("_", "").replace("tuner", "")
             sampler = _SAMPLERS.get(word, "bayes")
             note = "" if word in _SAMPLERS else "tunecli has no such tuner"
-            note = "needs `pip install 'tunecli[optuna]'`" if sampler == "tpe" else note
+            note = installation_note(sampler) or note
             draft.search["sampler"] = sampler
             draft.account.carried(name, f"search.sampler: {sampler}", note)
     arguments = tuner.inner("classArgs")

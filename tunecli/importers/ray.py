@@ -24,6 +24,7 @@ from tunecli.importers.pruning import Rungs, add_pausing_pruner
 from tunecli.importers.ranges import Imported
 from tunecli.importers.ray_ranges import made, mentions_range, word_of
 from tunecli.importers.written import Line
+from tunecli.registry.samplers import installation_note
 
 _SPACES = ("param_space", "config", "search_space", "space")
 _SETTINGS = ("tune_config", "run_config", "num_samples", "metric", "mode")
@@ -116,9 +117,7 @@ def _add_search(draft: Draft, words: list[str] | None, whole: Fields) -> None:
     known = next((ours for word, ours in _SAMPLERS.items() if word in name), None) if name else None
     if known is not None and algorithm is not None:
         draft.search["sampler"] = known
-        account.carried(
-            algorithm, f"search.sampler: {known}", "needs `pip install 'tunecli[optuna]'`" * (known == "tpe")
-        )
+        account.carried(algorithm, f"search.sampler: {known}", installation_note(known))
     elif algorithm is not None:
         account.left_out(algorithm, "tunecli has no such sampler; `bayes` is used")
     else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tunecli.errors import UsageError
 from tunecli.knob import Knob, NamedKnob
+from tunecli.registry.packages import install_command
 
 
 @cache
@@ -43,17 +44,16 @@ def require_package(what: str, package: str, extra: str, instead: str) -> None:
     Args:
         what: the part that needs it, for example ``the sampler `tpe```.
         package: the top-level package; empty: the part needs no package.
-        extra: the extra of tunecli that installs it; empty: pip installs it by its own name.
+        extra: the extra of tunecli that names its version and what belongs to it; empty: the package alone.
         instead: an alternative for the hint, for example ``the sampler bayes``; may be empty.
 
     Raises:
         UsageError: the package is not installed.
     """
     if package and find_spec(package) is None:
-        target = f"'tunecli[{extra}]'" if extra else package
         raise UsageError(
             f"{what} needs the package `{package}`, which is not installed",
-            hint=f"pip install {target}" + (f", or take {instead}" if instead else ""),
+            hint=install_command(package, extra) + (f", or take {instead}" if instead else ""),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from tunecli.knob import NamedKnob, Values
 from tunecli.registry import plugins
 from tunecli.registry.implementations import require_package
+from tunecli.registry.packages import install_command
 
 
 @dataclass(frozen=True)
@@ -164,3 +165,9 @@ def require_sampler(name: str) -> None:
     """
     info = sampler_info(name)
     require_package(f"the sampler `{name}`", info.package, info.extra, "the sampler bayes")
+
+
+def installation_note(name: str) -> str:
+    """Return how to install what a built-in sampler needs, for example ``needs `pip install …```; empty: nothing."""
+    info = SAMPLERS[name]
+    return f"needs `{install_command(info.package, info.extra)}`" if info.package else ""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.spaces import space_of
 from tunecli.errors import UsageError
+from tunecli.registry.packages import install_command
 from tunecli.registry.samplers import require_sampler
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, State
@@ -24,7 +25,7 @@ def test_a_missing_package_is_named_before_the_first_trial(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=f"`{package}`, which is not installed") as caught:
         suggest(name, space_of(BOWL), [], 0, 0)
-    assert "tunecli[optuna]" in str(caught.value.hint)
+    assert install_command("optuna", "optuna") in str(caught.value.hint)
     with pytest.raises(UsageError, match=f"`{package}`, which is not installed"):
         require_sampler(name)
     require_sampler("bayes")

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tunecli.errors import DataError
+from tunecli.registry.packages import install_command
 from tunecli.train.data import byte_pairs
 from tunecli.train.data.byte_pairs import learn_merges, splitter
 
@@ -72,4 +73,5 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(byte_pairs, "find_spec", lambda name: None)
     with pytest.raises(DataError, match="needs the package tokenizers") as error:
         learn_merges(LINES, CHARACTERS, 25)
-    assert (error.value.parameter, error.value.hint) == ("data.tokens", "pip install 'tunecli[text]'")
+    assert error.value.parameter == "data.tokens"
+    assert error.value.hint == install_command("tokenizers", "text")

@@ -11,6 +11,7 @@ import pytest
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Torchvision
 from tunecli.errors import DataError
+from tunecli.registry.packages import install_command
 from tunecli.train.data.datasets import CLASS_COUNTS, SHAPES
 from tunecli.train.data.sources import facts_of, read_source, require_test
 
@@ -48,5 +49,5 @@ def test_facts_need_no_download_and_a_missing_library_names_the_extra(name: str,
     for read in (facts_of, read_source):
         with pytest.raises(DataError, match="comes with torchvision") as caught:
             read(knob, tmp_path)
-        assert caught.value.hint == "pip install 'tunecli[torchvision]'"
+        assert caught.value.hint == install_command("torchvision", "torchvision")
     assert list(tmp_path.iterdir()) == []

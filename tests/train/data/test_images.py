@@ -15,6 +15,7 @@ from PIL import Image
 
 from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
+from tunecli.registry.packages import install_command
 from tunecli.train.data.images import FORMATS, read_images
 from tunecli.train.data.table import Table
 
@@ -364,4 +365,4 @@ def test_missing_pillow_names_the_extra(photos: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(DataError, match="needs Pillow") as caught:
         read(photos)
-    assert caught.value.hint == "pip install 'tunecli[images]'"
+    assert caught.value.hint == install_command("pillow", "images")

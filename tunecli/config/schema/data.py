@@ -43,7 +43,7 @@ class Data(Knob):
         text: column of texts, which become tokens; the other columns are left out.
         text_with_columns: the other columns are inputs too, beside the text.
         tokens: unit of a token: one character; one word or punctuation mark; or a part of a word, from merges that
-            byte-pair encoding learns from the training texts (`pip install 'tunecli[text]'`).
+            byte-pair encoding learns from the training texts (it needs the package `tokenizers`).
         lowercase: turn all letters of a text into small letters first.
         max_length: largest number of tokens per example; longer texts are cut.
         max_tokens: largest number of different tokens, including padding and "unknown"; by default 256 for

@@ -1,4 +1,4 @@
-"""Samplers of other packages: `tpe` of Optuna and `cmaes` of cmaes, installed by ``tunecli[optuna]``.
+"""Samplers of other packages: `tpe` of Optuna and `cmaes` of cmaes, installed by the extra ``optuna``.
 
 Their objects keep state. Here each suggestion creates a new object and replays the record into it, with random numbers
 that are named by seed and trial number (record-is-the-state, seeds-by-name). Both see units and not values, so a range

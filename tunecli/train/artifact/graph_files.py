@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from tunecli.errors import UsageError
+from tunecli.registry.packages import install_command
 from tunecli.train.artifact.graph import Graph
 from tunecli.train.artifact.layout import ENTRY
 from tunecli.train.artifact.model import TrainedModel
@@ -173,7 +174,7 @@ def _onnx(
         import onnxscript  # noqa: F401  (torch's exporter needs it)
     except ImportError as error:
         raise UsageError(
-            f"ONNX needs the package {error.name}", hint="pip install 'tunecli[onnx]'"
+            f"ONNX needs the package {error.name}", hint=install_command("onnx", "onnx")
         ) from error
     try:
         with _quiet(), tempfile.TemporaryDirectory() as folder:

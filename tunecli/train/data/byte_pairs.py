@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 from tunecli.errors import DataError
+from tunecli.registry.packages import install_command
 
 _MIN_PAIRS = 2  # a merge that one word needs once compresses nothing
 _PARALLELISM = "TOKENIZERS_PARALLELISM"
@@ -28,7 +29,7 @@ def require_tokenizers() -> None:
     """
     if find_spec("tokenizers") is None:
         message = "`tokens: bpe` needs the package tokenizers, which is not installed"
-        raise DataError(message, hint="pip install 'tunecli[text]'", parameter="data.tokens")
+        raise DataError(message, hint=install_command("tokenizers", "text"), parameter="data.tokens")
 
 
 def learn_merges(lines: Iterable[str], characters: Sequence[str], most: int) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ from tunecli.config.schema.sources import (
     Torchvision,
 )
 from tunecli.errors import DataError
+from tunecli.registry.packages import install_command
 from tunecli.train.data.table import Table
 
 
@@ -181,7 +182,7 @@ def require_torchvision(knob: Torchvision) -> None:
         DataError: it is not installed.
     """
     if find_spec("torchvision") is None:
-        hint = "pip install 'tunecli[torchvision]'"
+        hint = install_command("torchvision", "torchvision")
         raise DataError(f"{knob.name} comes with torchvision, which is not installed", hint=hint)
 
 

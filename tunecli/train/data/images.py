@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.sources import Images
 from tunecli.errors import DataError
+from tunecli.registry.packages import install_command
 from tunecli.text import counted
 from tunecli.train.data.notes import DataNote
 from tunecli.train.data.table import RowRoles, Table, TableSchema
@@ -179,7 +180,7 @@ def _pillow(parameter: str) -> ModuleType:
     try:
         from PIL import Image
     except ImportError as error:
-        hint = "pip install 'tunecli[images]'"
+        hint = install_command("pillow", "images")
         raise DataError("reading images needs Pillow", hint=hint, parameter=parameter) from error
     return Image
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.errors import DataError
+from tunecli.registry.packages import install_command
 from tunecli.train.data.columns import Columns, Request, check_header, quoted
 from tunecli.train.data.csv_files import add_misfit, rounded_note
 from tunecli.train.data.csv_tables import same_columns
@@ -79,7 +80,7 @@ def read_parquet(path: Path, request: Request) -> Columns:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        hint = "pip install 'tunecli[parquet]'"
+        hint = install_command("pyarrow", "parquet")
         raise DataError(f"reading {path.name} needs pyarrow", hint=hint, parameter=parameter) from error
     paths = files_of(path, parameter)
     files: list[_File] = []

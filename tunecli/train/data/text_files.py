@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from tunecli.errors import DataError, os_reason
+from tunecli.registry.packages import install_command
 from tunecli.train.data.unpacking import PACKED, packing_of_content, unpacked
 from tunecli.train.main_memory import require_memory
 
@@ -100,7 +101,7 @@ def checked_text(path: Path, parameter: str) -> TextFile:
         raise DataError(message, parameter=parameter) from error
     except ImportError as error:
         message = f"reading {path.name} needs pyarrow"
-        raise DataError(message, hint="pip install 'tunecli[parquet]'", parameter=parameter) from error
+        raise DataError(message, hint=install_command("pyarrow", "parquet"), parameter=parameter) from error
 
 
 def _checked(file: IO[bytes], packed: IO[bytes], path: Path, parameter: str) -> TextFile:

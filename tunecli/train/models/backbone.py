@@ -19,6 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tunecli.config.schema.models import Backbone
 from tunecli.errors import UsageError
+from tunecli.registry.packages import install_command
 from tunecli.train.data.table import Inputs
 from tunecli.train.models.layers import dropout
 
@@ -121,7 +122,7 @@ def torchvision_models() -> Any:
     try:
         from torchvision import models
     except ModuleNotFoundError as error:
-        hint = "pip install 'tunecli[torchvision]'"
+        hint = install_command("torchvision", "torchvision")
         raise UsageError("a backbone needs torchvision, which is not installed", hint=hint) from error
     except Exception as error:  # a build for another torch raises errors of several kinds
         reason = f"{type(error).__name__}: {error}"
@@ -144,7 +145,7 @@ def torchvision_network(architecture: str, **arguments: Any) -> nn.Module:
         with torch.device("cpu"):
             network = make()
     except ValueError as error:
-        hint = "pip install --upgrade torchvision, or choose another architecture"
+        hint = "upgrade torchvision, or choose another architecture"
         raise UsageError(f"torchvision has no `{architecture}`: {error}", hint=hint) from error
     return network
 

@@ -65,7 +65,7 @@ _WITHOUT_BATCH_NORM = ("alexnet", "convnext", "swin", "vit_")
 class Backbone(ModelKnob):
     """A network of torchvision for images, whose last layer is replaced by a new head.
 
-    It needs `pip install 'tunecli[torchvision]'`. Grey images get three equal channels. Three networks are left out:
+    It needs the package `torchvision`. Grey images get three equal channels. Three networks are left out:
     googlenet and inception have several outputs in training, and squeezenet has no linear layer.
 
     Attributes:
