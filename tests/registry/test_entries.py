@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from tunecli.config.run import Run
 from tunecli.config.schema.activations import AnyActivation
 from tunecli.config.schema.losses import AnyLoss
 from tunecli.config.schema.models import AnyModel
@@ -16,7 +17,7 @@ from tunecli.config.schema.optimizers import AnyOptimizer
 from tunecli.config.schema.sources import AnySource
 from tunecli.config.schema.user_code import UserCode
 from tunecli.knob import Knob
-from tunecli.registry.engines import ENGINES, INLINE, LOCAL
+from tunecli.registry.engines import ENGINES, INLINE, LOCAL, EngineInfo
 from tunecli.registry.implementations import code_names, implementation
 from tunecli.registry.pruners import PRUNERS, Pausing, is_pausing
 from tunecli.registry.samplers import SAMPLERS
@@ -29,7 +30,8 @@ IMPORTED = (
     "notes",
     "full_trainings",
     "discarded",
-    "worker_slots",
+    "capacity",
+    "conflicts",
 )
 
 
@@ -44,11 +46,21 @@ def test_each_code_name_of_an_entry_can_be_imported(entry: Any) -> None:
     assert all(callable(implementation(each)) for each in code_names)
 
 
-@pytest.mark.parametrize("entry", [each for each in ENTRIES if each.settings is not None], ids=name_of)
+@pytest.mark.parametrize("entry", [each for each in ENTRIES if isinstance(each.settings, type)], ids=name_of)
 def test_a_settings_model_has_the_name_of_its_entry_and_a_default_for_each_setting(entry: Any) -> None:
     settings = entry.settings(name=entry.name)
     assert settings == entry.settings()
     assert get_args(entry.settings.model_fields["name"].annotation) == (entry.name,)
+
+
+@pytest.mark.parametrize(
+    "info", [each for each in ENGINES.values() if each.settings is not None], ids=name_of
+)
+def test_a_section_of_the_run_settings_has_the_model_of_its_engine(info: EngineInfo) -> None:
+    assert isinstance(info.settings, str)
+    model = implementation(info.settings)
+    assert Run.model_fields[info.name].annotation is model
+    assert model() == getattr(Run(), info.name)
 
 
 def test_a_pausing_pruner_has_the_settings_of_pausing_pruners() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -20,71 +19,27 @@ from pydantic import (
 from tunecli.config.events import Events
 from tunecli.config.families import Engine
 from tunecli.config.objectives import OWN_TRIAL
+from tunecli.config.quantities import SIZE_SCHEMA, Duration, Size, in_bytes
+from tunecli.config.ray import Ray
 from tunecli.config.suggestions import nearest
 from tunecli.config.surroundings import FileName, VariableName, VariableValue
-from tunecli.knob import Auto, Count, Knob, NamedKnob, Positive, Values
+from tunecli.knob import Auto, Count, Knob, Values
 from tunecli.registry.engines import LOCAL, engine_info
+from tunecli.registry.implementations import implementation
 from tunecli.trial import FailureKind
 
 DEVICE = r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$"
 FOLDER = r"^/"
-_DURATION_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^([0-9]{1,9}[dhms])+$"}]}
-_DURATION = re.compile(r"(?:([0-9]{1,9})d)?(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s)?")
-
-
-def _seconds(value: Any) -> Any:
-    """``2h``, ``1h30m`` and ``45s`` in seconds; a number is seconds already."""
-    if not isinstance(value, str):
-        return value
-    match = _DURATION.fullmatch(value)
-    if not value or match is None:
-        shown = repr(value) if len(value) < 60 else "a long text"
-        raise ValueError(
-            f"invalid duration {shown}: write seconds (7200), or days, hours, minutes and seconds: 2h, 1h30m, 90s"
-        )
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
-
-
-_SIZE_SCHEMA = {
-    "anyOf": [
-        {"type": "integer", "minimum": 1},
-        {"type": "string", "pattern": r"^[0-9]{1,9}(\.[0-9]{1,3})? ?([kKMGT]i?)?B?$"},
-    ]
-}
-_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(?:([kKMGT])(i?))?B?")
-_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
-
-
-def _bytes(value: Any) -> Any:
-    """``8GiB``, ``500MB`` and ``1.5G`` in bytes; a number is bytes already. ``Ki`` is 1,024 and ``k`` is 1,000."""
-    if not isinstance(value, str):
-        return value
-    match = _SIZE.fullmatch(value)
-    if match is None:
-        shown = repr(value) if len(value) < 60 else "a long text"
-        raise ValueError(
-            f"invalid size {shown}: write bytes (500000), or a size such as 64KiB, 500MB or 8GiB"
-        )
-    number, prefix, binary = match.groups()
-    return round(float(number) * (1024 if binary else 1000) ** _POWERS[prefix or ""])
-
-
-Size = Annotated[Count, BeforeValidator(_bytes), WithJsonSchema(_SIZE_SCHEMA)]
-"""A number of bytes."""
-
-Duration = Annotated[Positive | None, BeforeValidator(_seconds), WithJsonSchema(_DURATION_SCHEMA)]
-
 
 _LEAST_LOG_BYTES = 1024
 _MOST_LOG_BYTES = 2**40
 _LOG_SCHEMA = {
-    "anyOf": [{"enum": ["off", 0], "enumDescriptions": ["No logs.", "No logs."]}, *_SIZE_SCHEMA["anyOf"]]
+    "anyOf": [{"enum": ["off", 0], "enumDescriptions": ["No logs.", "No logs."]}, *SIZE_SCHEMA["anyOf"]]
 }
 
 
 def _log_bytes(value: Any) -> Any:
-    n_bytes = 0 if value == "off" else _bytes(value)
+    n_bytes = 0 if value == "off" else in_bytes(value)
     is_count = isinstance(n_bytes, int) and not isinstance(n_bytes, bool) and n_bytes != 0
     if is_count and not _LEAST_LOG_BYTES <= n_bytes <= _MOST_LOG_BYTES:
         raise ValueError("must be from 1KiB to 1TiB, or `off`")
@@ -262,7 +217,8 @@ class Run(Knob):
         workers: number of trials that run at the same time; `auto` is as many as `per_device` and `threads` allow.
         per_device: largest number of trials that run on one accelerator at the same time.
         threads: CPU threads per trial. The number is fixed, because the bits of a matrix product can depend on it.
-        engine: how trials run: in worker processes (`local`), or in this process, one at a time (`inline`).
+        engine: how trials run: in worker processes (`local`), in this process, one at a time (`inline`), or on the
+            nodes of a Ray cluster (`ray`).
         limit: totals after which no further trial starts.
         trial_limit: limits of one trial.
         checkpoint: how often a trial saves its state for resuming: as often as it costs little (`auto`), never, or
@@ -295,6 +251,7 @@ class Run(Knob):
             environment, which is activated. Without it, `python` is the interpreter that runs tunecli.
         devices_per_trial: number of accelerators that each trial of a `command` or of a training function uses, for
             programs that compute on several.
+        ray: settings of `engine: ray`; other engines do not read them.
     """
 
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
@@ -354,6 +311,7 @@ class Run(Knob):
     env: dict[VariableName, VariableValue] = {}  # noqa: RUF012
     python: FileName | None = None
     devices_per_trial: Count = 1
+    ray: Ray = Ray()
 
     @property
     def engine_name(self) -> str:
@@ -366,13 +324,18 @@ class Run(Knob):
         return tuple(one if isinstance(one, str) else one.name for one in self.events)
 
     @property
-    def engine_settings(self) -> NamedKnob | None:
-        """The settings of the engine beside its name; None if there are none."""
-        return None if isinstance(self.engine, str) else self.engine
+    def engine_settings(self) -> Knob | None:
+        """The settings of the engine: its section under ``run``, or those beside its name; None if it has none."""
+        if not isinstance(self.engine, str):
+            return self.engine
+        return getattr(self, self.engine) if engine_info(self.engine).settings is not None else None
 
     @model_validator(mode="after")
-    def _as_many_workers_as_the_engine_has(self) -> Run:
-        most = engine_info(self.engine_name).max_workers
+    def _that_the_engine_can_run(self) -> Run:
+        info = engine_info(self.engine_name)
+        if info.conflicts and (problems := list(implementation(info.conflicts)(self))):
+            raise ValueError("; ".join(problems))
+        most = info.max_workers
         if most is not None and self.workers != "auto" and self.workers > most:
             has = "one worker" if most == 1 else f"at most {most} workers"
             raise ValueError(f"`engine: {self.engine_name}` has {has}; use `engine: {LOCAL}`")

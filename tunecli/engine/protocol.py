@@ -41,10 +41,14 @@ class EngineOptions:
         per_device: the largest number of jobs on one accelerator at a time, at least 1.
         settings: the engine's own settings in the file, as the model of its registry entry; None: it has none.
         device: ``run.device``.
+        n_devices: ``run.devices_per_trial``.
         folder: the run folder, for an engine whose workers may not see it; None: the jobs belong to no study.
-        base_path: the folder that the names in ``files`` start from.
-        files: SHA-256 of the user's files of code and data that trials read, by name, as the study recorded them.
-        versions: the versions that the study was begun with, by package.
+        base_path: the absolute folder that the names in ``files`` start from, as in the jobs' `Files.base_path`.
+        files: SHA-256 of the user's files of code and data that trials read, by name, as the study recorded them;
+            only for an engine that runs them elsewhere. A hash is empty for a file of an image folder: the record has
+            one for the whole folder. The name of a file outside of ``base_path`` is its absolute path.
+        versions: the versions of the software here, by package, for such an engine: a machine with others may compute
+            other bits.
     """
 
     n_workers: int
@@ -54,6 +58,7 @@ class EngineOptions:
     per_device: int = 1
     settings: Knob | None = None
     device: str = "auto"
+    n_devices: int = 1
     folder: Path | None = None
     base_path: Path | None = None
     files: Mapping[str, str] = field(default_factory=dict)

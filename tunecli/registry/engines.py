@@ -27,24 +27,32 @@ class EngineInfo:
         name: the value of ``run.engine``.
         implementation: ``module:attribute`` of a class or function that takes an `EngineOptions` and returns an
             `Engine`, both of `tunecli.engine.protocol`.
-        settings: the model of the engine's settings in the file; None: it has no settings.
+        settings: the model of the engine's settings in the file, or its ``module:attribute``; None: it has no settings.
+            They stand under ``run`` in a section with the engine's name, so a file keeps them while it names another
+            engine.
         package: the top-level package that only this engine needs; may be empty.
         extra: the extra of tunecli that installs ``package``; may be empty.
         max_workers: the largest number of jobs at a time; None: no limit.
         runs_in_this_process: whether jobs run in the process that submits them.
-        worker_slots: ``module:attribute`` of a function of the file's ``run`` settings that returns how many jobs can
-            run at a time; empty: the number that this machine's accelerators or cores allow.
+        runs_elsewhere: whether jobs run on other machines, so that this one needs no devices and loads no trial.
+        capacity: ``module:attribute`` of a function of the file's ``run`` settings that returns a `Capacity` of
+            `tunecli.engine.protocol`: how many jobs can run at a time, and where. It may raise `UsageError`, for
+            example if a cluster does not answer. Empty: this machine's accelerators or cores say it.
+        conflicts: ``module:attribute`` of a function of the file's ``run`` settings that yields a sentence for each
+            reason why the engine cannot run trials with them; empty: it can run any. It asks no other machine.
         summary: a sentence for editors and the reference.
     """
 
     name: str
     implementation: str
-    settings: type[NamedKnob] | None = None
+    settings: type[NamedKnob] | str | None = None
     package: str = ""
     extra: str = ""
     max_workers: int | None = None
     runs_in_this_process: bool = False
-    worker_slots: str = ""
+    runs_elsewhere: bool = False
+    capacity: str = ""
+    conflicts: str = ""
     summary: str = ""
 
 
@@ -63,6 +71,17 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
                 max_workers=1,
                 runs_in_this_process=True,
                 summary="Trials run in this process, one at a time.",
+            ),
+            EngineInfo(
+                "ray",
+                "tunecli.engine.ray.engine:ray_engine",
+                settings="tunecli.config.ray:Ray",
+                package="ray",
+                extra="ray",
+                runs_elsewhere=True,
+                capacity="tunecli.engine.ray.engine:capacity",
+                conflicts="tunecli.config.ray:conflicts",
+                summary="Trials run on the nodes of a Ray cluster.",
             ),
         )
     }

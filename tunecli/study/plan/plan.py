@@ -115,8 +115,8 @@ def worker_count(run: Run, here: Sequence[Accelerator]) -> int:
     info = engine_info(run.engine_name)
     if info.max_workers == 1:
         return 1
-    if info.worker_slots:
-        most = int(implementation(info.worker_slots)(run))
+    if info.capacity:
+        most = int(implementation(info.capacity)(run).n_slots)
         return most if run.workers == "auto" else min(run.workers, most)
     most = n_slots(here, run.per_device) or max(1, n_cores() // run.threads)
     if run.workers == "auto":

@@ -9,16 +9,21 @@ trials can share a model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunecli import failpoints
 from tunecli.config.resolution import DanglingReferenceError
 from tunecli.engine import engine_named, needs_torch
 from tunecli.engine.protocol import Engine, EngineOptions
 from tunecli.messages import Display, Ended, Job
+from tunecli.registry.engines import engine_info
 from tunecli.registry.pruners import is_pausing
 from tunecli.study.plan.plan import AHEAD
+from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.plug_ins import plug_ins_of
+from tunecli.study.record.user_files import user_files
+from tunecli.study.record.versions import versions
 from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.stopping_rule import EndReason
 from tunecli.train.fused.signature import signature, why_not
@@ -171,15 +176,24 @@ def next_group(waiting: Sequence[WaitingJob], n_idle: int, width: int) -> list[W
 
 def engine_of(study: Study) -> Engine:
     """The engine of a study's plan."""
-    plan = study.plan
-    return engine_named(
-        plan.engine,
-        EngineOptions(
-            n_workers=plan.n_workers,
-            threads=plan.threads,
-            needs_torch=needs_torch(study.spec, plan.device),
-            workers_lock=study.folder.workers_lock_path,
-            per_device=study.spec.settings.run.per_device,
-            settings=study.spec.settings.run.engine_settings,
-        ),
+    plan, run, base_path = study.plan, study.spec.settings.run, study.spec.base_path.absolute()
+    options = EngineOptions(
+        n_workers=plan.n_workers,
+        threads=plan.threads,
+        needs_torch=needs_torch(study.spec, plan.device),
+        workers_lock=study.folder.workers_lock_path,
+        per_device=run.per_device,
+        settings=run.engine_settings,
+        device=plan.device,
+        n_devices=run.devices_per_trial,
+        folder=study.folder.path.absolute(),
+        base_path=base_path,
     )
+    if engine_info(plan.engine).runs_elsewhere:
+        facts = facts_of(study.log)
+        options = replace(
+            options,
+            files=user_files(base_path, facts["code"], facts["data"]),
+            versions=versions(plug_ins_of(study.spec)),
+        )
+    return engine_named(plan.engine, options)
