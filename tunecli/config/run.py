@@ -7,8 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
+    ModelWrapValidatorHandler,
     Tag,
     ValidationInfo,
     WithJsonSchema,
@@ -16,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from tunecli.config.engine_sections import with_sections
 from tunecli.config.events import Events
 from tunecli.config.families import Engine
 from tunecli.config.objectives import OWN_TRIAL
@@ -254,6 +257,9 @@ class Run(Knob):
         ray: settings of `engine: ray`; other engines do not read them.
     """
 
+    # further keys are the sections of plug-in engines, which `with_sections` reads
+    model_config = ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
+
     device: Annotated[str, Field(pattern=DEVICE)] = "auto"
     workers: Count | Auto = "auto"
     per_device: Count = 1
@@ -329,6 +335,12 @@ class Run(Knob):
         if not isinstance(self.engine, str):
             return self.engine
         return getattr(self, self.engine) if engine_info(self.engine).settings is not None else None
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_sections_of_engines(cls, value: Any, handler: ModelWrapValidatorHandler[Run]) -> Run:
+        run: Run = with_sections(cls, value, handler)
+        return run
 
     @model_validator(mode="after")
     def _that_the_engine_can_run(self) -> Run:

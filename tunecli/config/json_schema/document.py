@@ -91,7 +91,10 @@ def _add_plug_ins_with_infos(definitions: dict[str, Any]) -> None:
         options: list[dict[str, Any]] = [properties[key], named]
         for info in infos:
             if info.settings is not None:
-                options.append({"$ref": f"#/$defs/{_define(info.settings, definitions)}"})
+                reference = {"$ref": f"#/$defs/{_define(info.settings, definitions)}"}
+                options.append(reference)
+                if group == "engines":  # its settings may stand in a section of its name
+                    properties[info.name] = reference
         properties[key] = {"anyOf": options, "default": default}
 
 
