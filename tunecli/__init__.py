@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from tunecli.config.schema.sources import SourceKnob
     from tunecli.config.space import Space, point_of_units, units_of_point
     from tunecli.config.study import StudySpec
-    from tunecli.engine.protocol import EndsOneJob, Engine, EngineOptions
+    from tunecli.engine.protocol import Capacity, EndsOneJob, Engine, EngineOptions, HasNotices, Host
     from tunecli.errors import (
+        ClusterGone,
         ConfigError,
         DataError,
         DiskFull,
@@ -55,6 +56,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Action",
     "Bounds",
+    "Capacity",
+    "ClusterGone",
     "ConfigError",
     "Curve",
     "DataError",
@@ -66,6 +69,8 @@ __all__ = [
     "EngineOptions",
     "Failure",
     "FailureKind",
+    "HasNotices",
+    "Host",
     "Interrupted",
     "Knob",
     "LossKnob",
@@ -121,8 +126,16 @@ _MODULES = {
     "tunecli.config.schema.sources": ("SourceKnob",),
     "tunecli.config.space": ("Space", "point_of_units", "units_of_point"),
     "tunecli.config.study": ("StudySpec",),
-    "tunecli.engine.protocol": ("EndsOneJob", "Engine", "EngineOptions"),
+    "tunecli.engine.protocol": (
+        "Capacity",
+        "EndsOneJob",
+        "Engine",
+        "EngineOptions",
+        "HasNotices",
+        "Host",
+    ),
     "tunecli.errors": (
+        "ClusterGone",
         "ConfigError",
         "DataError",
         "DiskFull",

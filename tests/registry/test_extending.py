@@ -87,6 +87,34 @@ def test_a_killed_study_resumes_to_the_table_of_an_uninterrupted_one(work: Path,
     assert table(work / "runs" / "killed") == table(work / "runs" / "whole")
 
 
+def test_check_shows_the_machines_of_an_engine_and_its_section_sets_their_room(
+    work: Path, site: Path
+) -> None:
+    options = ("--set", "run.engine=farm", "--set", "run.farm.slots=3")
+    checked = run(work, site, "check", "study.yaml", *options)
+    assert checked.returncode == 0, checked.stderr
+    assert "room for 6 trials on 2 machines" in checked.stdout
+    data = json.loads(run(work, site, "check", "study.yaml", "--json", *options).stdout)
+    assert [machine["name"] for machine in data["cluster"]["machines"]] == ["north", "south"]
+    assert (data["workers"], data["cluster"]["slots"]) == (6, 6)
+    here = json.loads(
+        run(work, site, "check", "study.yaml", "--json", *options, "--set", "run.engine=local").stdout
+    )
+    assert "cluster" not in here
+
+
+def test_a_study_on_an_engine_with_machines_of_its_own_has_the_table_of_a_local_one(
+    work: Path, site: Path
+) -> None:
+    words = ("--set", "search.lookahead=2", "--set", "run.workers=2")
+    for engine in ("farm", "local"):
+        searched = run(
+            work, site, "search", "study.yaml", "--out", f"runs/{engine}", "--engine", engine, *words
+        )
+        assert searched.returncode == 0, searched.stderr
+    assert table(work / "runs" / "farm") == table(work / "runs" / "local")
+
+
 def test_trials_of_plug_ins_are_not_fused_and_check_reports_the_reason(work: Path, site: Path) -> None:
     found = run(work, site, "check", "study.yaml", "--set", "run.fuse=4", "--set", "search.sampler=random")
     assert "a plug-in's code runs for one trial at a time" in found.stdout + found.stderr
@@ -109,7 +137,7 @@ def test_doctor_and_the_schema_show_the_plug_ins(work: Path, site: Path) -> None
     doctor = json.loads(run(work, site, "doctor", "--json").stdout)
     found = {(each["kind"], each["name"], each["version"], each["problem"]) for each in doctor["plug_ins"]}
     assert ("samplers", "hill", "1.0", "") in found
-    assert len(found) == 7
+    assert len(found) == 8
     schema = json.loads(run(work, site, "schema").stdout)
     Draft202012Validator.check_schema(schema)
     validator = Draft202012Validator(schema)
@@ -130,6 +158,9 @@ def test_doctor_and_the_schema_show_the_plug_ins(work: Path, site: Path) -> None
         ("search.pruner={name: ceiling, epoc: 1}", "did you mean `epoch`?"),
         ("run.engine=talkin", "did you mean `talking`?"),
         ("run.workers=3", "`engine: talking` has one worker"),
+        ("run.farm.slot=2", "run.farm.slot: unknown key `slot` (did you mean `slots`?)"),
+        ("run.farm.slots=many", "run.farm.slots: must be a whole number"),
+        ("run.barn.slots=2", "run.barn: unknown key `barn`"),
     ],
 )
 def test_a_mistake_in_a_plug_in_setting_is_reported_like_one_in_a_built_in(

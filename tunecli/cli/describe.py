@@ -27,6 +27,7 @@ from tunecli.config.model_paths import fields_of, models_in, names_of
 from tunecli.config.schema import CommandTrial, FunctionTrial, TrialConfig
 from tunecli.config.study import StudySettings
 from tunecli.importers.kinds import KINDS
+from tunecli.registry.engines import ENGINES
 from tunecli.results.table import FORMS as TABLE_FORMS
 
 _OF_METAVAR = {
@@ -65,7 +66,11 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "command": CommandTrial,
 }
 """The models of a file; those of a trial by its kind."""
-_DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+_SHARED: Mapping[str, Sequence[str]] = {
+    "--device": ("auto", "cpu", "cuda", "mps", "xpu"),
+    "--engine": tuple(ENGINES),
+}
+"""The values of options that have the same ones with every verb."""
 _DEEPEST = 6
 
 
@@ -125,7 +130,8 @@ def _options(verb: str, command: Any) -> list[dict[str, Any]]:
             "about": parameter.help,
         }
         if not parameter.is_flag:
-            values = _DEVICES if "--device" in parameter.opts else _fixed(verb, parameter)
+            shared = next((_SHARED[name] for name in parameter.opts if name in _SHARED), ())
+            values = shared or _fixed(verb, parameter)
             row |= {"source": "values", "values": [*values]} if values else {"source": _source(parameter)}
         row |= {"many": True} if parameter.multiple else {}
         row |= {"optional": True} if str(parameter.metavar).startswith("[") else {}

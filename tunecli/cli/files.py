@@ -10,8 +10,10 @@ import typer
 from tunecli.cli.app import verb
 from tunecli.console.options import (
     STDOUT,
+    Address,
     ConfigFile,
     DataSource,
+    EngineName,
     ExportFile,
     ForeignFile,
     Json,
@@ -19,8 +21,10 @@ from tunecli.console.options import (
     RunOne,
     SchemaForm,
     Sets,
+    ShownAddress,
     Target,
     Template,
+    engine_flags,
     file_name,
     overrides_of,
 )
@@ -28,13 +32,21 @@ from tunecli.errors import UsageError
 
 
 @verb(short_help="Check a file: errors, size, cost.")
-def check(config: ConfigFile, sets: Sets = None, is_run: RunOne = False, is_json: Json = False) -> None:
+def check(
+    config: ConfigFile,
+    sets: Sets = None,
+    engine: EngineName = None,
+    address: Address = None,
+    is_run: RunOne = False,
+    is_json: Json = False,
+) -> None:
     """Check CONFIG: errors, size of the search space, estimated cost; with `--run` also the first epoch of a trial."""
     from tunecli.commands.check import check, check_view, load_checked
     from tunecli.commands.check_run import run_and_show
     from tunecli.console import Console
 
-    console, spec = Console(is_json=is_json), load_checked(config, overrides_of(sets))
+    texts = overrides_of(sets, engine_flags(engine, address))
+    console, spec = Console(is_json=is_json), load_checked(config, texts)
     if is_run:
         run_and_show(spec, check_view(check(spec)), console.show, is_json=is_json)
     else:
@@ -97,9 +109,9 @@ def schema(
 
 
 @verb(short_help="Show devices and versions.")
-def doctor(is_json: Json = False) -> None:
-    """Show the devices and the versions of packages on this machine."""
+def doctor(address: ShownAddress = None, is_json: Json = False) -> None:
+    """Show the devices and the versions of packages on this machine, and the nodes of a Ray cluster."""
     from tunecli.commands.doctor import doctor, doctor_view
     from tunecli.console import Console
 
-    Console(is_json=is_json).show(doctor_view(doctor()))
+    Console(is_json=is_json).show(doctor_view(doctor(address)))

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from tunecli.cli.app import verb
 from tunecli.console.options import (
+    Address,
     Agreed,
     ConfigFile,
     Confirm,
     Device,
     DryRun,
     EndedTrial,
+    EngineName,
     Fork,
     Json,
     NextConfig,
@@ -23,6 +25,7 @@ from tunecli.console.options import (
     Sets,
     Trials,
     Workers,
+    engine_flags,
     overrides_of,
 )
 
@@ -40,6 +43,8 @@ def search(
     trials: Trials = None,
     workers: Workers = None,
     device: Device = None,
+    engine: EngineName = None,
+    address: Address = None,
     dry_run: DryRun = False,
     is_restarted: Restart = False,
     is_agreed: Agreed = False,
@@ -57,7 +62,12 @@ def search(
     from tunecli.console.live import display_for
 
     console = Console(is_json=is_json)
-    flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
+    flags = {
+        "search.trials": trials,
+        "run.workers": workers,
+        "run.device": device,
+        **engine_flags(engine, address),
+    }
     spec = checked(config, overrides_of(sets, flags))
     if is_confirmed:
         from tunecli.commands.confirm import require_one_goal
@@ -77,17 +87,22 @@ def resume(
     trials: Trials = None,
     workers: Workers = None,
     device: Device = None,
+    engine: EngineName = None,
+    address: Address = None,
     sets: Sets = None,
     config: NextConfig = None,
     name: Fork = None,
     is_json: Json = False,
 ) -> None:
-    """Continue a study up to its total number of trials. Finished trials are not run again."""
+    """Continue a study up to its total number of trials. Finished trials are not run again.
+
+    A study that began on one engine may continue on another: its trials and its table stay the same.
+    """
     from tunecli.api.running import resumed
     from tunecli.console import Console
     from tunecli.console.live import display_for
 
-    console, texts = Console(is_json=is_json), overrides_of(sets)
+    console, texts = Console(is_json=is_json), overrides_of(sets, engine_flags(engine, address))
     changes = {"n_trials": trials, "n_workers": workers, "device": device}
     display = display_for(console)
     _run(console, lambda: resumed(run, changes, texts, config, name, display, console.say), _show_ending)

@@ -9,6 +9,7 @@ import typer
 from tunecli.cli.app import verb
 from tunecli.console.options import (
     STDOUT,
+    Address,
     BestOrTrial,
     Candidates,
     CandidateTrials,
@@ -17,6 +18,7 @@ from tunecli.console.options import (
     ConfirmedTrial,
     Cost,
     Device,
+    EngineName,
     Exact,
     ExportFile,
     Json,
@@ -32,6 +34,7 @@ from tunecli.console.options import (
     Splits,
     Tested,
     WeightsFile,
+    engine_flags,
     overrides_of,
 )
 from tunecli.errors import UsageError
@@ -129,6 +132,8 @@ def confirm(
     trials: CandidateTrials = None,
     is_split: Splits = False,
     is_test_opened: OpenTest = False,
+    engine: EngineName = None,
+    address: Address = None,
     is_dry: Cost = False,
     is_json: Json = False,
 ) -> None:
@@ -148,7 +153,8 @@ def confirm(
         raise UsageError("--top and --trial exclude each other", hint="--trial N names every candidate")
     n_top = Request().n_top if top is None else top
     request = Request(n_top, repeats, tuple(trials or ()), is_split, is_test_opened)
-    confirmation = confirm(folder, request, console.say, is_dry=is_dry)
+    texts = overrides_of(None, engine_flags(engine, address))
+    confirmation = confirm(folder, request, console.say, is_dry=is_dry, overrides=texts)
     console.show(confirm_view(confirmation))
     require_confirmed(confirmation)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunecli.commands.check_cost import CostEstimate, cost_data, cost_lines, estimate_cost
+from tunecli.commands.check_machines import machine_data, machine_lines, machine_sections
 from tunecli.commands.check_notes import check_notes, first_suggestions
 from tunecli.commands.constraint_notes import constraint_lines
 from tunecli.commands.data import data_json, data_lines, data_notes, data_of
@@ -35,7 +36,8 @@ from tunecli.results.view import Fit, Section, View
 from tunecli.seeding import seed_of_32_bits
 from tunecli.store.destination import as_argument
 from tunecli.study.plan.fusing import Fusing, fusing
-from tunecli.study.plan.plan import Plan, devices_of, jobs_by_device, plan_for
+from tunecli.study.plan.machines import Machines, devices_of, jobs_by_device, known_machines
+from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.earlier_points import with_earlier_points
 from tunecli.study.record.publish import with_derived
 from tunecli.study.runner.jobs import trial_seed
@@ -82,6 +84,7 @@ class Check:
         command: the words of an example trial's command, secrets unresolved; empty: the trials are no commands.
         start_from: the earlier studies that the start points come from.
         derived: the path and the text of each formula.
+        machines: the machines that run the trials.
     """
 
     study: str
@@ -104,6 +107,7 @@ class Check:
     command: tuple[str, ...] = ()
     start_from: tuple[str, ...] = ()
     derived: tuple[tuple[str, str], ...] = ()
+    machines: Machines = field(default_factory=Machines)
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -126,8 +130,12 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
     return with_earlier_points(spec, str(path))
 
 
-def check(spec: StudySpec) -> Check:
+def check(spec: StudySpec, machines: Machines | None = None) -> Check:
     """Check a loaded study. Trains nothing.
+
+    Args:
+        spec: the study.
+        machines: the machines that run its trials; None: ask its engine, and make a note if it does not answer.
 
     Raises:
         UsageError: the grid is too large to run whole and the file sets no number of trials; a package that the
@@ -139,7 +147,8 @@ def check(spec: StudySpec) -> Check:
     for name in spec.settings.run.event_names:
         require_exporter(name)
     _require_default_sampler(search)
-    plan, space, pruner = plan_for(spec), spec.space, search.pruner
+    machines = machines or known_machines(spec.settings.run)
+    plan, space, pruner = plan_for(spec, machines), spec.space, search.pruner
     pauses = pause_epochs_of(spec, pruner) if is_pausing(pruner) else ()
     cost = estimate_cost(spec, plan)
     study_fusing = fusing(spec, plan.n_workers, plan.n_trials)
@@ -154,8 +163,8 @@ def check(spec: StudySpec) -> Check:
         space_size(space),
         n_feasible_grid(space),
         study_fusing,
-        jobs_by_device(plan.device, devices_of(spec.settings.run, plan.device), plan.n_workers),
-        check_notes(spec, plan, pauses, study_fusing, cost.largest),
+        jobs_by_device(plan.device, machines, plan.n_workers),
+        check_notes(spec, plan, pauses, study_fusing, cost.largest, machines),
         cost,
         option_labels(space),
         data_of(spec),
@@ -164,6 +173,7 @@ def check(spec: StudySpec) -> Check:
         _example_command(spec, plan),
         search.start.folders if isinstance(search.start, StartFrom) else (),
         tuple((path, derived.formula.text) for path, derived in space.formulas),
+        machines,
     )
 
 
@@ -263,6 +273,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         headings = ("trial", *short_names(names, ("trial",)).values())
         fit = Fit(headings, (0,), tuple(range(1, len(headings))), "pipe the output, or use --json")
         sections.append(Section("the first trials", ("trial", *names), points, fit))
+    sections += machine_sections(checked.machines)
     plan, notes = checked.plan, (*data_notes(checked.data), *checked.notes)
     lines = (
         ("study", checked.study),
@@ -276,6 +287,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
         ("pruner", _pruner(checked)),
         ("parallel trials", _parallel(checked)),
+        *machine_lines(checked.plan.engine, checked.machines),
         ("batched training", _batched(checked.fusing)),
         *cost_lines(checked.cost),
     )
@@ -309,6 +321,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         "start_points": checked.n_start,
         "start_from": list(checked.start_from),
         "jobs_by_device": dict(checked.jobs_by_device),
+        **machine_data(checked.plan.engine, checked.machines),
         "fusing": {
             "width": checked.fusing.width,
             "share": checked.fusing.share,

@@ -18,6 +18,7 @@ from tunecli.config.labels import described, shown
 from tunecli.config.mentions import shared_variables
 from tunecli.config.metrics import LATENCY, N_PARAMETERS, is_clock
 from tunecli.config.range_lines import near_ranges
+from tunecli.config.run import Run
 from tunecli.config.schema import TrialConfig
 from tunecli.config.space import Space, default_point
 from tunecli.config.study import StudySpec
@@ -29,10 +30,11 @@ from tunecli.registry.pruners import is_pausing
 from tunecli.registry.samplers import sampler_info
 from tunecli.search.protocols import suggest
 from tunecli.study.plan.fusing import Fusing
-from tunecli.study.plan.plan import Plan, require_device
+from tunecli.study.plan.machines import Machines, require_device
+from tunecli.study.plan.plan import Plan
 from tunecli.study.record.history import History
+from tunecli.text import counted
 from tunecli.train.data.sources import facts_of
-from tunecli.train.machine import accelerators
 from tunecli.train.validation.notes import has_scaled_target
 from tunecli.train.workload import Cost, sizes_of_parts
 from tunecli.trial import Parameters, Trial
@@ -45,7 +47,12 @@ _MAX_POINTS = 300
 
 
 def check_notes(
-    spec: StudySpec, plan: Plan, pauses: tuple[int, ...], together: Fusing, largest: Cost | None
+    spec: StudySpec,
+    plan: Plan,
+    pauses: tuple[int, ...],
+    together: Fusing,
+    largest: Cost | None,
+    machines: Machines,
 ) -> tuple[str, ...]:
     """All notes on a study.
 
@@ -55,15 +62,16 @@ def check_notes(
         pauses: the epochs after which the pruner pauses the longest trials.
         together: which trials are trained as one model.
         largest: the cost of the largest trial; None: unknown.
+        machines: the machines that run its trials.
 
     Raises:
         DataError: the data cannot be read or split.
     """
     return (
-        *_search_notes(spec, plan),
+        *_search_notes(spec, plan, machines),
         *_pruner_notes(spec.settings.search.pruner, pauses),
         *_fusing_notes(spec, together),
-        *_memory_notes(largest),
+        *(() if engine_info(plan.engine).runs_elsewhere else _memory_notes(largest)),
     )
 
 
@@ -109,7 +117,7 @@ def _memory_notes(largest: Cost | None) -> Iterator[str]:
         )
 
 
-def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+def _search_notes(spec: StudySpec, plan: Plan, machines: Machines) -> Iterator[str]:
     space, search = spec.space, spec.settings.search
     size, grid = n_feasible(space), n_feasible_grid(space)
     is_grid = sampler_info(search.sampler_name).needs_grid
@@ -143,7 +151,7 @@ def _search_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
     default = default_point(space)
     if is_grid and default is not None and grid_position_of_point(space, default) is None:
         yield "the defaults are not on the grid, so no trial uses them"
-    yield from _device_notes(spec, plan)
+    yield from _device_notes(spec, plan, machines)
     if plan.lookahead < plan.n_workers:
         n_idle = plan.n_workers - plan.lookahead
         yield f"search.lookahead {plan.lookahead} leaves {n_idle} of {plan.n_workers} workers idle"
@@ -179,19 +187,39 @@ def _goal_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
             yield f"no trial can satisfy {bound}"
 
 
-def _device_notes(spec: StudySpec, plan: Plan) -> Iterator[str]:
+def _device_notes(spec: StudySpec, plan: Plan, machines: Machines) -> Iterator[str]:
     """Notes on devices: the file may be checked on one machine and run on another, so an absent one is no error."""
     run = spec.settings.run
-    asked = run.workers
-    is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not accelerators(plan.device)
+    asked, info = run.workers, engine_info(run.engine_name)
+    is_on_cpu = plan.device.partition(":")[0] in ("auto", "cpu") and not machines.here
+    if machines.problem:
+        yield f"{machines.problem}; the numbers that follow from the machines are set when the study begins"
     if run.per_device > 1 and is_on_cpu:
         yield f"run.per_device {run.per_device} has no effect on the CPU: it counts jobs on an accelerator"
-    if isinstance(asked, int) and plan.n_workers < asked and engine_info(run.engine_name).max_workers != 1:
+    if info.runs_elsewhere:
+        yield from _notes_on_room(run, plan, machines)
+    elif isinstance(asked, int) and plan.n_workers < asked and info.max_workers != 1:
         yield f"run.workers {asked}: run.per_device {run.per_device} allows {plan.n_workers} at a time on this machine"
     try:
-        require_device(plan.device)
+        require_device(plan.device, machines=machines)
     except UsageError as error:
-        yield f"run.device: {error.message}, so this machine cannot run the study ({error.hint})"
+        where = "they" if machines.hosts else "this machine"
+        yield f"run.device: {error.message}, so {where} cannot run the study ({error.hint})"
+
+
+def _notes_on_room(run: Run, plan: Plan, machines: Machines) -> Iterator[str]:
+    """Notes on the room of an engine that runs trials on other machines."""
+    capacity = machines.capacity
+    if capacity is not None and plan.n_workers > capacity.n_slots and not capacity.can_grow:
+        room = counted(capacity.n_slots, "trial")
+        yield f"run.workers {plan.n_workers}: there is room for {room} now, and the others wait for more machines"
+    settings = run.engine_settings
+    cpus = getattr(settings, "cpus", None)
+    if isinstance(cpus, int | float) and cpus < run.threads:
+        yield (
+            f"run.{run.engine_name}.cpus {cpus:g} is below run.threads {run.threads}: the trials of a machine compete "
+            "for its CPUs"
+        )
 
 
 def _process_notes(spec: StudySpec) -> Iterator[str]:

@@ -28,7 +28,8 @@ from tunecli.objective import Objective
 from tunecli.registry.engines import LOCAL
 from tunecli.results.failures import failure_line
 from tunecli.results.view import Block, View
-from tunecli.study.plan.plan import plan_for, require_device
+from tunecli.study.plan.machines import require_device, this_machine
+from tunecli.study.plan.plan import plan_for
 from tunecli.study.runner.jobs import job_for, trial_seed
 from tunecli.text import counted
 from tunecli.train.user_code.near_lines import NearLines
@@ -92,7 +93,7 @@ def check_run(spec: StudySpec, longest_s: float = LONGEST_S) -> CheckRun:
         DanglingReferenceError: a ``ref`` of the trial points to a parameter that the trial does not have.
         DiskFull, StoreFailed: the temporary folder cannot be written.
     """
-    plan = plan_for(spec)
+    plan = plan_for(spec, this_machine(spec.settings.run))
     require_device(plan.device)
     point = first_point(spec)
     job = job_for(spec, plan, Trial(0, point, trial_seed(spec, 0, point)))

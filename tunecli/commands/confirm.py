@@ -93,6 +93,7 @@ def confirm(
     say: Callable[[str], None] = lambda _: None,
     *,
     is_dry: bool = False,
+    overrides: tuple[str, ...] = (),
 ) -> Confirmation:
     """Confirm a study's best trials; a confirmation on record is continued.
 
@@ -101,6 +102,7 @@ def confirm(
         request: which trials, and how often.
         say: shows a line to the person.
         is_dry: train nothing.
+        overrides: texts ``path=value`` of keys that say where the runs are trained; they are not recorded.
 
     Raises:
         Interrupted: a signal ended it; the hint is the command that goes on.
@@ -122,7 +124,7 @@ def confirm(
         ):
             return planned
     try:
-        with open_to_confirm(folder) as study:
+        with open_to_confirm(folder, overrides) as study:
             if not is_complete:
                 say(_opening_line(planned))
             metric = study.spec.objective.metric

@@ -1,14 +1,22 @@
-"""`tunecli doctor`: the cores, the devices and the package versions of this machine."""
+"""`tunecli doctor`: the cores, the devices and the package versions of this machine, and the nodes of a cluster."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
+from tunecli.commands.check_machines import machine_data, machine_lines, machine_sections
+from tunecli.config.run import Run
 from tunecli.engine import n_cores
+from tunecli.errors import UsageError
 from tunecli.registry import plugins
+from tunecli.registry.engines import RAY
 from tunecli.registry.plugins import PlugIn
 from tunecli.results.view import Section, View
+from tunecli.study.plan.machines import Machines, known_machines
 from tunecli.study.record.plug_ins import plug_in_problem
 from tunecli.study.record.versions import versions
 from tunecli.train.machine import accelerators
@@ -24,6 +32,7 @@ class Machine:
         devices: a description of each device, by name.
         auto: the device that ``run.device: auto`` uses here.
         plug_ins: every plug-in that is installed, each with the reason why it cannot be used; empty: it can.
+        cluster: the nodes of a Ray cluster; None: no cluster was named.
         slots: the accelerators that ``run.device: auto`` shares among ``run.per_device`` jobs each; empty: the CPU.
     """
 
@@ -33,10 +42,18 @@ class Machine:
     auto: str
     slots: tuple[str, ...] = ()
     plug_ins: tuple[tuple[PlugIn, str], ...] = ()
+    cluster: Machines | None = None
 
 
-def doctor() -> Machine:
-    """Describe this machine. Loads torch."""
+def doctor(address: str | None = None) -> Machine:
+    """Describe this machine, and the cluster if one is named. Loads torch.
+
+    Args:
+        address: of the head of a Ray cluster; None: the one in the environment variable `RAY_ADDRESS`, if it is set.
+
+    Raises:
+        UsageError: this is no address of a cluster's head.
+    """
     from tunecli.train import devices
 
     slots = accelerators("auto")
@@ -50,7 +67,22 @@ def doctor() -> Machine:
         str(devices.resolve("auto")),
         tuple(slot.name for slot in slots),
         tuple((plug_in, plug_in_problem(plug_in)) for plug_in in plugins.plug_ins()),
+        _cluster(address),
     )
+
+
+def _cluster(address: str | None) -> Machines | None:
+    if address is None and not os.environ.get("RAY_ADDRESS"):
+        return None
+    try:
+        run = Run.model_validate({"engine": RAY, "ray": {"address": address or "auto"}})
+    except ValidationError as error:
+        raise UsageError(f"--address {address}: {_cause(error)}") from error
+    return known_machines(run)
+
+
+def _cause(error: ValidationError) -> str:
+    return error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
 
 
 def doctor_view(machine: Machine) -> View:
@@ -64,6 +96,7 @@ def doctor_view(machine: Machine) -> View:
             "parallel jobs",
             f"run.per_device on each of {slots}" if slots else "one for every run.threads cores",
         ),
+        *([] if machine.cluster is None else machine_lines(RAY, machine.cluster)),
     )
     sections: tuple[Section, ...] = (
         Section("devices", ("name", "description"), tuple(machine.devices.items())),
@@ -73,6 +106,10 @@ def doctor_view(machine: Machine) -> View:
         columns = ("kind", "name", "distribution", "version", "problem")
         rows = tuple((*_described(plug_in), problem) for plug_in, problem in machine.plug_ins)
         sections = (*sections, Section("plug-ins", columns, rows))
+    messages = []
+    if machine.cluster is not None:
+        sections = (*sections, *machine_sections(machine.cluster))
+        messages = [f"note: {machine.cluster.problem}"] if machine.cluster.problem else []
     data = {
         "cores": machine.n_cores,
         "auto": machine.auto,
@@ -84,8 +121,9 @@ def doctor_view(machine: Machine) -> View:
             | {"problem": problem}
             for plug_in, problem in machine.plug_ins
         ],
+        **({} if machine.cluster is None else machine_data(RAY, machine.cluster)),
     }
-    return View("doctor", data, lines, sections)
+    return View("doctor", data, lines, sections, messages=tuple(messages))
 
 
 def _described(plug_in: PlugIn) -> tuple[str, str, str, str]:

@@ -33,6 +33,7 @@ from tunecli.results.table import top
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder
 from tunecli.study.baseline import baseline_at_end
+from tunecli.study.plan.machines import machines_of
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import Study, begin, reopen
 from tunecli.study.record.restart import make_room
@@ -62,14 +63,19 @@ def search(
             folder is an error.
 
     Raises:
-        UsageError: the run folder holds a study already, or `check` refuses the study.
+        UsageError: the run folder holds a study already, `check` refuses the study, or the machines of its engine do
+            not answer.
         Interrupted: a signal ended the sweep.
     """
-    checked = check(spec)
+    machines = machines_of(spec.settings.run)  # before the folder is made: they may not answer
+    checked = check(spec, machines)
     folder = folder_path or Path("runs") / spec.settings.study
     if restart is not None and (line := make_room(folder, restart)):
         say(line)
-    with resumable(folder, is_begun=False), begin(spec, folder) as study:
+    with (
+        resumable(folder, is_begun=False),
+        begin(spec, folder, plan=checked.plan, machines=machines) as study,
+    ):
         for line in opening_lines(checked):
             say(line)
         with with_exports(display, study, say) as shown:

@@ -15,7 +15,8 @@ from tunecli.engine.protocol import EngineOptions, run_to_end
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.view import View
 from tunecli.store.destination import require_destination
-from tunecli.study.plan.plan import plan_for, require_device
+from tunecli.study.plan.machines import require_device, this_machine
+from tunecli.study.plan.plan import plan_for
 from tunecli.study.runner.jobs import job_for, trial_seed
 from tunecli.trial import Outcome, Trial
 
@@ -34,7 +35,7 @@ def train(spec: StudySpec, weights_path: Path | None, say: Callable[[str], None]
     """Train the one trial of a file without ranges, and measure it on ``data.test`` at its end.
 
     The trial runs in this process. The user's own code, and any trial under ``run.trial_limit``, runs on the engine
-    that the file names.
+    that the file names, or in a worker here if that one runs trials on other machines.
 
     Args:
         spec: a loaded study whose space has no parameter.
@@ -62,19 +63,20 @@ def train(spec: StudySpec, weights_path: Path | None, say: Callable[[str], None]
     for line in first_lines(data_of(spec)):
         say(line)
     trial = Trial(0, {}, trial_seed(spec, 0, {}))
-    plan = plan_for(spec)
+    plan = plan_for(spec, this_machine(spec.settings.run))
     job = job_for(spec, plan, trial, weights_path=weights_path, open_test=True)
     job = replace(job, files=replace(job.files, has_only_weights=True))
     limits = (job.limits.time_s, job.limits.idle_s, job.limits.memory_bytes)
     is_limited = any(limit is not None for limit in limits)
     # only another process can end a trial that hangs or takes all memory
+    name = name_for_one(job, plan.engine, has_own_process=is_limited)
     engine = engine_named(
-        plan.engine if is_limited else name_for_one(job, plan.engine),
+        name,
         EngineOptions(
             n_workers=1,
             threads=job.execution.threads,
             needs_torch=needs_torch(spec, job.execution.device),
-            settings=spec.settings.run.engine_settings,
+            settings=spec.settings.run.engine_settings if name == plan.engine else None,
         ),
     )
     return Trained(spec.settings.study, spec.objective.metric, trial.seed, run_to_end(engine, job))

@@ -26,7 +26,7 @@ from tunecli.results.ranking import best
 from tunecli.results.view import Section, View
 from tunecli.seeding import generator_for
 from tunecli.store.folder import RunFolder
-from tunecli.study.plan.plan import require_device
+from tunecli.study.plan.machines import require_device
 from tunecli.study.record.facts import changed_data, facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.plug_ins import plug_ins_of

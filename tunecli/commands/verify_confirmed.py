@@ -8,7 +8,7 @@ from tunecli.commands.export import not_quoted
 from tunecli.commands.verify import Verification, Verified, causes_of, clock_metrics, run_again
 from tunecli.results.comparison import RunRecord, Verdict, compare
 from tunecli.store.folder import RunFolder
-from tunecli.study.plan.plan import require_device
+from tunecli.study.plan.machines import require_device
 from tunecli.study.record.confirmation import confirmed_of_study, current_confirmation
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from tunecli.console.usage import whole_number
+from tunecli.errors import UsageError
+from tunecli.registry.engines import RAY
 
 STDOUT = Path("-")
 """The file name that means stdout."""
@@ -36,6 +39,22 @@ def overrides_of(sets: Sequence[str] | None, flags: Mapping[str, object] | None 
     """Texts of the form ``path=value``: those of ``--set``, then one for each other option that sets a key."""
     given = (f"{path}={value}" for path, value in (flags or {}).items() if value is not None)
     return (*(sets or ()), *given)
+
+
+def engine_flags(engine: str | None, address: str | None) -> Mapping[str, object]:
+    """The keys that ``--engine`` and ``--address`` set; the address of a cluster alone also chooses its engine.
+
+    Raises:
+        UsageError: the engine has no such address.
+    """
+    if address is None:
+        return {"run.engine": engine}
+    if engine not in (None, RAY):
+        raise UsageError(
+            f"--address is the address of a Ray cluster, and `--engine {engine}` uses none",
+            hint=f"leave out --engine, or write --engine {RAY}",
+        )
+    return {"run.engine": RAY, "run.ray.address": json.dumps(address)}
 
 
 ConfigFile = Annotated[
@@ -77,6 +96,24 @@ Workers = Annotated[
 ]
 Device = Annotated[
     str | None, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda, cuda:1, mps or xpu.")
+]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine", metavar="NAME", help="Where trials run: local, inline, ray, or a package's engine."
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="HOST:PORT", help="Run the trials on the Ray cluster with this head."),
+]
+ShownAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="Also show the Ray cluster with this head [default: RAY_ADDRESS].",
+    ),
 ]
 BestOrTrial = Annotated[
     int | None,

@@ -38,23 +38,31 @@ def engine_named(name: str, options: EngineOptions) -> Engine:
     remove_stale()
     info = engine_info(name)
     require_package(f"the engine `{name}`", info.package, info.extra, f"the engine {LOCAL}")
+    if info.runs_elsewhere:
+        from tunecli.engine.fork_client import give_up_guess
+
+        give_up_guess()  # the guess was that workers run here
     engine: Engine = implementation(info.implementation)(options)
     return engine
 
 
-def name_for_one(job: Job, engine: str) -> str:
-    """The name of the engine to run a single trial: ``engine`` for the user's own code, else ``inline``.
+def name_for_one(job: Job, engine: str, *, has_own_process: bool = False) -> str:
+    """The name of the engine that runs a single trial here: ``engine`` for the user's own code, else ``inline``.
 
-    The user's code can leave traces in its process or end it, so it gets the process that it had in the search.
+    The user's code can leave traces in its process or end it, so it gets the process that it had in the search. An
+    engine that runs trials on other machines is replaced by `LOCAL`.
 
     Args:
         job: the trial.
         engine: the engine that the file names.
+        has_own_process: whether the trial needs a process of its own, even if it runs no code of the user.
     """
-    from tunecli.registry.engines import INLINE
+    from tunecli.registry.engines import INLINE, LOCAL, engine_info
     from tunecli.train.trials import uses_user_code
 
-    return engine if uses_user_code(job) else INLINE
+    if not has_own_process and not uses_user_code(job):
+        return INLINE
+    return LOCAL if engine_info(engine).runs_elsewhere else engine
 
 
 def needs_torch(spec: StudySpec, device: str) -> bool:

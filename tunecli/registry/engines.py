@@ -17,6 +17,8 @@ LOCAL = "local"
 """The engine that gives a trial a process of its own on this machine."""
 INLINE = "inline"
 """The engine that runs a trial in this process."""
+RAY = "ray"
+"""The engine that runs trials on the nodes of a Ray cluster."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
                 summary="Trials run in this process, one at a time.",
             ),
             EngineInfo(
-                "ray",
+                RAY,
                 "tunecli.engine.ray.engine:ray_engine",
                 settings="tunecli.config.ray:Ray",
                 package="ray",

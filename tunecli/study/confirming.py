@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from tunecli.config.user_code import code_changes
@@ -18,7 +19,7 @@ from tunecli.store.database import Log
 from tunecli.store.files import remove_leftovers, require_room
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study.plan.plan import require_device
+from tunecli.study.plan.machines import machines_of, require_device, worker_count
 from tunecli.study.record.candidates import Request, chosen, require_possible
 from tunecli.study.record.config_change import require_same_data
 from tunecli.study.record.confirmation import CURRENT, Recorded, recorded_confirmations
@@ -36,8 +37,12 @@ from tunecli.trial import FreshRun, Trial
 
 
 @contextmanager
-def open_to_confirm(folder: RunFolder) -> Iterator[Study]:
+def open_to_confirm(folder: RunFolder, overrides: tuple[str, ...] = ()) -> Iterator[Study]:
     """Open a study to add fresh runs, and lock it. It reads the recorded file, not later edits of it.
+
+    Args:
+        folder: the run folder.
+        overrides: texts ``path=value`` that say where the runs are trained; they are not recorded.
 
     Yields:
         The study.
@@ -45,8 +50,8 @@ def open_to_confirm(folder: RunFolder) -> Iterator[Study]:
     Raises:
         StudyLocked: another process holds the study.
         StoreDamaged, StoreTooNew: the database cannot be used.
-        UsageError: the data or the user's code have changed since the study began, there is no such device, or the
-            folder is read-only.
+        UsageError: the data or the user's code have changed since the study began, there is no such device, the
+            engine's machines do not answer, or the folder is read-only.
         DiskFull: there is too little room.
     """
     path = folder.database_path
@@ -54,7 +59,8 @@ def open_to_confirm(folder: RunFolder) -> Iterator[Study]:
     with hold(folder.path), Log.open(path, lambda recorded: require_known_plan(recorded, path)) as log:
         require_room(folder.path, LEAST_ROOM_BYTES)
         facts = facts_of(log)
-        spec, plan = with_recorded_points(recorded_spec(facts, folder), facts), plan_of(facts, path)
+        then = {**facts, "overrides": [*facts["overrides"], *overrides]}
+        spec, plan = with_recorded_points(recorded_spec(then, folder), facts), plan_of(facts, path)
         if changes := code_changes(facts["code"], spec):
             raise UsageError(
                 f"your own code has changed since the study began: {', '.join(changes)}",
@@ -62,7 +68,12 @@ def open_to_confirm(folder: RunFolder) -> Iterator[Study]:
             )
         require_same_data(spec, facts, folder)
         log.require_agreement(spec.objective.metric)
-        require_device(plan.device, spec.settings.run.devices_per_trial)
+        run = spec.settings.run
+        machines = machines_of(run)
+        require_device(plan.device, run.devices_per_trial, machines)
+        if run.engine_name != plan.engine:
+            n_workers = worker_count(run, machines, plan.lookahead)
+            plan = replace(plan, engine=run.engine_name, n_workers=n_workers)
         yield Study(spec, plan, folder, log)
 
 

@@ -21,6 +21,7 @@ _THREADS = re.compile(r"\bthreads[\"']?\s*[:=]\s*([1-9]\d{0,2})\b")
 _DEVICE = re.compile(r"(?:\bdevice[\"']?\s*[:=]|--device[=\n])\s*[\"']?([a-z]+(?::\d+)?)\b")
 _DATA = re.compile(r"\bsource[\"']?\s*[:=]")  # only in trials that our own loop trains
 _OWN = re.compile(r"\bpython[\"']?\s*[:=]")
+_ENGINE = re.compile(r"(?:\bengine[\"']?\s*[:=]|--engine[=\n])\s*(?:\{\s*name:\s*)?[\"']?(\w+)")
 _FUNCTION = re.compile(r"\bpython[\"']?\s*[:=]\s*[\"']?([\w.]+):")
 
 
@@ -32,8 +33,11 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
         words: the command's words, from the verb on.
     """
     path, text = _file(words)
-    has_no_worker = any(info.name in text for info in ENGINES.values() if info.runs_in_this_process)
-    if not text or has_no_worker or (words[0] in _VERBS_OF_ONE and not _OWN.search(text)):
+    if (
+        not text
+        or _has_no_worker_here(words[0], text)
+        or (words[0] in _VERBS_OF_ONE and not _OWN.search(text))
+    ):
         yield
         return
     from tunecli.engine.fork_client import give_up_guess, guess_server
@@ -44,6 +48,14 @@ def head_start(words: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         give_up_guess()
+
+
+def _has_no_worker_here(verb: str, text: str) -> bool:
+    """Whether the last engine that the text names starts no workers on this machine, as far as it is built in."""
+    named = _ENGINE.findall(text)
+    info = ENGINES.get(named[-1]) if named else None
+    # a single trial runs here, whatever the engine of its study is
+    return info is not None and (info.runs_in_this_process or (info.runs_elsewhere and verb in _VERBS))
 
 
 def _needs_torch(folder: Path, text: str) -> bool:

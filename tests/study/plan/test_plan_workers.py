@@ -8,10 +8,11 @@ from tunecli.config.load import parse_study
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
 from tunecli.errors import ConfigError, UsageError
-from tunecli.study.plan.plan import jobs_by_device, plan_for, require_device, worker_count
+from tunecli.study.plan.machines import Machines, jobs_by_device, require_device, worker_count
+from tunecli.study.plan.plan import plan_for
 from tunecli.train.machine import Accelerator
 
-FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
+FOUR = tuple(Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4))
 
 
 @pytest.mark.parametrize(
@@ -32,14 +33,14 @@ FOUR = [Accelerator(f"cuda:{number}", f"cuda:{number}") for number in range(4)]
     ids=str,
 )
 def test_the_worker_count_follows_accelerator_slots_or_cpu_cores(run, n_accelerators, expected):
-    assert worker_count(run, FOUR[:n_accelerators]) == expected
+    assert worker_count(run, Machines(FOUR[:n_accelerators])) == expected
 
 
 def test_jobs_are_counted_by_device():
-    assert jobs_by_device("auto", [], 3) == {"cpu": 3}
-    assert jobs_by_device("cuda:9", [], 1) == {"cuda:9": 1}
-    assert jobs_by_device("auto", FOUR[:2], 3) == {"cuda:0": 2, "cuda:1": 1}
-    assert jobs_by_device("cuda", FOUR, 1) == {"cuda:0": 1}
+    assert jobs_by_device("auto", Machines(), 3) == {"cpu": 3}
+    assert jobs_by_device("cuda:9", Machines(), 1) == {"cuda:9": 1}
+    assert jobs_by_device("auto", Machines(FOUR[:2]), 3) == {"cuda:0": 2, "cuda:1": 1}
+    assert jobs_by_device("cuda", Machines(FOUR), 1) == {"cuda:0": 1}
 
 
 def test_too_few_devices_for_a_trial_are_reported_at_their_place_in_the_file():

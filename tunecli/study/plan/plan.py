@@ -1,29 +1,27 @@
 """The plan of a study: its total, lookahead, workers, device and fusing, decided once when it begins.
 
-The plan is recorded, since results may depend on it. It follows from the file and the machine alone.
+The plan is recorded, since results may depend on it. It follows from the file and the machines alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunecli.config.enumeration import grid_position_of_point, grid_size
 from tunecli.config.feasibility import n_feasible, n_of_small_grid
 from tunecli.config.load import problem_at
-from tunecli.config.run import Run
 from tunecli.config.study import DEFAULT_TRIALS, StudySpec
-from tunecli.engine import n_cores
-from tunecli.engine.device_assignment import n_slots, workers_per_accelerator
-from tunecli.errors import ConfigError, UsageError
-from tunecli.registry.engines import engine_info
-from tunecli.registry.implementations import implementation
+from tunecli.errors import ConfigError, Problem, UsageError
 from tunecli.registry.samplers import sampler_info
 from tunecli.study.plan.fusing import fused_width, reads_nothing
-from tunecli.text import counted
-from tunecli.train.machine import Accelerator, accelerators, grouped
+from tunecli.study.plan.machines import Machines, machines_of, too_few_devices, worker_count
+from tunecli.train.machine import accelerators
 
 MAX_WHOLE_GRID = 1000
+_GROWING = (
+    "the number of machines can grow, so the file must say how many trials run at the same time: set `run.workers`, or "
+    "a number for `search.lookahead`"
+)
 AHEAD = 8
 """Number of trials per worker that are suggested ahead if no trial depends on the result of another."""
 
@@ -52,22 +50,46 @@ class Plan:
     fuse: int = 0
 
 
-def plan_for(spec: StudySpec) -> Plan:
-    """The plan of a study: ``auto`` settings follow from the machine and the size of the space.
+def plan_for(spec: StudySpec, machines: Machines | None = None, lookahead: int | None = None) -> Plan:
+    """The plan of a study: ``auto`` settings follow from the machines and the size of the space.
+
+    Args:
+        spec: the study.
+        machines: the machines that run its trials; None: ask its engine.
+        lookahead: the lookahead of a study that has begun; None: that of the file.
 
     Raises:
-        ConfigError: this machine has fewer devices than ``run.devices_per_trial``.
-        UsageError: the grid has more than `MAX_WHOLE_GRID` points, and ``search.trials`` is not set.
+        ConfigError: no machine has as many devices as ``run.devices_per_trial``, or the number of machines can grow
+            and the file says neither the number of workers nor the lookahead.
+        UsageError: the grid has more than `MAX_WHOLE_GRID` points, and ``search.trials`` is not set; or the engine's
+            machines do not answer.
     """
     search, run = spec.settings.search, spec.settings.run
-    here = devices_of(run, run.device)
-    if message := too_few_devices(run.device, run.devices_per_trial):
-        hint = f"--set run.devices_per_trial={max(1, len(accelerators(run.device)))} runs the trials here"
-        raise ConfigError([problem_at(spec, ("run", "devices_per_trial"), message, hint)])
-    n_workers = worker_count(run, here)
+    machines = machines or machines_of(run)
+    if run.devices_per_trial > 1 and (
+        message := too_few_devices(run.device, run.devices_per_trial, machines)
+    ):
+        raise ConfigError([_too_few(spec, message, machines)])
+    known = search.lookahead if lookahead is None and search.lookahead != "auto" else lookahead
+    if (
+        known is None
+        and run.workers == "auto"
+        and machines.capacity is not None
+        and machines.capacity.can_grow
+    ):
+        raise ConfigError([problem_at(spec, ("run", "workers"), _GROWING, "`run: {workers: 16}`")])
+    n_workers = worker_count(run, machines, known)
     fuse = fused_width(spec, n_workers)
-    lookahead = _lookahead(spec, n_workers, fuse) if search.lookahead == "auto" else search.lookahead
-    return Plan(_n_trials(spec), lookahead, n_workers, run.threads, run.device, run.engine_name, fuse)
+    ahead = _lookahead(spec, n_workers, fuse) if known is None else known
+    return Plan(_n_trials(spec), ahead, n_workers, run.threads, run.device, run.engine_name, fuse)
+
+
+def _too_few(spec: StudySpec, message: str, machines: Machines) -> Problem:
+    hint = ""
+    if not machines.hosts:
+        n_here = max(1, len(accelerators(spec.settings.run.device)))
+        hint = f"--set run.devices_per_trial={n_here} runs the trials here"
+    return problem_at(spec, ("run", "devices_per_trial"), message, hint)
 
 
 def _lookahead(spec: StudySpec, n_workers: int, fuse: int) -> int:
@@ -102,66 +124,3 @@ def _shown_grid(spec: StudySpec) -> str:
     if spec.space.constraints:
         return f"more than {MAX_WHOLE_GRID:,} feasible"
     return f"{grid_size(spec.space):,}"
-
-
-def worker_count(run: Run, here: Sequence[Accelerator]) -> int:
-    """Number of jobs that run at a time; no result depends on it (speed-independence).
-
-    Args:
-        run: the file's ``run`` settings.
-        here: this machine's accelerators for ``run.device``, in groups of ``run.devices_per_trial``; empty: the jobs
-            run on the CPU.
-    """
-    info = engine_info(run.engine_name)
-    if info.max_workers == 1:
-        return 1
-    if info.capacity:
-        most = int(implementation(info.capacity)(run).n_slots)
-        return most if run.workers == "auto" else min(run.workers, most)
-    most = n_slots(here, run.per_device) or max(1, n_cores() // run.threads)
-    if run.workers == "auto":
-        return most
-    return min(run.workers, most) if here else run.workers
-
-
-def jobs_by_device(device: str, here: Sequence[Accelerator], n_jobs: int) -> Mapping[str, int]:
-    """Number of jobs that run on each device at a time, by the device's name.
-
-    Args:
-        device: ``run.device``, for a study without accelerators.
-        here: this machine's accelerators for ``device``.
-        n_jobs: number of jobs that run at a time.
-    """
-    if not here:
-        return {"cpu" if device == "auto" else device: n_jobs}
-    return {name: n for name, n in workers_per_accelerator(here, n_jobs).items() if n}
-
-
-def devices_of(run: Run, device: str) -> tuple[Accelerator, ...]:
-    """The accelerators that trials run on, in groups of ``run.devices_per_trial``; empty: they run on the CPU."""
-    return grouped(accelerators(device), run.devices_per_trial)
-
-
-def too_few_devices(device: str, n_devices: int) -> str:
-    """Why this machine has no group of ``n_devices`` devices; empty if it has one, or if trials use one device."""
-    here = accelerators(device) if n_devices > 1 else ()
-    if n_devices == 1 or grouped(here, n_devices):
-        return ""
-    if any(one.needs_binding for one in here):
-        return "a trial cannot use several instances of a partitioned GPU (MIG)"
-    has = counted(len(here), "such device") if here else "no accelerator"
-    return f"a trial uses {n_devices} devices of `{device}`, and this machine has {has}"
-
-
-def require_device(name: str, n_devices: int = 1) -> None:
-    """Make sure that this machine has a device, or a group of devices; loads torch for an accelerator.
-
-    Raises:
-        UsageError: there is no such device, or there are too few.
-    """
-    if message := too_few_devices(name, n_devices):
-        raise UsageError(message, hint="see `run.devices_per_trial`")
-    if name not in ("auto", "cpu") and not accelerators(name):
-        from tunecli.train import devices
-
-        devices.resolve(name)

@@ -34,6 +34,7 @@ from tunecli.search.samplers.grid import require_grid
 from tunecli.store.annotation import Annotation, annotate, annotation_of
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
+from tunecli.study.plan.machines import machines_of
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.config_change import ConfigChange, assignments, read_config_change
 from tunecli.study.record.earlier_points import with_earlier_points, with_recorded_points
@@ -108,14 +109,20 @@ def fork(
             spec = with_earlier_points(spec, change.file)
         if sampler_info(spec.settings.search.sampler_name).needs_grid:
             require_grid(spec.space)
-        plan = plan_for(spec)
+        machines = machines_of(spec.settings.run)
+        plan = plan_for(spec, machines)
         ended = [trial for trial in log.trials() if trial.outcome is not None]
-        differences = _global_differences(change.recorded, spec, facts, plan)
+        differences = _global_differences(change.recorded, spec, facts)
         reused = [] if differences else list(_reusable_trials(change, spec, ended, log))
     plan = replace(plan, n_trials=_total(spec, plan, reused))
     origin = {"path": str(folder.path.resolve()), "trials": [entry.old_number for entry in reused]}
     with begin(
-        spec, new_folder.path, plan=plan, facts={"forked_from": origin}, fill=_writer(reused)
+        spec,
+        new_folder.path,
+        plan=plan,
+        machines=machines,
+        facts={"forked_from": origin},
+        fill=_writer(reused),
     ) as study:
         if tags := annotation_of(folder.path).tags:  # the note tells of the other study alone
             annotate(study.folder.path, lambda _: Annotation(tags=tags))
@@ -144,7 +151,7 @@ def reusable(folder: RunFolder, config_path: Path) -> tuple[list[int], int]:
         change = read_config_change(folder, facts, (), config_path)
         spec = change.requested
         ended = [trial for trial in log.trials() if trial.outcome is not None]
-        if _global_differences(change.recorded, spec, facts, plan_for(spec)):
+        if _global_differences(change.recorded, spec, facts):
             return [], len(ended)
         return [entry.old_number for entry in _reusable_trials(change, spec, ended, log)], len(ended)
 
@@ -153,15 +160,13 @@ def _beside(path: Path) -> Path:
     return path.parent if path.name not in ("", "..") else path.resolve().parent
 
 
-def _global_differences(
-    recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any], plan: Plan
-) -> list[str]:
+def _global_differences(recorded: StudySpec, spec: StudySpec, facts: Mapping[str, Any]) -> list[str]:
     """Differences that prevent the reuse of any trial; empty if there are none."""
     old, new = recorded.settings, spec.settings
     differs = {
         "the seed": old.seed != new.seed,
         "search.repeats": old.search.repeats != new.search.repeats,
-        "run.threads": facts["plan"]["threads"] != plan.threads,
+        "run.threads": facts["plan"]["threads"] != new.run.threads,
         **{f"run.{key}": getattr(old.run, key) != getattr(new.run, key) for key in KEYS},
         "run.trial_limit.epochs": old.run.trial_limit.epochs != new.run.trial_limit.epochs,
     }

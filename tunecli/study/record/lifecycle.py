@@ -23,7 +23,8 @@ from tunecli.store.database import Log
 from tunecli.store.files import kind_of, require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
-from tunecli.study.plan.plan import Plan, plan_for, require_device
+from tunecli.study.plan.machines import Machines, machines_of, require_device
+from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.config_change import (
     PLAN_PATHS,
     ConfigChange,
@@ -69,6 +70,7 @@ def begin(
     path: Path,
     *,
     plan: Plan | None = None,
+    machines: Machines | None = None,
     facts: Mapping[str, Any] = NOTHING_RECORDED,
     fill: Callable[[Log], None] | None = None,
 ) -> Iterator[Study]:
@@ -78,6 +80,7 @@ def begin(
         spec: the study's file.
         path: the run folder.
         plan: the study's plan; None: the one that `plan_for` makes.
+        machines: the machines that run its trials; None: ask its engine.
         facts: further facts for the record, which has the sizes of the parts of the data already.
         fill: writes the first entries of the log; the log appears with all of them, or not at all.
 
@@ -85,11 +88,13 @@ def begin(
         The study.
 
     Raises:
-        UsageError: the folder holds a study already, or cannot be written.
+        UsageError: the folder holds a study already, or cannot be written; or the engine's machines do not answer, or
+            have no such device.
         StudyLocked: another process holds the study.
         DiskFull: less than `LEAST_ROOM_BYTES` are free.
     """
-    plan = plan or plan_for(spec)
+    machines = machines or machines_of(spec.settings.run)
+    plan = plan or plan_for(spec, machines)
     if kind_of(path / "study.db"):
         RunFolder(path).require_own_files(is_writing=True)
         with hold(path):  # if another process holds the study, the more exact error is StudyLocked
@@ -97,7 +102,7 @@ def begin(
                 f"{path} holds a study already",
                 hint=f"tunecli resume {quote(str(path))}, or --out another folder, or --restart to begin anew",
             )
-    require_device(plan.device, spec.settings.run.devices_per_trial)
+    require_device(plan.device, spec.settings.run.devices_per_trial, machines)
     require_room(path, LEAST_ROOM_BYTES)
     code, data = code_hashes(spec), data_hashes(spec)
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
@@ -165,7 +170,7 @@ def reopen(
         StudyLocked: another process holds the study.
         StoreDamaged, StoreTooNew: the database cannot be used.
         UsageError: ``n_trials`` is below the number of suggested trials, there is no such device, or the changed
-            settings, data or code would make it a different study.
+            settings, data or code would make it a different study; or the engine's machines do not answer.
     """
     path = folder.database_path
     folder.require_own_files(is_writing=True)
@@ -177,8 +182,9 @@ def reopen(
         spec = with_recorded_points(with_recorded_order(change.inspected(trial_problems), facts), facts)
         require_same_data(spec, facts, folder)
         log.require_agreement(change.recorded.objective.metric)
-        plan = replace(_replanned(plan_of(facts, path), change), **changes)
-        require_device(plan.device, spec.settings.run.devices_per_trial)
+        machines = machines_of(spec.settings.run)
+        plan = replace(_replanned(plan_of(facts, path), change, machines), **changes)
+        require_device(plan.device, spec.settings.run.devices_per_trial, machines)
         n_suggested = sum(log.counts().values())
         if plan.n_trials < n_suggested:
             raise UsageError(
@@ -198,7 +204,7 @@ def reopen(
         yield Study(spec, plan, folder, log)
 
 
-def _replanned(plan: Plan, change: ConfigChange) -> Plan:
+def _replanned(plan: Plan, change: ConfigChange, machines: Machines) -> Plan:
     """The plan; those of its fields that depend on changed settings are decided again."""
     changed = {difference.path for difference in change.differences}
     fields = {field for field, path in PLAN_PATHS.items() if path in changed}
@@ -206,7 +212,7 @@ def _replanned(plan: Plan, change: ConfigChange) -> Plan:
         fields |= {"engine", "n_workers"}
     if changed & {"run.device", "run.per_device", "run.devices_per_trial"}:
         fields.add("n_workers")
-    fresh = asdict(plan_for(change.requested)) if fields else {}
+    fresh = asdict(plan_for(change.requested, machines, plan.lookahead)) if fields else {}
     return replace(plan, **{field: fresh[field] for field in fields})
 
 
