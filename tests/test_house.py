@@ -42,6 +42,7 @@ SHORT = {
     "config/earlier_defaults.py": "the one place of the defaults of studies that began under earlier ones",
     "config/range_words.py": "the words of ranges, which six modules share",
     "registry/packages.py": "the one place of the commands that install a missing package",
+    "study/runner/notices.py": "a sweep and a confirmation tell them alike",
     "study/record/user_files.py": "the files of other machines, of which the facts have the hashes only",
     "results/page/classes_section.py": "each section of the page is one module",
     "results/page/script.py": "joins the parts of the page's script",

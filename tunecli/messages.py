@@ -345,5 +345,11 @@ class Display(Protocol):
     def happened(self, event: Event | FailedAttempt) -> None:
         """An event was recorded; `FailedAttempt` replaces an end after which the trial is tried again."""
 
+    def noticed(self, notices: Sequence[str]) -> None:
+        """The engine has other notices: a sentence for each reason why its jobs wait now; empty: none wait.
+
+        A display without this method is not called.
+        """
+
     def ended(self) -> None:
         """Nothing more will come."""

@@ -1,16 +1,19 @@
 """The state behind the live table: the progress of a sweep."""
 
 import io
+import json
 import sys
 
 import pytest
 from rich.console import Console
 
+from tunecli.console import Console as TunecliConsole
 from tunecli.console.board import Board
 from tunecli.console.drawing import drawing
-from tunecli.console.live import PlainDisplay, SparseDisplay
+from tunecli.console.live import PlainDisplay, SparseDisplay, display_for
 from tunecli.messages import Ended, EpochEnded, Origins, Paused, Started, SweepInfo
 from tunecli.objective import Constraint, Objective
+from tunecli.text import sanitize
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 
 
@@ -187,3 +190,49 @@ def test_the_sparse_display_shows_each_tenth_trial_each_best_one_and_each_failur
     assert shown[0] == "own: 100 trials, one at a time"
     assert numbers == [0, 10, 20, 30, 33, 40, 50, 60, 66, 70, 80, 90, 99]
     assert "failed (error: no)" in shown[9]
+
+
+def test_a_notice_has_a_line_when_it_appears_and_again_only_after_it_was_absent():
+    shown: list[str] = []
+    display = PlainDisplay(shown.append)
+    display.began(SweepInfo("own", Objective("loss", False), 3, 1), [])
+    for notices in (
+        ["2 nodes wanted"],
+        ["2 nodes wanted", "no\x1b[2J GPU"],
+        ["no\x1b[2J GPU"],
+        ["2 nodes wanted"],
+        [],
+    ):
+        display.noticed(notices)
+    assert shown[1:] == [
+        "waiting: 2 nodes wanted",
+        f"waiting: {sanitize('no' + chr(27) + '[2J GPU')}",
+        "waiting: 2 nodes wanted",
+    ]
+
+
+def test_the_live_table_shows_the_first_notices_while_they_last():
+    board = Board(SweepInfo("own", Objective("loss", False), 3, 1), {})
+    board.notices = tuple(f"reason {number} {'x' * 200}" for number in range(5))
+    paper = Console(file=io.StringIO(), width=80)
+    paper.print(drawing(board, 80))
+    lines = paper.file.getvalue().splitlines()
+    assert [line[:17] for line in lines if "reason" in line] == [
+        "waiting: reason 0",
+        "waiting: reason 1",
+        "waiting: reason 2",
+        "and for 2 more re",
+    ]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_with_json_each_change_of_the_notices_is_a_document_of_one_line(capsys):
+    display = display_for(TunecliConsole(is_json=True))
+    display.began(SweepInfo("own", Objective("loss", False), 3, 1), [])
+    for notices in (["2 nodes wanted"], []):
+        display.noticed(notices)
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert [(json.loads(line)["kind"], json.loads(line)["waits_for"]) for line in lines] == [
+        ("notices", ["2 nodes wanted"]),
+        ("notices", []),
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ def search(
         DataError: the data cannot be read.
         NoTrialSucceeded: no trial has a score; the attribute ``study`` is the study.
         Interrupted: a signal ended the sweep; `resume` continues it. Ctrl-C raises it too.
+        ClusterGone: the engine's machines are lost; `resume` continues the sweep.
         StudyLocked, DiskFull, StoreFailed: the run folder cannot be used.
 
     Examples:
@@ -126,7 +127,7 @@ def resume(
     Raises:
         UsageError: there is no such study, or the changes do not fit it.
         ConfigError: the configuration has problems.
-        NoTrialSucceeded, Interrupted, StudyLocked, DiskFull, StoreFailed: as `search`.
+        NoTrialSucceeded, Interrupted, ClusterGone, StudyLocked, DiskFull, StoreFailed: as `search`.
         StoreDamaged, StoreTooNew: the database cannot be used.
 
     Examples:
@@ -210,5 +211,7 @@ class _Silent:
     def suggested(self, trial: Trial) -> None: ...
 
     def happened(self, event: Event | FailedAttempt) -> None: ...
+
+    def noticed(self, notices: Sequence[str]) -> None: ...
 
     def ended(self) -> None: ...

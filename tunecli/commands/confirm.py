@@ -12,7 +12,7 @@ from pathlib import Path
 from shlex import quote
 
 from tunecli.commands.report_page import written_at_end
-from tunecli.errors import Interrupted, NoTrialSucceeded, UsageError
+from tunecli.errors import ClusterGone, Interrupted, NoTrialSucceeded, UsageError
 from tunecli.objective import Objective
 from tunecli.results.confirmed import Confirmed
 from tunecli.store.folder import RunFolder
@@ -106,6 +106,7 @@ def confirm(
 
     Raises:
         Interrupted: a signal ended it; the hint is the command that goes on.
+        ClusterGone: the machines of the engine are lost; the hint is the same.
         NoTrialSucceeded: no trial has a score.
         UsageError: the request cannot be fulfilled, or the folder is read-only and runs are missing.
         StudyLocked: another process holds the study, and runs are missing.
@@ -132,13 +133,15 @@ def confirm(
             def tell(recorded: Recorded, run: FreshRun) -> None:
                 say(_run_line(metric, recorded, run))
 
-            recorded = train_fresh_runs(study, request, tell)
+            recorded = train_fresh_runs(
+                study, request, tell, on_notice=lambda notice: say(f"waiting: {sanitize(notice)}")
+            )
             confirmation = _confirmation(study, request, recorded, study.log.trials(), ())
         if study.spec.settings.run.report != "off":  # the study is free by now, and reads as finished
             written = written_at_end(folder)
             confirmation = replace(confirmation, page=written.place, page_note=written.note)
         return confirmation
-    except (Interrupted, Signalled) as stopped:
+    except (ClusterGone, Interrupted, Signalled) as stopped:
         stopped.hint = command_of(folder, request)
         raise
 

@@ -1,4 +1,4 @@
-"""The sections of engines under ``run``: an engine with settings has them under its own name, whichever engine runs.
+"""The sections of engines under ``run``: an engine with settings has them under its own name.
 
 The section of a built-in engine is a field of `Run`. That of a plug-in is known only by its entry point, so this module
 reads it beside the fields.

@@ -113,6 +113,10 @@ class Console:
         """Print a line to stderr. A terminal gets it broken at blanks; a pipe gets it whole."""
         write_err(f"{_message(text)}\n")
 
+    def event(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Print a JSON document in one line to stderr, where a program that reads the lines finds it."""
+        write_err(document_text(kind, body))
+
     def confirms(self, question: str) -> bool:
         """Ask a person on a terminal; False if stdin or stderr is no terminal, or with ``--json``."""
         if self.is_json or not is_terminal(sys.stdin) or not is_terminal(sys.stderr):

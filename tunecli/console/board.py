@@ -90,6 +90,7 @@ class Board:
     importance_of: Mapping[str, float] = field(default_factory=dict)
     n_ordered_at: int = -1
     best: BestSoFar = field(default_factory=lambda: BestSoFar(1))
+    notices: tuple[str, ...] = ()  # what the engine waits for
     _ranked: list[Ranked] = field(default_factory=list)
     _unranked: list[Trial] = field(default_factory=list)
     _notable: dict[int, list[Notable]] = field(default_factory=dict)

@@ -23,12 +23,13 @@ from tunecli.results.notable import Notable
 from tunecli.results.progress import failures_text, sparkline
 from tunecli.results.table import display_cell
 from tunecli.results.view import Fit, Section
-from tunecli.text import duration
+from tunecli.text import duration, sanitize
 from tunecli.trial import Scalar, Trial
 
 _LEAST_LINES = 12
 _MOST_RUNNING = 30
 _FEW_RUNNING = 4  # each of them may take a second line
+_MOST_NOTICES = 3
 _WIDE = 120  # from here on the notable values have a column
 _NOTABLE_WIDTH = 28
 _NARROW = 60  # below it there are none beside a long list of trials
@@ -55,8 +56,19 @@ def drawing(board: Board, width: int, height: int = 24) -> Group:
     best = [line] if (line := _best_line(board, width)) else []
     table = _best_table(board)
     best += ["", *table_lines(table, width, _spoken("…"))] if table.rows else []
-    room = max(height, _LEAST_LINES) - 1 - len(title) - 1 - len(best)
-    return Group(plain("\n".join(title)), bar, _lines(best), _lines(_running_lines(board, width, room)))
+    waiting = _notice_lines(board, width)
+    room = max(height, _LEAST_LINES) - 1 - len(title) - 1 - len(best) - len(waiting)
+    running = _lines(_running_lines(board, width, room))
+    notices = [plain("\n".join(waiting))] if waiting else []
+    return Group(plain("\n".join(title)), bar, *notices, _lines(best), running)
+
+
+def _notice_lines(board: Board, width: int) -> list[str]:
+    """A line for each of the first notices of the engine, and the number of further ones."""
+    shown = [f"waiting: {sanitize(notice)}" for notice in board.notices[:_MOST_NOTICES]]
+    n_more = len(board.notices) - len(shown)
+    lines = [clip(_spoken(text), width, _spoken("…")) for text in shown]
+    return [*lines, f"and for {n_more} more reasons"] if n_more else lines
 
 
 def _title(parts: Sequence[str], width: int) -> list[str]:

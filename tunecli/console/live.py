@@ -28,10 +28,14 @@ class PlainDisplay:
 
     Args:
         say: prints a line.
+        show_notices: shows the notices of the engine at each change; None: a line for each new one.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(
+        self, say: Callable[[str], None], show_notices: Callable[[Sequence[str]], None] | None = None
+    ) -> None:
+        self._say, self._show_notices = say, show_notices
+        self._notices: Sequence[str] = ()
         self.board: Board | None = None
 
     def began(self, heading: SweepInfo, trials: Sequence[Trial]) -> None:
@@ -57,6 +61,15 @@ class PlainDisplay:
             self._say(f"trial {event.number}: {sanitize(event.note)}")
         elif isinstance(event, FailedAttempt) and event.failure.kind is not FailureKind.INTERRUPTED:
             self._say(f"trial {event.number}: {_failed(event.failure)}; retrying")
+
+    def noticed(self, notices: Sequence[str]) -> None:
+        before, self._notices = self._notices, notices
+        if self._show_notices is not None:
+            self._show_notices(notices)
+            return
+        for notice in notices:
+            if notice not in before:
+                self._say(f"waiting: {sanitize(notice)}")
 
     def ended(self) -> None:
         """Nothing is left to close."""
@@ -104,6 +117,11 @@ class SparseDisplay:
             self._next = board.n_ended + self._step
         self._best = leaders
 
+    def noticed(self, notices: Sequence[str]) -> None:
+        self._lines.clear()
+        self._plain.noticed(notices)
+        self._show()
+
     def ended(self) -> None:
         """Nothing is left to close."""
 
@@ -141,6 +159,10 @@ class LiveDisplay:
         if self._board:
             self._board.happened(event)
 
+    def noticed(self, notices: Sequence[str]) -> None:
+        if self._board:
+            self._board.notices = tuple(notices)
+
     def ended(self) -> None:
         if self._live is not None:
             self._live.stop()
@@ -153,7 +175,11 @@ class LiveDisplay:
 def display_for(console: Console) -> PlainDisplay | LiveDisplay:
     """A live table for a terminal, plain lines for a pipe, a log or `--json`."""
     terminal = console.live()
-    return PlainDisplay(console.say) if terminal is None else LiveDisplay(terminal)
+    if terminal is not None:
+        return LiveDisplay(terminal)
+    if not console.is_json:
+        return PlainDisplay(console.say)
+    return PlainDisplay(console.say, lambda notices: console.event("notices", {"waits_for": [*notices]}))
 
 
 def _recorded(board: Board) -> str:

@@ -87,6 +87,9 @@ class MlflowRuns:
     def suggested(self, trial: Trial) -> None:
         self._trials[trial.number] = trial
 
+    def noticed(self, notices: Sequence[str]) -> None:
+        """Notices are not exported."""
+
     def happened(self, event: Event | FailedAttempt) -> None:
         number = event.number
         if isinstance(event, Started):

@@ -71,6 +71,10 @@ class GuardedDisplay:
     def happened(self, event: Event | FailedAttempt) -> None:
         self._call(lambda display: display.happened(event))
 
+    def noticed(self, notices: Sequence[str]) -> None:
+        """Only the display learns of the engine's notices, if it has the method: they are not recorded."""
+        self._show(lambda display: getattr(display, "noticed", lambda _: None)(notices))
+
     def ended(self) -> None:
         """The display ends; the exporters end with `close`, when the best trial's file is written."""
         self._show(lambda display: display.ended())

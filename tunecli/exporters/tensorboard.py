@@ -61,6 +61,9 @@ class TensorBoardFiles:
     def suggested(self, trial: Trial) -> None:
         self._trials[trial.number] = trial
 
+    def noticed(self, notices: Sequence[str]) -> None:
+        """Notices are not exported."""
+
     def happened(self, event: Event | FailedAttempt) -> None:
         trial = self._trials.get(event.number)
         if trial is None:

@@ -30,7 +30,7 @@ class EngineInfo:
         implementation: ``module:attribute`` of a class or function that takes an `EngineOptions` and returns an
             `Engine`, both of `tunecli.engine.protocol`.
         settings: the model of the engine's settings in the file, or its ``module:attribute``; None: it has no settings.
-            They stand under ``run`` in a section with the engine's name, so a file keeps them while it names another
+            The file has them under ``run``, in a section with the engine's name, and keeps them while it names another
             engine.
         package: the top-level package that only this engine needs; may be empty.
         extra: the extra of tunecli that installs ``package``; may be empty.

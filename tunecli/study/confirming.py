@@ -82,6 +82,7 @@ def confirm(
     request: Request,
     on_ended: Callable[[Recorded, FreshRun], None] = lambda *_: None,
     engine: Engine | None = None,
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> Recorded:
     """Train the fresh runs that a confirmation lacks; a complete one trains nothing.
 
@@ -90,12 +91,14 @@ def confirm(
         request: what to confirm.
         on_ended: called with the confirmation and each run once its end is on record.
         engine: where runs are trained; None: the engine of the study's plan.
+        on_notice: called with each new notice of the engine.
 
     Returns:
         The complete confirmation.
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came. Runs that ended are on record.
+        ClusterGone: the machines of the engine are lost. Runs that ended are on record.
         NoTrialSucceeded: no trial has a score.
         UsageError: the request cannot be fulfilled.
         DiskFull, StoreFailed: the disk refuses a write. The record is kept, too.
@@ -112,7 +115,7 @@ def confirm(
                 cleanup.callback(remove_leftovers, study.folder.path)
                 engine = engine_of(study)
                 cleanup.callback(engine.close)
-            _train(study, recorded, engine, trials, received, on_ended)
+            _train(study, recorded, engine, trials, received, on_ended, on_notice)
             recorded = _read(study, recorded)
     if facts_of(study.log)[CURRENT] != recorded.confirmation.id:
         study.log.set_fact(CURRENT, recorded.confirmation.id)
@@ -154,6 +157,7 @@ def _train(
     trials: list[Trial],
     received: list[int],
     on_ended: Callable[[Recorded, FreshRun], None],
+    on_notice: Callable[[str], None],
 ) -> None:
     by_number = {trial.number: trial for trial in trials}
     queue = FreshQueue(study, engine, recorded.missing, by_number)
@@ -162,7 +166,7 @@ def _train(
         study.folder.append_log(_log_record(run))
         on_ended(recorded, run)
 
-    train(queue, engine, received, note)
+    train(queue, engine, received, note, on_notice)
     if received:
         n_left = len(_read(study, recorded).missing)
         raise Interrupted(

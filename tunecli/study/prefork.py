@@ -54,7 +54,7 @@ def _has_no_worker_here(verb: str, text: str) -> bool:
     """Whether the last engine that the text names starts no workers on this machine, as far as it is built in."""
     named = _ENGINE.findall(text)
     info = ENGINES.get(named[-1]) if named else None
-    # a single trial runs here, whatever the engine of its study is
+    # a single trial runs here with any engine of its study
     return info is not None and (info.runs_in_this_process or (info.runs_elsewhere and verb in _VERBS))
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine
-from tunecli.errors import Interrupted
+from tunecli.errors import ClusterGone, Interrupted
 from tunecli.exporters.protocol import GuardedDisplay
 from tunecli.messages import Display, Event
 from tunecli.results.baseline import Baseline
@@ -30,6 +30,7 @@ from tunecli.study.record.sweep_info import sweep_info
 from tunecli.study.refitting import Refit
 from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.job_queue import JobQueue, engine_of
+from tunecli.study.runner.notices import Notices
 from tunecli.study.runner.signals import noted_signals
 from tunecli.study.runner.stopping_rule import EndReason
 from tunecli.text import counted
@@ -94,9 +95,15 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
 
     Raises:
         Interrupted: SIGINT, SIGTERM or SIGHUP came. The record is kept, and the sweep can be resumed.
+        ClusterGone: the machines of the engine are lost. The record is kept, and the sweep can be resumed.
         DiskFull, StoreFailed: the disk refuses a write. The record is kept, too.
     """
-    engine = engine or engine_of(study)
+    try:
+        engine = engine or engine_of(study)
+    except ClusterGone as error:
+        raise _gone(
+            study, error, n_ended=sum(trial.outcome is not None for trial in study.log.trials())
+        ) from error
     guarded_display = GuardedDisplay(display)
     with noted_signals() as received, ExitStack() as cleanup:  # the callbacks run from the last to the first
         cleanup.callback(remove_leftovers, study.folder.path)  # temporary files of workers that were killed
@@ -106,18 +113,22 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
         cleanup.callback(guarded_display.ended)
         cleanup.callback(engine.close)  # a second time: the workers end before the coordinator closes
         guarded_display.began(sweep_info(study), list(coordinator.trials.values()))
-        reason = _run(study, engine, coordinator, guarded_display, received)
+        try:
+            reason = _run(study, engine, coordinator, guarded_display, received)
+        except ClusterGone as error:
+            raise _gone(study, error, coordinator.n_ended) from error
         coordinator.conclude(reason)
     return _ending(study, reason, list(coordinator.trials.values()))
 
 
 def _run(
-    study: Study, engine: Engine, coordinator: Coordinator, display: Display, received: Sequence[int]
+    study: Study, engine: Engine, coordinator: Coordinator, display: GuardedDisplay, received: Sequence[int]
 ) -> EndReason:
     """Hand out jobs and record events until nothing is left to do."""
     queue = JobQueue(study, engine, coordinator, display)
     deadline_s: float | None = None
     ends_one_job = engine if isinstance(engine, EndsOneJob) else None  # a check of 20 µs
+    notices = Notices(engine)
     while True:
         if not received:
             queue.keep_busy(received)
@@ -132,6 +143,8 @@ def _run(
             if not coordinator.running or time.monotonic() > deadline_s:
                 raise _interrupted(study, coordinator, received[0])
         coordinator.tend()
+        if notices.have_changed():
+            display.noticed(notices.current)
         if ends_one_job is not None:
             for number in coordinator.requested_stops():
                 ends_one_job.end(number)
@@ -177,5 +190,14 @@ def _interrupted(study: Study, coordinator: Coordinator, signal_number: int) -> 
         f"Interrupted by {signal.Signals(signal_number).name} after {coordinator.n_ended} of "
         f"{counted(study.plan.n_trials, 'trial')}; nothing is lost",
         signal_number=signal_number,
+        hint=f"tunecli resume {quote(str(study.folder.path))}",
+    )
+
+
+def _gone(study: Study, error: ClusterGone, n_ended: int) -> ClusterGone:
+    """The error of the engine, with the state of the study and the command that continues it."""
+    study.folder.append_log({"cluster_gone": error.message})
+    return ClusterGone(
+        f"{error.message}: the sweep ends after {n_ended} of {counted(study.plan.n_trials, 'trial')}; nothing is lost",
         hint=f"tunecli resume {quote(str(study.folder.path))}",
     )

@@ -1,7 +1,7 @@
 """The machines that run a study's trials: this one, or those of an engine that has machines of its own.
 
-An engine of the registry with a ``capacity`` is asked for its machines; with any other one, this machine's accelerators
-and cores count.
+An engine whose registry entry has a ``capacity`` names its machines. With any other engine, the accelerators and cores
+of this machine count.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def known_machines(run: Run) -> Machines:
 
 
 def this_machine(run: Run) -> Machines:
-    """Return this machine, for a single trial that runs here whatever the engine of its study is."""
+    """Return this machine, for a single trial that runs here with any engine of its study."""
     return Machines(devices_of(run, run.device))
 
 

@@ -22,6 +22,7 @@ from tunecli.messages import Ended, EpochEnded, Event, Job, Stopped
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.runner.job_queue import WaitingJob, next_group, waiting_job
 from tunecli.study.runner.jobs import is_tried_again, job_for, micro_batches
+from tunecli.study.runner.notices import Notices
 from tunecli.study.runner.result_so_far import kept
 from tunecli.trial import FailedAttempt, Failure, FailureKind, FreshRun, Outcome, State, Trial
 
@@ -197,7 +198,11 @@ class FreshQueue:
 
 
 def train(
-    queue: FreshQueue, engine: Engine, received: Sequence[int], on_ended: Callable[[FreshRun], None]
+    queue: FreshQueue,
+    engine: Engine,
+    received: Sequence[int],
+    on_ended: Callable[[FreshRun], None],
+    on_notice: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Train the runs of a queue until all have ended, or until a signal comes.
 
@@ -207,11 +212,14 @@ def train(
         received: the signals that have come. After the first one no run begins, and the running ones have a few seconds
             to stop.
         on_ended: called with each run once its end is on record.
+        on_notice: called with each new notice of the engine.
 
     Raises:
+        ClusterGone: the machines of the engine are lost. Runs that ended are on record.
         DiskFull, StoreFailed: the disk refuses a write.
     """
     deadline_s: float | None = None
+    notices = Notices(engine)
     while not queue.is_empty:
         if received:
             if deadline_s is None:
@@ -224,3 +232,6 @@ def train(
             queue.hand_out()
         for run in queue.record_events():
             on_ended(run)
+        if notices.have_changed():
+            for notice in notices.new:
+                on_notice(notice)
