@@ -26,6 +26,7 @@ from tunecli.store.lock import hold
 from tunecli.study.record.candidates import Request
 from tunecli.study.record.confirmation import confirmed_of_study, fresh_runs, recorded_confirmations
 from tunecli.study.record.lifecycle import Study, open_to_read, reopen
+from tunecli.study.runner.waiting_jobs import WaitingJobs
 from tunecli.study.sweep import sweep
 from tunecli.trial import FreshRun, Stage
 
@@ -275,7 +276,8 @@ def test_fused_runs_have_the_scores_of_runs_trained_alone(swept, monkeypatch):
     text = TWO_OPTIMIZERS.replace("device: cpu", "device: cpu, fuse: 8")
     together, alone = swept(text, "together"), swept(text, "alone")
     confirm(together, CONFIRM)
-    monkeypatch.setattr("tunecli.study.runner.fresh_queue.next_group", lambda waiting, *_: waiting[:1])
+    take_group = WaitingJobs.take_group
+    monkeypatch.setattr(WaitingJobs, "take_group", lambda waiting, n_idle, _: take_group(waiting, n_idle, 1))
     confirm(alone, CONFIRM)
     assert together.confirmed_path.read_bytes() == alone.confirmed_path.read_bytes()
 

@@ -24,6 +24,7 @@ from tunecli.config.feasibility import (
     nearest_feasible,
 )
 from tunecli.config.space import Space, default_point, point_of_units
+from tunecli.search.observations import Observations
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
 
@@ -225,7 +226,9 @@ def _positions(space: Space, history: Sequence[Observation]) -> set[int]:
 
 
 def _is_among(point: Parameters, history: Sequence[Observation]) -> bool:
-    # Comparing is faster than hashing: all but a few points differ in their first value.
+    if isinstance(history, Observations):
+        return history.has_point(point)
+    # In a list, comparing is faster than hashing: all but a few points differ in their first value.
     if point not in map(_POINT, history):
         return False
     return any(

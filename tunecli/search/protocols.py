@@ -30,6 +30,7 @@ from tunecli.registry.samplers import SAMPLERS, sampler_info
 from tunecli.search.bo.feasibility import feasibility_rank, violation_matrix
 from tunecli.search.draws import is_exhausted, propose, start_point
 from tunecli.search.fidelity import Action, Curve
+from tunecli.search.observations import Observations
 from tunecli.seeding import seed_for
 from tunecli.trial import Observation, Parameters, State
 
@@ -90,7 +91,10 @@ def suggest(
     unknown = sorted(set(settings) - (set(known) - {"name"}))
     if unknown:
         raise UsageError(f"the sampler `{name}` has no setting `{unknown[0]}`")
-    in_order = sorted(history, key=attrgetter("number"))
+    is_plug_in = name not in SAMPLERS
+    # A plug-in gets a list; `Observations` are in order.
+    is_in_order = isinstance(history, Observations) and not is_plug_in
+    in_order = history if is_in_order else sorted(history, key=attrgetter("number"))
     if (
         space.start
         and (first := _first_points(space, in_order, number, has_grid=info.needs_grid)) is not None
@@ -98,7 +102,7 @@ def suggest(
         return first
     sampler: Sampler = partial(implementation(info.implementation), **settings)
     point = sampler(space, in_order, number, seed)
-    if point is None or name in SAMPLERS:
+    if point is None or not is_plug_in:
         return point
     point = _checked(name, space, point)
     return (

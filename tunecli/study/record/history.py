@@ -5,12 +5,14 @@ Both are cut off at a trial's number, so that no result depends on how fast a tr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from weakref import ref
 
 from tunecli.config.study import StudySpec
 from tunecli.messages import EpochEnded
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing
+from tunecli.search.observations import Observations, PointIndex
 from tunecli.search.protocols import Bounds, LossCurve, stop_bounds
 from tunecli.store.database import Log
 from tunecli.trial import Observation, Outcome, State, Trial
@@ -31,12 +33,17 @@ class History:
         self._ended: dict[int, Observation] = {}
         self._shown: dict[int, Observation] = {}
         self._last_seen = -1
+        self._points = PointIndex()
+        self._view: Callable[[], Observations | None] = lambda: None
         for trial in trials:
             self.add(trial)
 
     def add(self, trial: Trial) -> None:
         """Add a trial that was suggested (the last one), or update one that has ended."""
+        self._settle_view()
         number = trial.number
+        if number not in self._pending:
+            self._points.add(trial.parameters)
         self._pending[number] = self._shown[number] = Observation(number, trial.parameters, State.WAITING)
         if trial.outcome is not None:
             self._ended[number] = self._observation(trial, trial.outcome)
@@ -53,15 +60,24 @@ class History:
         loss, violations = objective.sign * score, objective.violations(metrics)
         return Observation(trial.number, trial.parameters, trial.state, loss, losses, violations)
 
-    def up_to(self, last_seen: int) -> list[Observation]:
+    def up_to(self, last_seen: int) -> Observations:
         """All observations by number; trials after ``last_seen``, and those that have not ended, are pending."""
+        if last_seen != self._last_seen:
+            self._settle_view()
         if last_seen < self._last_seen:
             self._shown, self._last_seen = dict(self._pending), -1
         for number in range(self._last_seen + 1, last_seen + 1):
             if number in self._ended:
                 self._shown[number] = self._ended[number]
         self._last_seen = last_seen
-        return list(self._shown.values())
+        view = Observations(len(self._shown), self._points, lambda: list(self._shown.values()))
+        self._view = ref(view)
+        return view
+
+    def _settle_view(self) -> None:
+        """Let the last view read its list before a change; most views are gone by then, unread."""
+        if (view := self._view()) is not None:
+            view.settle()
 
 
 class LearningCurves:

@@ -60,6 +60,7 @@ class Coordinator:
         self._stopping_rule = StoppingRule(study.spec, study.plan.lookahead)
         self._queued = deque(sorted(unended, key=self._position))
         self._unended = {trial.number for trial in unended}
+        self._n_settled = 0  # the trials up to here are known to have ended
         facts = facts_of(self._log)
         self._attempts = Attempts(study, facts["code"], self._unended)
         leaders = leading(self.trials.values(), objective)
@@ -119,7 +120,7 @@ class Coordinator:
         last_seen = number - plan.lookahead
         if number >= plan.n_trials:
             return EndReason.COMPLETE
-        if self._unended and min(self._unended) <= last_seen:
+        if not self._have_ended(last_seen):
             return None
         if reason := self._stopping_rule.reason(self.trials, number):
             return reason
@@ -132,6 +133,13 @@ class Coordinator:
         self._history.add(suggested)
         self._unended.add(number)
         return suggested
+
+    def _have_ended(self, last_seen: int) -> bool:
+        """Whether all trials up to ``last_seen`` have ended; for studies whose trials do not pause."""
+        # None of them runs again, so each call goes on where the last one stopped.
+        while self._n_settled <= last_seen and self._n_settled not in self._unended:
+            self._n_settled += 1
+        return self._n_settled > last_seen
 
     def _next_step(self, schedule: PauseSchedule) -> Trial | EndReason | None:
         """The trial of the next step of a study whose trials pause, as `next_trial` returns it."""

@@ -20,10 +20,10 @@ from tunecli.config.surroundings import TRIAL
 from tunecli.engine.protocol import WAIT_S, Engine
 from tunecli.messages import Ended, EpochEnded, Event, Job, Stopped
 from tunecli.study.record.lifecycle import Study
-from tunecli.study.runner.job_queue import WaitingJob, next_group, waiting_job
 from tunecli.study.runner.jobs import is_tried_again, job_for, micro_batches
 from tunecli.study.runner.notices import Notices
 from tunecli.study.runner.result_so_far import kept
+from tunecli.study.runner.waiting_jobs import WaitingJobs, waiting_job
 from tunecli.trial import FailedAttempt, Failure, FailureKind, FreshRun, Outcome, State, Trial
 
 NUMBERS_FROM = 1_000_000
@@ -88,7 +88,7 @@ class FreshQueue:
         self._failed: dict[_Key, list[FailedAttempt]] = {key: [] for key in self._runs}
         self._epochs: dict[_Key, list[EpochEnded]] = {key: [] for key in self._runs}
         self._jobs: dict[_Key, Job] = {}
-        self._waiting: list[WaitingJob] = []
+        self._waiting = WaitingJobs()
         self._ended: list[FreshRun] = []
         self.running: set[_Key] = set()
         for key in self._runs:
@@ -104,8 +104,7 @@ class FreshQueue:
         """Give every idle worker a job, or jobs that share a model."""
         width = max(1, self._study.plan.fuse)
         while self._engine.n_idle and self._waiting:
-            group = next_group(self._waiting, self._engine.n_idle, width)
-            self._waiting = [waiting for waiting in self._waiting if waiting not in group]
+            group = self._waiting.take_group(self._engine.n_idle, width)
             failpoints.reach("dispatch")
             self._engine.submit(*(waiting.job for waiting in group))
             self.running |= {waiting.job.number for waiting in group}
@@ -130,7 +129,7 @@ class FreshQueue:
 
     def put_back(self) -> None:
         """Empty the queue; a later `confirm` trains its runs."""
-        self._waiting = []
+        self._waiting.clear()
 
     def _handle(self, event: Event) -> None:
         key = event.number
@@ -187,7 +186,7 @@ class FreshQueue:
         n_parts = micro_batches(self._study.spec.settings.run.on_failure, [*self._splits(key), *failed])
         job = replace(job, attempt=len(failed) + 1, execution=replace(job.execution, micro_batches=n_parts))
         self._jobs[key] = job
-        self._waiting.append(waiting_job(job, is_alone=bool(failed)))
+        self._waiting.add(waiting_job(job, is_alone=bool(failed)))
 
     def _remove_leftovers(self, key: _Key) -> None:
         """Remove the files of an attempt that was killed: this one begins anew."""

@@ -2,20 +2,19 @@
 
 A trial is on record before a worker gets it (write-ahead), several trials in one commit where several are due. A
 suggestion depends on the record alone (speed-independence). So the number of waiting jobs and the composition of groups
-change no table; they change only whether a worker waits for its next job. Knows no torch: the signature says which
-trials can share a model.
+change no table; they change only whether a worker waits for its next job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tunecli import failpoints
 from tunecli.config.resolution import DanglingReferenceError
 from tunecli.engine import engine_named, needs_torch
 from tunecli.engine.protocol import Engine, EngineOptions
-from tunecli.messages import Display, Ended, Job
+from tunecli.messages import Display, Ended
 from tunecli.registry.engines import engine_info
 from tunecli.registry.pruners import is_pausing
 from tunecli.study.plan.plan import AHEAD
@@ -26,21 +25,8 @@ from tunecli.study.record.user_files import user_files
 from tunecli.study.record.versions import versions
 from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.stopping_rule import EndReason
-from tunecli.train.fused.signature import signature, why_not
+from tunecli.study.runner.waiting_jobs import WaitingJobs, waiting_job
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
-
-
-@dataclass(frozen=True, slots=True)
-class WaitingJob:
-    """A job that waits for a worker.
-
-    Attributes:
-        job: the job.
-        group_key: jobs with the same key can be trained as one model; empty: this one is trained alone.
-    """
-
-    job: Job
-    group_key: str
 
 
 class JobQueue:
@@ -60,7 +46,7 @@ class JobQueue:
             display: shows the trials that are suggested.
         """
         self._engine, self._coordinator, self._display = engine, coordinator, display
-        self._waiting: list[WaitingJob] = []
+        self._waiting = WaitingJobs()
         self.end_reason: EndReason | None = None
         plan, pruner = study.plan, study.spec.settings.search.pruner
         self._width = max(1, plan.fuse)
@@ -104,11 +90,10 @@ class JobQueue:
     def put_back(self) -> None:
         """Empty the queue. Its trials stay on record, and a later session runs them."""
         self._coordinator.put_back(waiting.job.number for waiting in self._waiting)
-        self._waiting = []
+        self._waiting.clear()
 
     def _submit(self) -> None:
-        group = next_group(self._waiting, self._engine.n_idle, self._width)
-        self._waiting = [waiting for waiting in self._waiting if waiting not in group]
+        group = self._waiting.take_group(self._engine.n_idle, self._width)
         failpoints.reach("dispatch")
         self._engine.submit(*(waiting.job for waiting in group))
 
@@ -141,37 +126,7 @@ class JobQueue:
             for event in self._coordinator.record([end]):
                 self._display.happened(event)
             return
-        self._waiting.append(waiting_job(job, is_alone=self._coordinator.has_failed_attempt(trial.number)))
-
-
-def waiting_job(job: Job, *, is_alone: bool) -> WaitingJob:
-    """The job with the key of its group.
-
-    Args:
-        job: the trial's job.
-        is_alone: whether to train it by itself: an attempt at it failed, perhaps through a neighbour in its group.
-    """
-    has_limit = job.limits.time_s is not None or job.limits.idle_s is not None
-    if is_alone or has_limit or not job.execution.is_fused or why_not(job):
-        return WaitingJob(job, "")
-    from_epoch = job.resume.checkpoints[0].epoch if job.resume.checkpoints else 0
-    return WaitingJob(job, f"{signature(job)} from {from_epoch}")
-
-
-def next_group(waiting: Sequence[WaitingJob], n_idle: int, width: int) -> list[WaitingJob]:
-    """The jobs to train together next: the first one, and others that can share its model.
-
-    Args:
-        waiting: at least one job, by number.
-        n_idle: number of idle workers; as many groups are made if there are jobs for them.
-        width: the largest size of a group.
-    """
-    first = waiting[0]
-    if not first.group_key:
-        return [first]
-    alike = [job for job in waiting if job.group_key == first.group_key]
-    share = -(-len(alike) // max(1, n_idle))
-    return alike[: max(1, min(width, share))]
+        self._waiting.add(waiting_job(job, is_alone=self._coordinator.has_failed_attempt(trial.number)))
 
 
 def engine_of(study: Study) -> Engine:
