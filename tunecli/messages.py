@@ -207,6 +207,7 @@ class Started:
         process_id: the worker's process.
         from_epoch: the epoch of the checkpoint that it goes on from; 0: it trains from the start.
         note: why a checkpoint could not be used; empty if there was no problem.
+        host: the name of the worker's machine; empty: the coordinator's machine.
     """
 
     number: int
@@ -215,6 +216,7 @@ class Started:
     process_id: int
     from_epoch: int = 0
     note: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,11 @@ class Deadline:
         self._idle_since = time.monotonic()
 
     @property
+    def is_limited(self) -> bool:
+        """Whether the job has a limit at all."""
+        return self._job.limits.time_s is not None or self._job.limits.idle_s is not None
+
+    @property
     def seconds(self) -> float:
         """Seconds since the job started."""
         return time.monotonic() - self._began_at

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any
 
 from tunecli.engine.device_assignment import (
@@ -57,6 +58,7 @@ class LocalEngine:
         options: EngineOptions,
         accelerators: Callable[[str], tuple[Accelerator, ...]] = machine.accelerators,
         n_killed: Callable[[], int] = n_killed_for_memory,
+        folder: Path | None = None,
     ) -> None:
         """Start the fork server; workers are forked when jobs need them.
 
@@ -64,6 +66,7 @@ class LocalEngine:
             options: the settings of the engine.
             accelerators: returns the accelerators that a job's ``device`` selects.
             n_killed: returns how many processes the system has killed because memory ran out.
+            folder: the working folder of the workers; None: the folder of this process.
         """
         self._options = options
         self._n_killed, self._n_known_killed = n_killed, n_killed()
@@ -72,7 +75,7 @@ class LocalEngine:
         self._device_losses: Counter[str] = Counter()  # how often in a row each device was lost
         start_server(options.threads, needs_torch=options.needs_torch)
         self._workers: list[LocalWorker] = []
-        self._forks = Forks(options.workers_lock)
+        self._forks = Forks(options.workers_lock, folder)
 
     @property
     def n_workers(self) -> int:
@@ -127,6 +130,22 @@ class LocalEngine:
                 worker.template.is_alive(_LOAD_WAIT_S)
             yield from self._end_if_overdue(worker)
             yield from self._end_if_too_large(worker)
+
+    def sources(self) -> list[Any]:
+        """Everything that becomes ready when a worker has news, for `multiprocessing.connection.wait`.
+
+        A caller that also waits for something else waits for all of it together, and then calls `events` with 0.
+        """
+        busy = [worker for worker in self._workers if worker.jobs]
+        return [
+            *(worker.process for worker in busy),
+            *(worker.pipe for worker in busy if worker.last is None),
+        ]
+
+    @property
+    def needs_looks(self) -> bool:
+        """Whether `events` must be called a few times a second, for limits that no worker reports itself."""
+        return any(worker.needs_looks for worker in self._workers if worker.jobs)
 
     def stop(self) -> None:
         """Ask the running jobs to stop at the end of their epochs."""

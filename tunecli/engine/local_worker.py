@@ -81,6 +81,17 @@ class LocalWorker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.pipe.send_bytes(message)
 
+    @property
+    def needs_looks(self) -> bool:
+        """Whether the engine must look at the worker even if it sends nothing: a limit or a template can end it."""
+        return (
+            self.template is not None
+            or self.ending is not None
+            or self.last is not None
+            or (self.deadline is not None and self.deadline.is_limited)
+            or (self.memory is not None and self.memory.limit_bytes > 0)
+        )
+
     def kill(self) -> None:
         self.process.end(_KILL_WAIT_S)
 
@@ -102,9 +113,14 @@ class _Spare(NamedTuple):
 class Forks:
     """Forks workers and sends them their setup. It keeps one single-use worker ahead of its job."""
 
-    def __init__(self, workers_lock: Path | None) -> None:
-        """Fork nothing yet; ``workers_lock`` is as in `EngineOptions`."""
-        self._workers_lock = workers_lock
+    def __init__(self, workers_lock: Path | None, folder: Path | None = None) -> None:
+        """Fork nothing yet.
+
+        Args:
+            workers_lock: as in `EngineOptions`.
+            folder: the working folder of the workers; None: the folder of this process.
+        """
+        self._workers_lock, self._folder = workers_lock, folder
         self._spares: list[_Spare] = []
 
     def fork(self, slot: int, accelerator: Accelerator | None, own_job: Job | None) -> LocalWorker:
@@ -166,7 +182,7 @@ class Forks:
 
     def _setup(self, accelerator: Accelerator | None) -> WorkerSetup:
         try:
-            folder = str(Path.cwd())
+            folder = str(self._folder or Path.cwd())
         except OSError:
             folder = ""
         lock = self._workers_lock

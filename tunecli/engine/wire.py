@@ -52,7 +52,12 @@ def pack_jobs(jobs: Sequence[Job]) -> bytes:
 
 def unpack_jobs(data: bytes) -> list[Job]:
     """The inverse of :func:`pack_jobs`."""
-    return [_job(body) for body in json.loads(data)]
+    return jobs_of(json.loads(data))
+
+
+def jobs_of(bodies: Sequence[dict[str, Any]]) -> list[Job]:
+    """The jobs whose JSON was read already."""
+    return [_job(body) for body in bodies]
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
@@ -108,7 +113,15 @@ def unpack_event(data: bytes) -> Event:
     Raises:
         DiskFull, StoreFailed: ``data`` is of :func:`pack_storage_error`.
     """
-    body: dict[str, Any] = json.loads(data)
+    return event_of(json.loads(data))
+
+
+def event_of(body: dict[str, Any]) -> Event:
+    """The event whose JSON was read already.
+
+    Raises:
+        DiskFull, StoreFailed: as :func:`unpack_event`.
+    """
     name = body.pop("kind")
     if name in _STORAGE_ERRORS:
         raise _STORAGE_ERRORS[name](body["message"], hint=body["hint"])

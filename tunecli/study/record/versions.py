@@ -1,43 +1,17 @@
-"""The versions of the software that a result may depend on.
-
-The version of this program includes a hash of its sources, because they change between two version numbers.
-"""
+"""The versions of the software that a result may depend on: those of every machine, and those of a study's plug-ins."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import sys
 from collections.abc import Iterable, Mapping
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tunecli.engine.versions import software_versions, tunecli_version
 
 if TYPE_CHECKING:
     from tunecli.registry.plugins import PlugIn
 
-_PACKAGES = ("torch", "numpy", "scikit-learn", "scikit-optimize", "scipy")
-
-
-_SHOWN_DIGITS = 12
-
-
-@cache
-def tunecli_version() -> str:
-    """This program's version and, behind a ``+``, the first digits of the SHA-256 of its sources."""
-    package = sys.modules["tunecli"]  # an import of the package would count as one of all its public names
-    folder, digest = Path(str(package.__file__)).parent, hashlib.sha256()
-    paths = sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).parts)
-    for path in paths:
-        try:
-            content = path.read_bytes()
-        except OSError:  # gone meanwhile, or not to be read: then it is not run either
-            continue
-        name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
-        digest.update(b"%d %s %d " % (len(name), name, len(content)) + content)
-    number = str(package.__version__)
-    return f"{number}+{digest.hexdigest()[:_SHOWN_DIGITS]}" if paths else number
+__all__ = ["absent_plug_ins", "changed_versions", "tunecli_version", "versions"]
 
 
 def versions(plug_ins: Iterable[PlugIn] = ()) -> Mapping[str, str]:
@@ -46,18 +20,7 @@ def versions(plug_ins: Iterable[PlugIn] = ()) -> Mapping[str, str]:
     Args:
         plug_ins: the study's plug-ins; each adds the version of its distribution.
     """
-    return {**_versions(), **{plug_in.distribution: plug_in.version for plug_in in plug_ins}}
-
-
-@cache
-def _versions() -> Mapping[str, str]:
-    version_of = {"tunecli": tunecli_version(), "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            version_of[package] = version(package)
-        except PackageNotFoundError:
-            version_of[package] = "absent"
-    return version_of
+    return {**software_versions(), **{plug_in.distribution: plug_in.version for plug_in in plug_ins}}
 
 
 def changed_versions(then: Mapping[str, str], plug_ins: Iterable[PlugIn] = ()) -> list[str]:
@@ -71,7 +34,7 @@ def changed_versions(then: Mapping[str, str], plug_ins: Iterable[PlugIn] = ()) -
 
 def absent_plug_ins(then: Mapping[str, str]) -> list[str]:
     """Return the recorded distributions that are not installed now, with their recorded versions."""
-    known = _versions()
+    known = software_versions()
     return [f"{name} {then[name]}" for name in then if name not in known and not _is_installed(name)]
 
 

@@ -66,7 +66,7 @@ def kept_or_temporary(path: str, *, is_made: bool = True) -> Iterator[Path]:
         DiskFull, StoreFailed, OSError: as for `make_folder`.
     """
     with _storage_errors():
-        temporary = None if path else _temporary_folder()
+        temporary = None if path else hold_folder()
     made = Path(path) if temporary is None else temporary.path / "trial"
     if is_made or temporary is not None:
         make_folder(made)
@@ -87,7 +87,7 @@ def temporary_folder() -> Iterator[Path]:
         DiskFull, StoreFailed, OSError: as for `make_folder`.
     """
     with _storage_errors():
-        folder = _temporary_folder()
+        folder = hold_folder()
     try:
         yield folder.path
     finally:
@@ -119,8 +119,8 @@ def _storage_errors() -> Iterator[None]:
         raise
 
 
-class _TemporaryFolder(NamedTuple):
-    """A temporary folder, and the descriptor of its lock, which is held while the trial runs."""
+class HeldFolder(NamedTuple):
+    """A temporary folder, and the descriptor of its lock, which is held while the folder is used."""
 
     path: Path
     lock: int
@@ -148,13 +148,18 @@ def _remove_if_stale(path: Path) -> None:
         os.close(descriptor)
 
 
-def _temporary_folder() -> _TemporaryFolder:
+def hold_folder() -> HeldFolder:
+    """Make a temporary folder that only this user can read; once its holder has ended, `remove_stale` removes it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
     path = Path(tempfile.mkdtemp(prefix=_PREFIX))
     descriptor = os.open(path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with suppress(OSError):  # a file system without locks
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     (path / "new").rename(path / _LOCK_NAME)  # other processes see the file only once it is locked
-    return _TemporaryFolder(path, descriptor)
+    return HeldFolder(path, descriptor)
 
 
 _MIN_WAIT_S = 0.05
