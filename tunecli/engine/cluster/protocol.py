@@ -3,15 +3,17 @@
 An agent is a process on a node. It trains nothing itself: it holds a `LocalEngine` with some of the node's slots. The
 engine calls methods of agents through a `Transport`; arguments and replies are bytes, and a transport never reads them.
 
-The methods of an agent (`tunecli.engine.cluster.agent.Agent`), each with a JSON message and blobs:
+The methods of an agent, each with a JSON message and blobs; `tunecli.engine.cluster.agent.Agent.call` takes them all:
 
 - ``hello``: returns an `AgentFacts`. The first call; it is answered when the agent can take jobs.
 - ``order``: a job to run, or a request to stop. Orders have numbers and are obeyed in their order, each once, whatever
   order they come in and however often they are repeated.
 - ``poll``: waits for events, and returns them as a numbered batch. The agent keeps a batch until a later poll
   acknowledges it, so a lost reply loses no event; the engine drops a batch that it has seen.
+- ``beat``: does nothing. The transport calls it by itself, without the engine, see `Transport`.
+- ``close``: ends the workers and removes the agent's files. The transport calls it before it ends the agent's process.
 
-An agent that is not polled for `ORPHAN_S` seconds ends itself with its workers: its coordinator is gone, or cannot
+An agent that nobody calls for `ORPHAN_S` seconds ends itself with its workers: its coordinator is gone, or cannot
 reach it and has given its trials to others (fencing).
 """
 
@@ -24,9 +26,26 @@ from typing import Protocol
 POLL_S = 20.0
 """How long a poll waits for events, in seconds."""
 ORPHAN_S = 60.0
-"""How long an agent lives without a poll, in seconds."""
+"""How long an agent lives without a call, in seconds."""
+BEAT_S = 10.0
+"""The longest time between two calls of an agent, in seconds: without another call, the transport sends a ``beat``."""
 UNSURE_S = 30.0
 """How long the engine asks an agent that does not answer, before it gives up its trials and ends it, in seconds."""
+RETRY_S = 1.0
+"""The pause before a call that failed is repeated, in seconds."""
+RECONNECT_S = 60.0
+"""How long the engine tries to reach a cluster again, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long the engine and its agents wait, in seconds; each is the constant of its name."""
+
+    poll_s: float = POLL_S
+    orphan_s: float = ORPHAN_S
+    unsure_s: float = UNSURE_S
+    retry_s: float = RETRY_S
+    reconnect_s: float = RECONNECT_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +70,7 @@ class SentFile:
     """A file of the user that travels to every agent.
 
     Attributes:
-        name: its path relative to the folder of the study's file.
+        name: its path relative to the root of all sent files, without ``..``.
         sha256: of its content, in hexadecimal.
         size_bytes: of its content.
     """
@@ -76,9 +95,17 @@ class AgentSetup:
         probe_text: its content. An agent that reads it shares the run folder, so no file has to travel.
         storage: the URL or folder through which checkpoints and weights travel if the run folder is not shared;
             empty: they travel as bytes in replies.
-        files: the user's files, in the order of the blobs that come with them.
-        versions: the versions that the study was begun with, by package.
-        environment: environment variables of the workers.
+        files: the user's files.
+        why_not_sent: why the files have no blobs; empty: there is a blob for each of them, in their order.
+        base_name: the folder of the study's file, relative to the root of the files.
+        base_path: the folder of the study's file, as the coordinator sees it. An agent that sees the same files there
+            uses it, so the sent ones are not written.
+        expected: SHA-256 of the files that every node must have, by absolute path; empty: a folder.
+        folder: the coordinator's working folder, for workers whose node has it.
+        workers_lock: the file of which every worker holds a shared lock if the run folder is shared; empty: none.
+        versions: the versions that the agent's software is compared with, by package.
+        orphan_s: how long the agent lives without a call.
+        environment: environment variables of the workers. Variables of threads that are not among them are removed.
     """
 
     study: str
@@ -91,7 +118,14 @@ class AgentSetup:
     probe_text: str = ""
     storage: str = ""
     files: Sequence[SentFile] = ()
+    why_not_sent: str = ""
+    base_name: str = "."
+    base_path: str = ""
+    expected: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
+    workers_lock: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    orphan_s: float = ORPHAN_S
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -159,8 +193,10 @@ class CallFailed:
 class Transport(Protocol):
     """Starts agents on the nodes of a cluster and carries bytes to them and back.
 
-    Every method but `replies` returns without waiting for an agent. `ClusterGone` is raised by any of them once the
-    cluster's head cannot be reached any more; the transport then tries to connect again only through `reconnect`.
+    Every method but `end_former`, `replies` and `close` returns without waiting for an agent. `ClusterGone` is raised
+    by any of them once the cluster's head cannot be reached any more; the transport then tries to connect again only
+    through `reconnect`. The engine may compute for minutes between two of its calls, so the transport itself keeps the
+    agents alive: it calls ``beat`` of each agent at least every `BEAT_S` seconds, but never of one that was dismissed.
     """
 
     def share(self, blobs: Sequence[bytes]) -> None:
@@ -209,10 +245,19 @@ class Transport(Protocol):
         """
 
     def dismiss(self, agent: str) -> None:
-        """End an agent at once with its workers. Its open calls may have no answer."""
+        """End an agent at once with its workers, and send it no ``beat`` any more.
+
+        Its open calls may have no answer. One that has a `CallFailed` with ``is_gone`` lets the engine give the agent's
+        jobs to others at once; without it, the engine waits until the agent must have ended itself.
+        """
 
     def reconnect(self) -> bool:
-        """Try once to reach the cluster again after `ClusterGone`; return whether it answers. No agent survives."""
+        """Try once to reach the cluster again after `ClusterGone`.
+
+        Returns:
+            Whether it answers, and no former agent of this session can still live. The engine then calls `share` and
+            `hire` again.
+        """
 
     def close(self) -> None:
-        """End all agents of this session, and the connection."""
+        """Call ``close`` of all agents of this session, end them and the connection."""

@@ -1,0 +1,287 @@
+"""The files of trials on a node: a private spool for those that travel, unless the node sees the run folder itself.
+
+The spool is a temporary folder of this user with a lock, so a later start of tunecli on the node removes what a killed
+agent left. A name in a message never becomes a path unchecked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from tunecli.engine.cluster.protocol import AgentSetup
+from tunecli.engine.cluster.storage import channel_of
+from tunecli.engine.cluster.wire import Item, Role, SentAlong
+from tunecli.errors import from_os_error, os_reason
+from tunecli.messages import Checkpointed, Ended, Event, Job, Paused, Stopped
+from tunecli.text import shown_bytes
+from tunecli.train.user_code.trial_files import hold_folder, remove_stale
+
+MOST_OWN_BYTES = 256 << 20
+"""The largest size of the files of the user's own code in a trial that travel."""
+
+
+class NodeFiles:
+    """The files on one node, for one agent.
+
+    Attributes:
+        is_shared: whether the node sees the run folder: then only the user's files can be in the spool.
+        base_path: the folder of the user's files; None: the coordinator's, which this node sees.
+        problem: why no trial can run here; empty: none.
+    """
+
+    def __init__(self, setup: AgentSetup, blobs: Sequence[bytes]) -> None:
+        """Make the spool, and write the user's files into it if the node does not see them.
+
+        Args:
+            setup: the agent's settings.
+            blobs: the contents of ``setup.files``.
+        """
+        self._channel = channel_of(setup.storage)
+        self._jobs: dict[int, Job] = {}
+        self.is_shared, self.problem = _sees_run_folder(setup), ""
+        self.base_path: Path | None = None
+        remove_stale()
+        try:
+            self._held = hold_folder()
+            self.spool = self._held.path
+            if not _sees_files(setup) and (setup.files or not self.is_shared):
+                self._write_files(setup, blobs)
+        except OSError as error:
+            self.problem = f"its temporary folder cannot be used: {os_reason(error)}"
+        self.problem = self.problem or _missing(setup.expected)
+
+    def localized(self, job: Job, files: Sequence[SentAlong], blobs: Sequence[bytes]) -> Job:
+        """Return a job with the paths of this node, and write the files that came with it.
+
+        Raises:
+            DiskFull, StoreFailed: the spool refuses them.
+        """
+        local = job.files
+        if self.base_path is not None:
+            local = replace(local, base_path=str(self.base_path))
+        if self.is_shared:
+            return replace(job, files=local)
+        folder = self._folder_of(job)
+        names = {
+            "weights_path": "weights.safetensors",
+            "checkpoints_path": "checkpoints",
+            "checkpoint_dir": f"trial-{job.number:05d}",
+            "trial_dir": f"cwd/trial-{job.number:05d}",
+            "reports_path": "reports.jsonl",
+            "log_path": "log.txt",
+        }
+        paths = {name: str(folder / inner) for name, inner in names.items() if getattr(local, name)}
+        local = replace(local, **paths)  # type: ignore[arg-type]  # all of these fields are texts
+        job = replace(job, files=local)
+        self._jobs[job.number] = job
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            self._write_along(job, files, blobs)
+        except OSError as error:
+            raise from_os_error(error, folder, is_users_path=False) from error
+        return job
+
+    def item(self, event: Event) -> tuple[Item, list[bytes]]:
+        """Return an event with the files that travel with it, and the blobs of their contents.
+
+        Raises:
+            DiskFull, StoreFailed: the channel of the files refuses them.
+        """
+        job = self._jobs.get(event.number)
+        if job is None:
+            return Item(event), []
+        files: list[SentAlong] = []
+        blobs: list[bytes] = []
+        contents, note = _contents(job, event)
+        for role, name, content in contents:
+            sha256 = hashlib.sha256(content).hexdigest()
+            files.append(SentAlong(role, event.number, name, sha256))
+            blobs.append(self._channel.put(content))
+        if isinstance(event, Checkpointed):
+            with suppress(OSError):
+                (Path(job.files.checkpoints_path) / event.checkpoint.name).unlink()
+        if isinstance(event, Ended | Paused | Stopped):
+            del self._jobs[event.number]
+            shutil.rmtree(self._folder_of(job), ignore_errors=True)
+        return Item(event, files, note), blobs
+
+    def close(self, *, is_kept: bool = False) -> None:
+        """Remove the spool, or only release it, as the end of this process does."""
+        if not hasattr(self, "_held"):
+            return
+        if not is_kept:
+            shutil.rmtree(self.spool, ignore_errors=True)
+        with suppress(OSError):
+            os.close(self._held.lock)
+
+    def _folder_of(self, job: Job) -> Path:
+        return self.spool / "jobs" / f"{job.number}-{job.attempt}"
+
+    def _write_files(self, setup: AgentSetup, blobs: Sequence[bytes]) -> None:
+        root = self.spool / "files"
+        if setup.why_not_sent:
+            self.problem = setup.why_not_sent
+            return
+        for file, content in zip(setup.files, blobs, strict=True):
+            path = _inner(root, file.name)
+            if path is None or hashlib.sha256(content).hexdigest() != file.sha256:
+                self.problem = f"{file.name} was damaged on its way"
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        self.base_path = _inner(root, setup.base_name) or root
+        self.base_path.mkdir(parents=True, exist_ok=True)
+
+    def _write_along(self, job: Job, files: Sequence[SentAlong], blobs: Sequence[bytes]) -> None:
+        """Write the files that came with a job. A damaged file of the user's own code removes all of them.
+
+        The worker checks a checkpoint itself, and says what it went on from.
+        """
+        is_own_damaged = False
+        for file, blob in zip(files, blobs, strict=True):
+            if file.number != job.number:
+                continue
+            content = self._channel.get(blob)
+            self._channel.drop(blob)
+            is_intact = hashlib.sha256(content).hexdigest() == file.sha256
+            is_own = file.role in (Role.OWN, Role.TRIAL)
+            is_own_damaged = is_own_damaged or (is_own and not is_intact)
+            path = path_of(job, file)
+            if path is not None and (is_intact or file.role is Role.CHECKPOINT):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        if is_own_damaged:
+            for folder in filter(None, (job.files.checkpoint_dir, job.files.trial_dir)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def path_of(job: Job, file: SentAlong) -> Path | None:
+    """The path of a file that travels, by the paths of a job; None if its name leads elsewhere, or the job has none."""
+    files = job.files
+    match file.role:
+        case Role.CHECKPOINT:
+            is_plain = PurePosixPath(file.name).name == file.name
+            return (
+                _inner(Path(files.checkpoints_path), file.name)
+                if files.checkpoints_path and is_plain
+                else None
+            )
+        case Role.OWN:
+            return _inner(Path(files.checkpoint_dir), file.name) if files.checkpoint_dir else None
+        case Role.TRIAL:
+            return _inner(Path(files.trial_dir), file.name) if files.trial_dir else None
+        case Role.WEIGHTS:
+            text = files.weights_path
+        case Role.REPORTS:
+            text = files.reports_path
+        case Role.LOG:
+            text = files.log_path
+    return Path(text) if text else None
+
+
+def own_files(job: Job, most_bytes: int = MOST_OWN_BYTES) -> tuple[list[tuple[Role, str, Path]], int]:
+    """The files of the user's own code in a trial.
+
+    Returns:
+        The role, the name and the path of each, and the size of all. The list is empty if they exceed ``most_bytes``.
+    """
+    found: list[tuple[Role, str, Path]] = []
+    n_bytes = 0
+    for role, text in ((Role.OWN, job.files.checkpoint_dir), (Role.TRIAL, job.files.trial_dir)):
+        for path in _regular_files(text):
+            n_bytes += path.stat().st_size
+            found.append((role, path.relative_to(text).as_posix(), path))
+    return ([] if n_bytes > most_bytes else found), n_bytes
+
+
+def _contents(job: Job, event: Event) -> tuple[list[tuple[Role, str, bytes]], str]:
+    """The role, the name and the content of each file that travels with an event, and a note for the user."""
+    named: list[tuple[Role, str, Path]] = []
+    note = ""
+    files = job.files
+    if isinstance(event, Checkpointed):
+        named.append(
+            (Role.CHECKPOINT, event.checkpoint.name, Path(files.checkpoints_path, event.checkpoint.name))
+        )
+    if isinstance(event, Ended | Paused) and event.outcome.weights_sha256:
+        named.append((Role.WEIGHTS, "", Path(files.weights_path)))
+    if isinstance(event, Ended | Paused | Stopped):
+        named += [
+            (role, "", Path(text))
+            for role, text in ((Role.LOG, files.log_path), (Role.REPORTS, files.reports_path))
+            if text
+        ]
+        own, n_bytes = own_files(job)
+        named += own
+        if n_bytes and not own:
+            note = (
+                f"the files of trial {job.number} stayed on its node: {shown_bytes(n_bytes)}, "
+                f"and at most {shown_bytes(MOST_OWN_BYTES)} travel"
+            )
+    contents: list[tuple[Role, str, bytes]] = []
+    for role, name, path in named:
+        with suppress(OSError):  # it is missing: the trial printed nothing, or removed it
+            contents.append((role, name, path.read_bytes()))
+    return contents, note
+
+
+def _regular_files(folder: str) -> Iterator[Path]:
+    """The files below a folder in the order of their names, without links and what is behind them."""
+    if not folder or not Path(folder).is_dir():
+        return
+    for inner, folders, names in os.walk(folder):
+        folders.sort()
+        for path in (Path(inner, name) for name in sorted(names)):
+            if path.is_file() and not path.is_symlink():
+                yield path
+
+
+def _inner(root: Path, name: str) -> Path | None:
+    """The path of a relative name below ``root``; None if the name is absolute, leads out, or is no name."""
+    pure = PurePosixPath(name)
+    if not name or pure.is_absolute() or ".." in pure.parts or "\0" in name:
+        return None
+    return root / pure
+
+
+def _sees_run_folder(setup: AgentSetup) -> bool:
+    try:
+        return bool(setup.probe_path) and Path(setup.probe_path).read_text() == setup.probe_text
+    except (OSError, ValueError):
+        return False
+
+
+def _sees_files(setup: AgentSetup) -> bool:
+    """Whether the coordinator's folder of the study's file is on this node, with the same files."""
+    if not setup.base_path or not Path(setup.base_path).is_dir():
+        return False
+    root = Path(setup.base_path)
+    if setup.base_name != ".":
+        root = root.parents[len(PurePosixPath(setup.base_name).parts) - 1]
+    return all(_sha256_of(root / file.name) == file.sha256 for file in setup.files)
+
+
+def _missing(expected: Mapping[str, str]) -> str:
+    """What is wrong with the files that every node must have; empty: nothing."""
+    for name, sha256 in expected.items():
+        path = Path(name)
+        if not (path.is_file() if sha256 else path.exists()):
+            return f"{name} is missing there"
+        if sha256 and _sha256_of(path) != sha256:
+            return f"{name} has another content there"
+    return ""
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
