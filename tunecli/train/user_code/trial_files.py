@@ -149,7 +149,7 @@ def _remove_if_stale(path: Path) -> None:
 
 
 def hold_folder() -> HeldFolder:
-    """Make a temporary folder that only this user can read; once its holder has ended, `remove_stale` removes it.
+    """Make a temporary folder that only this user can read. Once its holder has ended, `remove_stale` may remove it.
 
     Raises:
         OSError: it cannot be made.
