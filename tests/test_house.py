@@ -50,6 +50,7 @@ SHORT = {
     "shims/wandb_path/wandb/_errors.py": "a module of the package that scripts import",
     "tfrecords.py": "the format that train reads and exporters write",
     "seeding.py": "the one place where seeds are made",
+    "study/record/versions.py": "a study's plug-ins, which engines do not know",
 }
 
 
