@@ -50,8 +50,8 @@ def software_versions() -> Mapping[str, str]:
 def unlike_versions(here: Mapping[str, str], there: Mapping[str, str]) -> str:
     """Why a trial must not run with the versions ``there``: ``torch 2.12.0 in place of 2.13.0``; empty: it may.
 
-    Other sources of this program may read a job differently. Another torch gives other bits, whatever its build, and
-    another minor version of Python may.
+    Other sources of this program may read a job differently. Another torch gives other bits, and another
+    minor version of Python may. The build of torch does not count.
     """
     for name in ("tunecli", "torch", "python"):
         wanted, found = (_compared(name, versions.get(name, "")) for versions in (here, there))

@@ -70,7 +70,7 @@ class Agent:
             setup: the agent's settings.
             blobs: the contents of the user's files.
             node: the cluster's identifier of the node.
-            on_orphaned: called when the agent has ended itself, because nobody called it any more; ends the process.
+            on_orphaned: called when the agent has ended itself, because its calls ceased; ends the process.
         """
         self._setup, self._node, self._on_orphaned = setup, node, on_orphaned
         self._called_s = time.monotonic()

@@ -70,7 +70,7 @@ class Crew:
     """
 
     def __init__(self, transport: Transport, setup: AgentSetup, slot: Resources, patience: Patience) -> None:
-        """Hire nobody yet.
+        """Make a crew without agents.
 
         Args:
             transport: starts the agents.

@@ -1,7 +1,7 @@
 """The engine of a cluster: jobs wait here until an agent has a free slot; an agent that is gone gives its jobs back.
 
 A trial's table does not depend on the cluster: a job that is given back is `Stopped`, and its next attempt goes on from
-its last checkpoint wherever there is room. The time of a call does not grow with the number of agents.
+its last checkpoint on any agent with room. The time of a call does not grow with the number of agents.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ class ClusterEngine:
                         self._give_back(job, cause, is_suspicious=is_suspicious)
 
     def _take(self, seat: Seat, came: Came) -> None:
-        """Write the files of a batch and queue its events, then acknowledge it; a damaged one is asked for again."""
+        """Write the files of a batch and queue its events, then acknowledge it; a damaged one is requested again."""
         batch, at = came.batch, 0
         if not batch.number or batch.number <= seat.last_batch:
             return

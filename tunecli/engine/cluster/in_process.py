@@ -25,7 +25,7 @@ _HEAD_GONE = "the cluster's head is gone"
 
 @dataclass
 class Faults:
-    """What goes wrong on the way. A test may change it at any time.
+    """The faults on the way. A test may change them at any time.
 
     Attributes:
         lose_each: each so many-th answer is lost; 0: none.
@@ -70,7 +70,7 @@ class InProcessTransport:
     """A `Transport` to agents in this process.
 
     Attributes:
-        faults: what goes wrong.
+        faults: the faults on the way.
         n_hired: number of agents that were hired.
     """
 
@@ -86,7 +86,7 @@ class InProcessTransport:
         Args:
             nodes: the number of CPUs of each node, by its name; None: one node with room for everything.
             sees_run_folder: whether the nodes see the coordinator's files.
-            faults: what goes wrong; None: nothing.
+            faults: the faults on the way; None: there are none.
         """
         self._nodes = dict(nodes) if nodes is not None else {"here": 1 << 20}
         self._sees_run_folder = sees_run_folder

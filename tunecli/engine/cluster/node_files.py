@@ -1,7 +1,7 @@
 """The files of trials on a node: a private spool for those that travel, unless the node sees the run folder itself.
 
-The spool is a temporary folder of this user with a lock, so a later start of tunecli on the node removes what a killed
-agent left. A name in a message never becomes a path unchecked.
+The spool is a temporary folder of this user with a lock, so a later start of tunecli on the node removes the spool of a
+killed agent. A name in a message never becomes a path unchecked.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class NodeFiles:
     def _write_along(self, job: Job, files: Sequence[SentAlong], blobs: Sequence[bytes]) -> None:
         """Write the files that came with a job. A damaged file of the user's own code removes all of them.
 
-        The worker checks a checkpoint itself, and says what it went on from.
+        The worker checks a checkpoint itself, and names the one that it uses.
         """
         is_own_damaged = False
         for file, blob in zip(files, blobs, strict=True):
@@ -233,7 +233,7 @@ def _contents(job: Job, event: Event) -> tuple[list[tuple[Role, str, bytes]], st
 
 
 def _regular_files(folder: str) -> Iterator[Path]:
-    """The files below a folder in the order of their names, without links and what is behind them."""
+    """The files below a folder in the order of their names, without links and their targets."""
     if not folder or not Path(folder).is_dir():
         return
     for inner, folders, names in os.walk(folder):
@@ -269,7 +269,7 @@ def _sees_files(setup: AgentSetup) -> bool:
 
 
 def _missing(expected: Mapping[str, str]) -> str:
-    """What is wrong with the files that every node must have; empty: nothing."""
+    """The first fault of the files that every node must have; empty: there is none."""
     for name, sha256 in expected.items():
         path = Path(name)
         if not (path.is_file() if sha256 else path.exists()):

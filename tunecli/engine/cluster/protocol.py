@@ -6,14 +6,14 @@ engine calls methods of agents through a `Transport`; arguments and replies are 
 The methods of an agent, each with a JSON message and blobs; `tunecli.engine.cluster.agent.Agent.call` takes them all:
 
 - ``hello``: returns an `AgentFacts`. The first call; it is answered when the agent can take jobs.
-- ``order``: a job to run, or a request to stop. Orders have numbers and are obeyed in their order, each once, whatever
-  order they come in and however often they are repeated.
+- ``order``: a job to run, or a request to stop. Orders have numbers and are obeyed in their order, each once, even if
+  they come in another order or several times.
 - ``poll``: waits for events, and returns them as a numbered batch. The agent keeps a batch until a later poll
   acknowledges it, so a lost reply loses no event; the engine drops a batch that it has seen.
 - ``beat``: does nothing. The transport calls it by itself, without the engine, see `Transport`.
 - ``close``: ends the workers and removes the agent's files. The transport calls it before it ends the agent's process.
 
-An agent that nobody calls for `ORPHAN_S` seconds ends itself with its workers: its coordinator is gone, or cannot
+An agent without a call for `ORPHAN_S` seconds ends itself with its workers: its coordinator is gone, or cannot
 reach it and has given its trials to others (fencing).
 """
 

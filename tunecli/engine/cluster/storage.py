@@ -28,7 +28,7 @@ class Channel(Protocol):
         """
 
     def get(self, blob: bytes) -> bytes:
-        """Return the content that a blob stands for; it may be damaged, or empty if it is gone.
+        """Return the content of a blob; it may be damaged, or empty if it is gone.
 
         Raises:
             StoreFailed: the content cannot be read.

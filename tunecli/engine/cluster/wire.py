@@ -1,6 +1,6 @@
 """Messages between the engine and its agents as JSON, with the names of the files whose contents are their blobs.
 
-An `Order` goes to an agent, a `Batch` comes back. A blob stands for the content of one `SentAlong`, in their order.
+An `Order` goes to an agent, a `Batch` comes back. Each blob carries the content of one `SentAlong`, in their order.
 """
 
 from __future__ import annotations
