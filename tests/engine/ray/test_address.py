@@ -1,0 +1,71 @@
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tunecli.engine.ray.address import resolve
+from tunecli.errors import UsageError
+
+
+@pytest.fixture
+def listening() -> Iterator[str]:
+    """The address of a port that takes connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed() -> str:
+    """The address of a port that takes none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+
+
+def test_an_address_that_answers_is_taken(listening: str) -> None:
+    assert resolve(listening) == listening
+
+
+def test_an_address_where_nothing_answers_is_an_error(closed: str) -> None:
+    with pytest.raises(UsageError, match=f"no Ray cluster answers at {closed}"):
+        resolve(closed)
+
+
+def test_auto_takes_the_environment_then_the_cluster_of_this_machine_then_none(
+    listening: str, closed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert resolve("auto") == ""
+    (tmp_path / "ray").mkdir()
+    started = tmp_path / "ray" / "ray_current_cluster"
+    started.write_text(closed)  # it was killed, and left its address
+    assert resolve("auto") == ""
+    started.write_text(f"{listening}\n")
+    assert resolve("auto") == listening
+    monkeypatch.setenv("RAY_ADDRESS", closed)
+    with pytest.raises(UsageError, match="no Ray cluster answers"):
+        resolve("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    assert resolve("auto") == ""
+
+
+@pytest.mark.parametrize("where", ["run.ray.address", "RAY_ADDRESS"])
+def test_the_client_protocol_of_ray_is_refused_with_the_key_that_names_it(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "ray://10.0.0.5:10001")
+    address = "ray://10.0.0.5:10001" if where == "run.ray.address" else "auto"
+    with pytest.raises(UsageError) as raised:
+        resolve(address)
+    assert raised.value.message == f"{where}: `ray://` is Ray Client, which this engine does not use"
+
+
+@pytest.mark.parametrize("address", ["10.0.0.5", ":6379", "10.0.0.5:", "10.0.0.5:x", "10.0.0.5:99999"])
+def test_an_address_without_a_host_and_a_port_is_an_error(address: str) -> None:
+    with pytest.raises(UsageError, match="invalid address"):
+        resolve(address)

@@ -1,0 +1,195 @@
+"""A Ray cluster of several nodes on this machine, in a process of its own: Ray's threads stay out of the tests' process.
+
+    with RayCluster([1, 1, 1]) as cluster:
+        cluster.address, cluster.kill_node(0), cluster.add_node(cpus=1)
+
+The head node has no CPU. Run as a program, this module is that process: it obeys lines of JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+_ROOT = Path(__file__).resolve().parents[2]
+_MOST_STARTS = 4
+
+
+class RayCluster:
+    """A running cluster. Nodes count from 0 in the order in which they were added."""
+
+    def __init__(self, cpus: Sequence[int], **environment: str) -> None:
+        """Start the head, and a node for each number of CPUs; the environment is that of the cluster's processes."""
+        self._environment = environment
+        for _ in range(_MOST_STARTS):
+            self._begin()
+            try:
+                self.address: str = self._ask(do="start")
+                for n in cpus:
+                    self.add_node(cpus=n)
+                return
+            except RuntimeError:  # Ray gives a node 30 s to start, which is too short on a loaded machine
+                self.close()
+        raise RuntimeError("no cluster can be started")
+
+    def _begin(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="ray")
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            env={
+                **os.environ,
+                "RAY_TMPDIR": self._folder,
+                "RAY_USAGE_STATS_ENABLED": "0",
+                "PYTHONPATH": str(_ROOT),
+                **self._environment,
+            },
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add_node(self, **resources: Any) -> None:
+        """Add a node with so many CPUs, GPUs and other resources."""
+        self._ask(do="add", **resources)
+
+    def remove_node(self, node: int) -> None:
+        """Remove a node and all of its processes at once, as if its power failed."""
+        raylet = self.raylet(node)
+        for process in [*raylet.children(recursive=True), raylet]:
+            _kill(process)
+        self._ask(do="forget", node=node)
+
+    def raylet(self, node: int) -> psutil.Process:
+        """The raylet of a node."""
+        return psutil.Process(self._ask(do="raylet", node=node))
+
+    def gcs(self) -> psutil.Process:
+        """The head's process."""
+        return psutil.Process(self._ask(do="gcs"))
+
+    def restart_gcs(self) -> None:
+        """Start a head at the same address, which knows nothing of the former one's nodes."""
+        self._ask(do="restart_gcs")
+
+    def agents(self) -> list[psutil.Process]:
+        """The processes of all actors."""
+        return [
+            process
+            for process in psutil.process_iter(["name", "cmdline"])
+            if "ray::Actor" in " ".join(process.info["cmdline"] or ()) and self._is_own(process)
+        ]
+
+    def _is_own(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("RAY_TMPDIR") == self._folder
+        except psutil.Error:
+            return False
+
+    def members(self) -> list[psutil.Process]:
+        """All living processes of the cluster, and what they started."""
+        return [process for process in psutil.process_iter() if self._is_own(process)]
+
+    def close(self) -> None:
+        """End all processes of the cluster."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        while members := self.members():
+            for process in members:
+                _kill(process)
+            psutil.wait_procs(members, timeout=5.0)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _ask(self, **order: Any) -> Any:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the cluster's process ended at {order}")
+        return json.loads(line)
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(signal.SIGKILL)
+
+
+def _obey() -> None:
+    from ray.cluster_utils import Cluster
+
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever Ray prints
+    cluster: Any = None
+    nodes: list[Any] = []
+    for line in sys.stdin:
+        answer: Any = None
+        match json.loads(line):
+            case {"do": "start"}:
+                cluster = Cluster(
+                    initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+                )
+                answer = cluster.address
+                if version := os.environ.get("RAY_CLUSTER_TEST_VERSION"):
+                    _pretend(cluster, version)
+            case {"do": "add", **resources}:
+                renamed = {
+                    f"num_{name}" if name in ("cpus", "gpus") else name: n for name, n in resources.items()
+                }
+                nodes.append(cluster.add_node(**renamed))
+                cluster.wait_for_nodes()
+            case {"do": "forget", "node": node}:
+                cluster.worker_nodes.discard(nodes[node])
+            case {"do": "raylet", "node": node}:
+                answer = _process_of(nodes[node], "raylet")
+            case {"do": "gcs"}:
+                answer = _process_of(cluster.head_node, "gcs_server")
+            case {"do": "restart_gcs"}:
+                cluster.head_node.all_processes.pop("gcs_server", None)
+                cluster.head_node.start_gcs_server()
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def _pretend(cluster: Any, version: str) -> None:
+    """Make the head say that the cluster runs another version of Ray."""
+    from ray._raylet import GcsClient
+
+    client = GcsClient(address=cluster.address)
+    namespace, key = b"cluster", b"CLUSTER_METADATA"
+    described = json.loads(client.internal_kv_get(key, namespace))
+    packed = json.dumps({**described, "ray_version": version}).encode()
+    client.internal_kv_put(key, packed, True, namespace)
+
+
+def _process_of(node: Any, kind: str) -> int:
+    found: int = node.all_processes[kind][0].process.pid
+    return found
+
+
+if __name__ == "__main__":
+    _obey()

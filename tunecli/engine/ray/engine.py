@@ -1,0 +1,146 @@
+"""The engine `ray`: a `ClusterEngine` whose agents are actors of a Ray cluster, and the capacity of that cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tunecli.config.ray import Ray
+from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
+from tunecli.engine.cluster.protocol import Resources
+from tunecli.engine.protocol import Capacity, EngineOptions, Host
+from tunecli.engine.ray.placement import Node, amounts, n_slots_in
+from tunecli.engine.ray.transport import Connection, RayTransport
+from tunecli.errors import ClusterGone, UsageError
+
+if TYPE_CHECKING:
+    from tunecli.config.run import Run
+
+_DEVICE_OF_GPU = "cuda"
+_HIDDEN_GPUS = {"CUDA_VISIBLE_DEVICES": ""}
+_INTERNAL = re.compile(r"node:|bundle_group|object_store_memory|memory$|accelerator_type:")
+
+_unused: dict[str, Connection] = {}
+"""Connections that `capacity` made, by address, for the engine that follows."""
+
+
+def ray_engine(options: EngineOptions) -> ClusterEngine:
+    """Return an engine on a Ray cluster.
+
+    Args:
+        options: its settings; ``settings`` are ``run.ray``.
+
+    Raises:
+        UsageError: no cluster answers, or it has other versions of Ray or Python.
+        ClusterGone: the cluster was lost meanwhile.
+    """
+    settings = options.settings if isinstance(options.settings, Ray) else Ray()
+    slot = Resources(
+        settings.cpus_per_trial(options.threads),
+        settings.gpus_per_trial(options.device, options.n_devices, options.per_device),
+        settings.memory or 0,
+        settings.resources,
+    )
+    if 0 < slot.gpus < 1:
+        options = replace(options, per_device=int(1 / slot.gpus + 1e-9))
+    # Ray hides no GPU from an actor that asked for none, and a trial must not use one that others have.
+    hidden: Mapping[str, str] = {} if slot.gpus else _HIDDEN_GPUS
+    transport = RayTransport(_connection(settings.address), size=settings.agent)
+    try:
+        return ClusterEngine(
+            options,
+            transport,
+            slot,
+            ClusterSettings(
+                patterns=settings.files,
+                storage="" if settings.storage == "auto" else settings.storage,
+                environment={**hidden, **settings.env},
+                wait_s=settings.wait,
+            ),
+        )
+    except BaseException:
+        transport.close()
+        raise
+
+
+def capacity(run: Run) -> Capacity:
+    """Return how many trials the cluster has room for when it is idle.
+
+    Args:
+        run: the settings under ``run``.
+
+    Raises:
+        UsageError: no cluster answers, it has other versions of Ray or Python, or no node is large enough.
+    """
+    settings = run.ray
+    slot = Resources(
+        settings.cpus_per_trial(run.threads),
+        settings.gpus_per_trial(run.device, run.devices_per_trial, run.per_device),
+        settings.memory or 0,
+        settings.resources,
+    )
+    connection = _connection(settings.address)
+    transport = RayTransport(connection)
+    try:
+        nodes, can_grow = transport.overview()
+    except ClusterGone as error:
+        transport.close()
+        raise UsageError(error.message, hint="run `ray status` on the cluster") from error
+    _unused[settings.address] = connection
+    hosts = [
+        Host(node.host, n_slots, (_DEVICE_OF_GPU,) * int(node.total.get("GPU", 0)))
+        for node in nodes
+        if (n_slots := n_slots_in(node.total, slot))
+    ]
+    if not hosts and not can_grow:
+        raise _no_room(nodes, slot, run)
+    return Capacity(sum(host.n_slots for host in hosts), hosts, can_grow)
+
+
+def _connection(address: str) -> Connection:
+    """Return the connection that `capacity` made, or another one."""
+    made = _unused.pop(address, None)
+    if made is not None and made.bridge.is_alive:
+        return made
+    return Connection(address)
+
+
+def _no_room(nodes: Sequence[Node], slot: Resources, run: Run) -> UsageError:
+    """Return the error that names the resource of which no node has enough."""
+    keys = {"CPU": "run.ray.cpus", "GPU": "run.ray.gpus", "memory": "run.ray.memory"}
+    if run.ray.cpus == "auto":
+        keys["CPU"] = "run.threads"
+    for name, needed in amounts(slot).items():
+        most = max((node.total.get(name, 0.0) for node in nodes), default=0.0)
+        if most >= needed:
+            continue
+        if name == "GPU" and not most:
+            return UsageError(
+                f"run.device: no node of the cluster has a `{_DEVICE_OF_GPU}` device",
+                hint=f"{_what_nodes_have(nodes)}; `device: cpu` uses no GPU",
+            )
+        unit = {"CPU": "CPUs", "GPU": "GPUs", "memory": "bytes of memory"}.get(name, f"of `{name}`")
+        key = keys.get(name, "run.ray.resources")
+        return UsageError(
+            f"{key}: no node has {needed:g} {unit}, the largest has {most:g}",
+            hint=f"ask for less, or add a larger node; {_what_nodes_have(nodes)}",
+        )
+    return UsageError(
+        "run.ray: no node has all that a trial needs at once: "
+        + ", ".join(f"{name} {amount:g}" for name, amount in amounts(slot).items()),
+        hint=_what_nodes_have(nodes),
+    )
+
+
+def _what_nodes_have(nodes: Sequence[Node]) -> str:
+    """Say the sum of each resource of the nodes, such as ``the nodes have CPU 64, GPU 8``."""
+    total: dict[str, float] = {}
+    for node in nodes:
+        for name, amount in node.total.items():
+            if not _INTERNAL.match(name):
+                total[name] = total.get(name, 0.0) + amount
+    if not total:
+        return "the nodes have no CPU for tasks"
+    return "the nodes have " + ", ".join(f"{name} {amount:g}" for name, amount in sorted(total.items()))
