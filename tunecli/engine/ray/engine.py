@@ -18,6 +18,7 @@ from tunecli.errors import ClusterGone, UsageError
 if TYPE_CHECKING:
     from tunecli.config.run import Run
 
+_BYTES = "bytes"
 _DEVICE_OF_GPU = "cuda"
 _HIDDEN_GPUS = {"CUDA_VISIBLE_DEVICES": ""}
 _INTERNAL = re.compile(r"node:|bundle_group|object_store_memory|memory$|accelerator_type:")
@@ -47,7 +48,9 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
         options = replace(options, per_device=int(1 / slot.gpus + 1e-9))
     # Ray hides no GPU from an actor that asked for none, and a trial must not use one that others have.
     hidden: Mapping[str, str] = {} if slot.gpus else _HIDDEN_GPUS
-    transport = RayTransport(_connection(settings.address), size=settings.agent)
+    transport = RayTransport(
+        _connection(settings.address), size=settings.agent, is_apart=settings.storage == _BYTES
+    )
     try:
         return ClusterEngine(
             options,
@@ -55,7 +58,7 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
             slot,
             ClusterSettings(
                 patterns=settings.files,
-                storage="" if settings.storage == "auto" else settings.storage,
+                storage="" if settings.storage in ("auto", _BYTES) else settings.storage,
                 environment={**hidden, **settings.env},
                 wait_s=settings.wait,
             ),

@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tunecli.engine.cluster.protocol import ORPHAN_S, AgentSetup, CallFailed, Reply, Resources
@@ -88,7 +89,7 @@ class RayTransport:
         connection: Connection,
         *,
         size: AgentSize = "node",
-        runtime_env: dict[str, Any] | None = None,
+        is_apart: bool = False,
         agent: str = _AGENT,
     ) -> None:
         """Use a connection, and close it in the end.
@@ -96,11 +97,11 @@ class RayTransport:
         Args:
             connection: to the cluster.
             size: how many slots an agent has.
-            runtime_env: Ray's runtime environment of the agents.
+            is_apart: whether agents take no folder for one that they share with this machine, so that all files travel.
             agent: ``module:attribute`` of the agents' class.
         """
         self._connection = connection
-        self._size, self._runtime_env, self._agent = size, runtime_env or {}, agent
+        self._size, self._is_apart, self._agent = size, is_apart, agent
         self._n_calls = 0
         self._places: dict[str, Place] = {}  # where agents listen that may live
         self._came: list[Reply | CallFailed] = []
@@ -140,14 +141,14 @@ class RayTransport:
 
     def hire(self, agent: str, setup: AgentSetup, resources: Resources) -> int:
         """Start an agent on a node with room for it, and call its ``hello``."""
+        if self._is_apart:
+            setup = replace(setup, probe_path="", base_path="")
         named = amounts(resources)
         options: dict[str, Any] = {"num_cpus": named.pop("CPU", 0), "num_gpus": named.pop("GPU", 0)}
         if "memory" in named:
             options["memory"] = named.pop("memory")
         if named:
             options["resources"] = named
-        if self._runtime_env:
-            options["runtime_env"] = self._runtime_env
         call = self._next_call()
         self.bridge.send(
             {

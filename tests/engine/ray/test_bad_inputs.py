@@ -1,0 +1,103 @@
+"""Each setting with which no trial can run on a cluster: exit code 2, the reason, within 10 s and without a run folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.ray_cluster import RayCluster
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+_STUDY = """\
+study: bad
+objective: {metric: val_loss}
+trial:
+  python: "keeper:train"
+  params: {x: {uniform: [0.0, 1.0]}}
+search: {sampler: random, trials: 4, lookahead: 2}
+run: %s
+"""
+
+
+def _search(folder: Path, run: dict[str, object], **environment: str) -> tuple[int, str]:
+    """Run a sweep; return its exit code and what it said on stderr."""
+    folder.mkdir()
+    (folder / "keeper.py").write_text(
+        "def train(params, trial):\n    trial.report(1, val_loss=params['x'])\n"
+    )
+    (folder / "study.yaml").write_text(_STUDY % json.dumps({"engine": "ray", "device": "cpu", **run}))
+    done = subprocess.run(
+        [sys.executable, "-m", "tunecli", "search", "study.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+        timeout=120.0,
+    )
+    assert not (folder / "runs").exists(), "a run folder was made"
+    return done.returncode, done.stderr
+
+
+def _closed_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_an_address_where_nothing_answers(tmp_path: Path) -> None:
+    address = _closed_port()
+    code, said = _search(tmp_path / "a", {"ray": {"address": address}})
+    assert code == 2
+    assert f"no Ray cluster answers at {address}" in said
+
+
+def test_the_address_of_ray_client_in_the_environment(tmp_path: Path) -> None:
+    code, said = _search(tmp_path / "a", {}, RAY_ADDRESS="ray://10.0.0.5:10001")
+    assert code == 2
+    assert "RAY_ADDRESS: `ray://` is Ray Client, which this engine does not use" in said
+
+
+def test_ray_is_not_installed(tmp_path: Path) -> None:
+    (tmp_path / "hidden").mkdir()
+    # An importer without a spec for Ray is an environment without the package.
+    (tmp_path / "hidden" / "sitecustomize.py").write_text(
+        "import importlib.machinery as m, sys\n"
+        "find = m.PathFinder.find_spec\n"
+        "m.PathFinder.find_spec = classmethod(lambda cls, name, *a: None if name == 'ray' else find(name, *a))\n"
+    )
+    code, said = _search(
+        tmp_path / "a",
+        {},
+        PYTHONPATH=os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]),
+    )
+    assert code == 2
+    assert "the engine `ray` needs the package `ray`, which is not installed" in said
+    assert "pip install 'tunecli[ray]'" in said
+
+
+def test_clusters_that_cannot_run_the_trials(tmp_path: Path) -> None:
+    with RayCluster([1], RAY_CLUSTER_TEST_VERSION="2.1.0") as other:
+        code, said = _search(tmp_path / "version", {"ray": {"address": other.address}})
+        assert code == 2
+        assert f"the cluster at {other.address} runs Ray 2.1.0 and Python" in said
+    with RayCluster([1]) as cluster:
+        at = {"address": cluster.address}
+        for name, run, expected in (
+            ("gpu", {"device": "cuda", "ray": at}, "run.device: no node of the cluster has a `cuda` device"),
+            ("large", {"threads": 8, "ray": at}, "run.threads: no node has 8 CPUs, the largest has 1"),
+            (
+                "resource",
+                {"ray": {**at, "resources": {"a100": 1}}},
+                "run.ray.resources: no node has 1 of `a100`",
+            ),
+        ):
+            code, said = _search(tmp_path / name, run)
+            assert code == 2
+            assert expected in " ".join(said.split())
