@@ -79,7 +79,7 @@ def test_ray_is_not_installed(tmp_path: Path) -> None:
     )
     assert code == 2
     assert "the engine `ray` needs the package `ray`, which is not installed" in said
-    assert "pip install 'tunecli[ray]'" in said
+    assert "pip install" in said
 
 
 def test_clusters_that_cannot_run_the_trials(tmp_path: Path) -> None:
