@@ -30,6 +30,9 @@ STUDY = "study: {}\nobjective: {}\ntrial: {{python: 'hostile_own:train', params:
 STREAMS = [("ascii", True), ("ascii", False), ("latin-1", False), ("cp1252", True), ("utf-8", False), ("utf-8", True),
            ("utf-16", False), ("cp037", True)]  # fmt: skip
 WIDTHS = ["40", "60", "80", "120", "200", "400", "", "0", "garbage", "²"]
+MIXED = [(("ascii", True), "40"), (("utf-8", True), "60"), (("cp037", True), "200"), (("utf-8", True), "garbage"),
+         (("utf-16", False), "")]  # fmt: skip
+"""Streams and widths of the ordinary tests: the narrowest and a wide terminal, a width that is no number, and a pipe."""
 READING = [
     ["--help"], ["-h"], ["results", "-h"], ["--version"], ["bogus"], ["results"], ["search", "x", "--trials", "abc"],
     ["results", "nowhere"], ["check", "bad.yaml"], ["check", "one.yaml"], ["search", "one.yaml", "--dry-run"],
@@ -129,11 +132,19 @@ def check(patch, studies, words, **how):
 
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_every_output_is_written_in_any_encoding_at_any_width(monkeypatch, studies, words):
+    for (encoding, is_terminal), columns in MIXED:
+        check(monkeypatch, studies, words, encoding=encoding, columns=columns, is_terminal=is_terminal)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_every_output_is_written_in_every_encoding(monkeypatch, studies, words):
     for encoding, is_terminal in STREAMS:
         check(monkeypatch, studies, words, encoding=encoding, is_terminal=is_terminal)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_every_output_fits_every_width(monkeypatch, studies, words):
     for columns in WIDTHS:
