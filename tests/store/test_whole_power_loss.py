@@ -10,7 +10,6 @@ The tests need ``cc``. ``TUNECLI_POWER_CUTS`` is the number of power cuts in eac
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import re
@@ -27,6 +26,7 @@ from typing import Any
 import pytest
 
 from tests.study.folder_content import folder_of
+from tests.support.forked import run_tasks
 from tests.support.lossy_disk_tree import DiskTree, Tree, write_tree
 from tunecli.store.database import Log
 
@@ -209,14 +209,7 @@ def resumed(names: Sequence[str], recording: Recording, memory: Path) -> dict[st
             "unless": f"{RUN}/study.db",
         },
     ]
-    tasks = {name: {"folder": str(memory / name), "steps": steps} for name in names}
-    file = memory / "tasks.json"
-    file.write_text(json.dumps(tasks))
-    script = ROOT / "tests" / "study" / "forked_runs.py"
-    done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    ends: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
-    return ends
+    return run_tasks({name: {"folder": str(memory / name), "steps": steps} for name in names})
 
 
 @pytest.mark.slow

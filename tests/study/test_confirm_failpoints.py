@@ -6,11 +6,8 @@ the search wrote is as if the study had never been confirmed.
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.study.folder_content import folder_of
+from tests.support.forked import run_tasks
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import open_to_read
 
@@ -57,14 +55,9 @@ class Fleet:
         return self._run(tasks)
 
     def _run(self, tasks: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-        file = self.path / "tasks.json"
-        described = {name: {"folder": str(self.path / name), "steps": steps} for name, steps in tasks.items()}
-        file.write_text(json.dumps(described))
-        script = Path(__file__).parent / "forked_runs.py"
-        done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        ends: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
-        return ends
+        return run_tasks(
+            {name: {"folder": str(self.path / name), "steps": steps} for name, steps in tasks.items()}
+        )
 
     def confirmed(self, name: str) -> tuple[list[bytes], str]:
         """Both files, and the recorded runs without their times."""
@@ -105,7 +98,7 @@ def test_a_confirmation_reaches_every_kind_of_durable_step(steps):
 @pytest.mark.parametrize(
     ("mode", "stride"),
     [
-        ("kill", 15),  # the ordinary run takes every fifteenth step, the slow suite all
+        ("kill", 19),  # the ordinary run takes every nineteenth step, the slow suite all
         pytest.param("kill", 1, marks=pytest.mark.slow),
         pytest.param("raise", 1, marks=pytest.mark.slow),
     ],

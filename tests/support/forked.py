@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 
 def run_verb(
@@ -36,13 +37,34 @@ def run_verb(
             "out": out.name,
             "err": err.name,
         }
-        server = _server()
-        assert server.stdin is not None and server.stdout is not None
-        server.stdin.write(json.dumps(task) + "\n")
-        server.stdin.flush()
-        code = int(server.stdout.readline())
+        code = _answer(task)
         said = [Path(file.name).read_text(encoding="utf-8") for file in (out, err)]
     return subprocess.CompletedProcess(["tunecli", *words], code, *said)
+
+
+def run_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Run several tasks, two at a time, each a list of steps one after the other.
+
+    Args:
+        tasks: each has its `folder` and its `steps`. A step has the `arguments` of a verb. It may have a `failpoint`, the
+            mode and the number of the durable step that fails, and the files `where` and `unless` in the folder: it runs
+            only with the first one and only without the second one.
+
+    Returns:
+        For each task and each of its steps that ran, how its process `ended` (the exit code, or the negative number of
+        a signal) and the end of its `stderr`.
+    """
+    ends: dict[str, list[dict[str, Any]]] = _answer({"tasks": dict(tasks), "environment": dict(os.environ)})
+    return ends
+
+
+def _answer(task: Mapping[str, Any]) -> Any:
+    """The server's answer to a task."""
+    server = _server()
+    assert server.stdin is not None and server.stdout is not None
+    server.stdin.write(json.dumps(task) + "\n")
+    server.stdin.flush()
+    return json.loads(server.stdout.readline())
 
 
 @cache

@@ -1,7 +1,8 @@
 """The process that `tests.support.forked` starts: it loads the program once, and forks for each verb.
 
-It reads one line of JSON per verb and answers each with the exit code; a negative one is a signal. It starts no thread
-and no tensor is made in it, so its forks begin as a new process does after its imports.
+It reads one line of JSON per task and answers each with one line: a verb with its exit code, where a negative one is a
+signal, and several tasks of steps with how each of their steps ended. It starts no thread and no tensor is made in it,
+so its forks begin as a new process does after its imports.
 """
 
 from __future__ import annotations
@@ -12,8 +13,12 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+AT_A_TIME = 2
+"""Number of tasks whose steps run side by side."""
 LOADED = (
     "scipy.stats.qmc",
     "sklearn.datasets",
@@ -24,10 +29,12 @@ LOADED = (
     "tunecli.__main__",
     "tunecli.cli",
     "tunecli.commands.check",
+    "tunecli.commands.confirm",
     "tunecli.commands.report",
     "tunecli.commands.search",
     "tunecli.console.live",
     "tunecli.engine",
+    "tunecli.failpoints",
     "tunecli.search.samplers.bayes",
     "tunecli.study.sweep",
     "tunecli.train.loop",
@@ -36,19 +43,19 @@ LOADED = (
 )
 
 
-def run(task: dict[str, Any]) -> None:
-    """Become the process of a verb, and exit with its code."""
-    os.chdir(task["cwd"])
+def enter(folder: str, environment: Mapping[str, str], out: int, err: int) -> None:
+    """Give this process its working folder, its environment and its streams."""
+    os.chdir(folder)
     os.environ.clear()
-    os.environ.update(task["environment"])
+    os.environ.update(environment)
     sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.argv = ["tunecli", *task["arguments"]]
-    for number, name, flags in (
-        (0, os.devnull, os.O_RDONLY),
-        (1, task["out"], os.O_WRONLY),
-        (2, task["err"], os.O_WRONLY),
-    ):
-        os.dup2(os.open(name, flags), number)
+    for number, stream in enumerate((os.open(os.devnull, os.O_RDONLY), out, err)):
+        os.dup2(stream, number)
+
+
+def run(arguments: list[str]) -> None:
+    """Become the process of a verb, and exit with its code."""
+    sys.argv = ["tunecli", *arguments]
     code = 0
     try:
         sys.modules["tunecli.__main__"].main()
@@ -64,16 +71,70 @@ def run(task: dict[str, Any]) -> None:
         os._exit(code)
 
 
+def run_verb(task: dict[str, Any]) -> int:
+    """Run one verb in a child; its exit code, or the negative number of a signal."""
+    child = os.fork()
+    if child == 0:
+        streams = (os.open(task[name], os.O_WRONLY) for name in ("out", "err"))
+        enter(task["cwd"], task["environment"], *streams)
+        run(task["arguments"])
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def run_step(step: dict[str, Any], folder: Path, environment: Mapping[str, str]) -> None:
+    """Become the process of a step, which may have a failpoint, and exit with its code."""
+    out = os.open(folder / "out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    err = os.open(folder / "err.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    enter(str(folder), environment, out, err)
+    sys.modules["torch"].set_num_threads(1)  # two steps run at a time
+    if "failpoint" in step:
+        mode, at = step["failpoint"]
+        sys.modules["tunecli.failpoints"].arm(mode, at, folder / "failpoints.txt")
+    run(step["arguments"])
+
+
+def next_step(task: dict[str, Any], at: int) -> int:
+    """Index of the first step from ``at`` on that runs: its file ``where`` exists, and its file ``unless`` does not."""
+    folder, steps = Path(task["folder"]), task["steps"]
+    while at < len(steps) and (
+        ("unless" in steps[at] and (folder / steps[at]["unless"]).exists())
+        or ("where" in steps[at] and not (folder / steps[at]["where"]).exists())
+    ):
+        at += 1
+    return at
+
+
+def run_tasks(tasks: dict[str, Any], environment: Mapping[str, str]) -> dict[str, list[dict[str, Any]]]:
+    """Run the steps of each task in its own folder; for each step its exit code and the end of its stderr."""
+    ends: dict[str, list[dict[str, Any]]] = {name: [] for name in tasks}
+    waiting, running = [(name, 0) for name in reversed(tasks)], {}
+    while waiting or running:
+        while waiting and len(running) < AT_A_TIME:
+            name, at = waiting.pop()
+            at = next_step(tasks[name], at)
+            if at == len(tasks[name]["steps"]):
+                continue
+            child = os.fork()
+            if child == 0:
+                run_step(tasks[name]["steps"][at], Path(tasks[name]["folder"]), environment)
+            running[child] = name, at
+        if running:
+            child, status = os.wait()
+            name, at = running.pop(child)
+            said = (Path(tasks[name]["folder"]) / "err.txt").read_text(errors="replace")[-2000:]
+            ends[name].append({"ended": os.waitstatus_to_exitcode(status), "stderr": said})
+            waiting.append((name, at + 1))
+    return ends
+
+
 def main() -> None:
     for name in LOADED:
         importlib.import_module(name)
     gc.freeze()  # else the first collection of each child copies the shared pages
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            run(json.loads(line))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        task = json.loads(line)
+        answer = run_tasks(task["tasks"], task["environment"]) if "tasks" in task else run_verb(task)
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from tests.study.folder_content import folder_of
 from tests.study.record.test_config_change import CODE, OWN
 from tests.study.sweeps import Silent, comparable, run_whole
+from tests.support.forked import run_tasks
 from tests.verbs import called
 from tunecli.commands.check import load_checked
 from tunecli.commands.export import export
@@ -418,14 +417,7 @@ def run_forked(parent, place, tasks):
     """The exit code and output of each step of each task; each task has its own copy of the study."""
     for name in tasks:
         shutil.copytree(parent.path.parent, place / name / "runs")
-    file = place / "tasks.json"
-    file.write_text(
-        json.dumps({name: {"folder": str(place / name), "steps": steps} for name, steps in tasks.items()})
-    )
-    script = Path(__file__).parents[1] / "forked_runs.py"
-    done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return run_tasks({name: {"folder": str(place / name), "steps": steps} for name, steps in tasks.items()})
 
 
 def test_the_other_study_is_only_read_and_may_be_locked(parent):
