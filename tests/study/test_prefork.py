@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+Fate = Callable[..., str]
+
+# One process loads the program and forks for each case, because its start takes longer than a case.
 CODE = """
-import os, sys
+import json, os, sys, traceback
 from tunecli.engine.fork_client import server_id
 from tunecli.engine import engine_named
 from tunecli.engine.protocol import EngineOptions
 from tunecli.study.prefork import head_start
-
-def pid():
-    return server_id()
 
 def is_alive(number):
     try:
@@ -25,26 +27,51 @@ def is_alive(number):
         return False
     return True
 
-before = dict(os.environ)
-threads, needs_torch = int(sys.argv[1]), sys.argv[2] == "True"
-with head_start(sys.argv[3:]):
-    guessed = pid()
-    took = None
-    if threads:
-        engine_named("local", EngineOptions(1, threads, needs_torch=needs_torch)).close()
-        took = pid()
-assert dict(os.environ) == before
-print("none" if guessed is None else "kept" if took == guessed and is_alive(guessed) else
-      "another" if took is not None and not is_alive(guessed) else "ended" if not is_alive(guessed) else "left")
+def fate(threads, needs_torch, words):
+    before = dict(os.environ)
+    with head_start(words):
+        guessed = server_id()
+        took = None
+        if threads:
+            engine_named("local", EngineOptions(1, threads, needs_torch=needs_torch)).close()
+            took = server_id()
+    assert dict(os.environ) == before
+    return ("none" if guessed is None else "kept" if took == guessed and is_alive(guessed) else
+            "another" if took is not None and not is_alive(guessed) else
+            "ended" if not is_alive(guessed) else "left")
+
+for line in sys.stdin:
+    folder, *case = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        try:
+            os.chdir(folder)
+            print(fate(*case), flush=True)
+        except BaseException:
+            print(json.dumps(traceback.format_exc()), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
-def server_fate(folder: Path, threads: int, *words: str, needs_torch: bool = True) -> str:
-    """The fate of the early server after an engine with ``threads`` threads was made; 0: no engine was made."""
-    command = [sys.executable, "-c", CODE, str(threads), str(needs_torch), *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+@pytest.fixture(scope="module")
+def program() -> Iterator[subprocess.Popen[str]]:
+    """The process that forks for each case."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", CODE], text=True, **pipes) as process:
+        yield process
+
+
+@pytest.fixture
+def server_fate(program: subprocess.Popen[str], tmp_path: Path) -> Fate:
+    """The fate of the early server after an engine with some threads was made; with 0, no engine was made."""
+
+    def fate(threads: int, *words: str, needs_torch: bool = True) -> str:
+        assert program.stdin is not None and program.stdout is not None
+        print(json.dumps([str(tmp_path), threads, needs_torch, words]), file=program.stdin, flush=True)
+        return program.stdout.readline().strip()
+
+    return fate
 
 
 TRIAL = "trial: {command: [echo, '1']}\n"  # its server loads no torch
@@ -69,17 +96,19 @@ TRIAL = "trial: {command: [echo, '1']}\n"  # its server loads no torch
     ],
 )
 def test_the_early_fork_server_is_kept_if_its_guess_was_right(
-    tmp_path: Path, text: str, words: list[str], threads: int, expected: str
+    server_fate: Fate, tmp_path: Path, text: str, words: list[str], threads: int, expected: str
 ) -> None:
     (tmp_path / "s.yaml").write_text(TRIAL + text)
-    assert server_fate(tmp_path, threads, *words, needs_torch=False) == expected
+    assert server_fate(threads, *words, needs_torch=False) == expected
 
 
 @pytest.mark.parametrize("run", ["runs/s", "s"])
-def test_a_run_that_is_resumed_is_found_by_its_folder_and_by_its_name(tmp_path: Path, run: str) -> None:
+def test_a_run_that_is_resumed_is_found_by_its_folder_and_by_its_name(
+    server_fate: Fate, tmp_path: Path, run: str
+) -> None:
     (tmp_path / "runs" / "s").mkdir(parents=True)
     (tmp_path / "runs" / "s" / "config.yaml").write_text(TRIAL)
-    assert server_fate(tmp_path, 1, "resume", run, needs_torch=False) == "kept"
+    assert server_fate(1, "resume", run, needs_torch=False) == "kept"
 
 
 OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {device: cpu}"
@@ -91,7 +120,7 @@ OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {devi
         ("import random", OWN, [], False, "kept"),
         ("import random", OWN, [], True, "another"),
         ("import torch", OWN, [], True, "kept"),
-        ("import torch", OWN, [], False, "another"),
+        pytest.param("import torch", OWN, [], False, "another", marks=pytest.mark.slow),
         pytest.param("import helper", OWN, [], True, "kept", marks=pytest.mark.slow),
         ("import random", OWN, ["--device", "cuda"], True, "kept"),
         pytest.param(
@@ -101,7 +130,7 @@ OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {devi
             "import random", OWN.replace("mine", "installed"), [], True, "kept", marks=pytest.mark.slow
         ),
         ("import random", TRIAL, [], False, "kept"),
-        ("import random", "# a command would do", [], True, "another"),
+        pytest.param("import random", "# a command would do", [], True, "another", marks=pytest.mark.slow),
         pytest.param("import random", "study: s", [], True, "kept", marks=pytest.mark.slow),
         pytest.param(
             "import random",
@@ -114,16 +143,22 @@ OWN = "trial: {python: 'mine:train', params: {x: {uniform: [0, 1]}}}\nrun: {devi
     ],
 )
 def test_the_fork_server_loads_torch_early_if_the_trials_need_it(
-    tmp_path: Path, source: str, text: str, words: list[str], needs_torch: bool, expected: str
+    server_fate: Fate,
+    tmp_path: Path,
+    source: str,
+    text: str,
+    words: list[str],
+    needs_torch: bool,
+    expected: str,
 ) -> None:
     (tmp_path / "mine.py").write_text(source)
     (tmp_path / "helper.py").write_text("def late():\n    import torch\n")
     (tmp_path / "s.yaml").write_text(text)
-    assert server_fate(tmp_path, 1, "search", "s.yaml", *words, needs_torch=needs_torch) == expected
+    assert server_fate(1, "search", "s.yaml", *words, needs_torch=needs_torch) == expected
 
 
-def test_resume_finds_the_users_module_and_loads_no_unneeded_torch(tmp_path: Path) -> None:
+def test_resume_finds_the_users_module_and_loads_no_unneeded_torch(server_fate: Fate, tmp_path: Path) -> None:
     (tmp_path / "runs" / "s").mkdir(parents=True)
     (tmp_path / "runs" / "s" / "config.yaml").write_text(OWN)
     (tmp_path / "mine.py").write_text("import random")
-    assert server_fate(tmp_path, 1, "resume", "s", needs_torch=False) == "kept"
+    assert server_fate(1, "resume", "s", needs_torch=False) == "kept"

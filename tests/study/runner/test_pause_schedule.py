@@ -69,6 +69,14 @@ class Counting(Silent):
             self.pauses.append((event.number, event.outcome.epochs))
 
 
+@pytest.fixture(scope="module")
+def curves_table(tmp_path_factory):
+    """The table of an undisturbed study of `curves`, in this process."""
+    folder = tmp_path_factory.mktemp("curves")
+    (folder / "small.yaml").write_text(CURVES)
+    return comparable(run_whole(folder / "small.yaml", folder / "whole"))
+
+
 def test_a_round_of_hyperband_has_its_stated_length_and_trains_its_best_in_full(study_file, tmp_path):
     display = Counting()
     with begin(load_checked(study_file(**HYPERBAND), ()), tmp_path / "run") as study:
@@ -89,9 +97,16 @@ def test_a_round_of_hyperband_has_its_stated_length_and_trains_its_best_in_full(
     assert not list((tmp_path / "run" / "checkpoints").glob("*.checkpoint.*")), "nothing is gone on with"
 
 
-@pytest.mark.parametrize("pruner", [pytest.param("hyperband", marks=pytest.mark.slow), "curves"])
-def test_the_table_depends_neither_on_the_workers_nor_on_their_order(study_file, tmp_path, pruner):
-    path = study_file(CURVES, **{"pruner: curves": f"pruner: {pruner}"})
+def test_the_table_of_curves_depends_neither_on_the_workers_nor_on_their_order(
+    study_file, tmp_path, curves_table
+):
+    two = run_whole(study_file(CURVES), tmp_path / "two", "run.engine=local", "run.workers=2")
+    assert comparable(two) == curves_table
+
+
+@pytest.mark.slow
+def test_the_table_of_hyperband_depends_neither_on_the_workers_nor_on_their_order(study_file, tmp_path):
+    path = study_file(CURVES, **{"pruner: curves": "pruner: hyperband"})
     one = run_whole(path, tmp_path / "one")
     two = run_whole(path, tmp_path / "two", "run.engine=local", "run.workers=2")
     assert comparable(one) == comparable(two)
@@ -120,14 +135,15 @@ def test_any_sampler_suggests_trials_for_a_pausing_pruner(study_file, tmp_path, 
     assert status(RunFolder(tmp_path / "run")).word == "finished"
 
 
-@pytest.mark.parametrize("n_ended", [1, 5])
-def test_a_stopped_and_resumed_curves_study_gives_the_undisturbed_table(study_file, tmp_path, n_ended):
+@pytest.mark.parametrize("n_ended", [pytest.param(1, marks=pytest.mark.slow), 5])
+def test_a_stopped_and_resumed_curves_study_gives_the_undisturbed_table(
+    study_file, tmp_path, curves_table, n_ended
+):
     path = study_file(CURVES)
-    whole = run_whole(path, tmp_path / "whole")
     with pytest.raises(Interrupted), begin(load_checked(path, ()), tmp_path / "cut") as study:
         sweep(study, Silent(stop_after=n_ended))
     with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
-        assert comparable(sweep(study, Silent()).table) == comparable(whole)
+        assert comparable(sweep(study, Silent()).table) == curves_table
         unpaused = list(full_fidelity_trials(study.spec.space, 15))
         steps = [(step.number, step.rung) for step in study.log.steps() if step.number in unpaused]
         trials = study.log.trials()

@@ -55,11 +55,22 @@ run: {device: cpu}
 """
 
 
+def still_in(folder):
+    (folder / "noisy.py").write_text(NOISY)
+    (folder / "still.yaml").write_text(STUDY)
+    return folder / "still.yaml"
+
+
 @pytest.fixture
 def still(tmp_path):
-    (tmp_path / "noisy.py").write_text(NOISY)
-    (tmp_path / "still.yaml").write_text(STUDY)
-    return tmp_path / "still.yaml"
+    return still_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """How the study ends in this process without an interruption."""
+    folder = tmp_path_factory.mktemp("still")
+    return run(still_in(folder), folder / "whole")
 
 
 def run(path, folder, *overrides, engine=None):
@@ -75,8 +86,10 @@ def test_trials_without_improvement_are_counted_from_the_first_best_one(losses, 
     assert n_since_best([(0.0, loss) for loss in losses]) == n
 
 
-def test_stop_improvement_ends_a_sweep_at_the_same_trial_for_any_number_of_workers(still, tmp_path):
-    one = run(still, tmp_path / "one")
+def test_stop_improvement_ends_a_sweep_at_the_same_trial_for_any_number_of_workers(
+    still, tmp_path, uninterrupted
+):
+    one = uninterrupted
     assert one.reason == "improvement"
     assert 6 < len(one.table.rows) < 40
     two = run(still, tmp_path / "two", "run.engine=local", "run.workers=3")
@@ -84,15 +97,20 @@ def test_stop_improvement_ends_a_sweep_at_the_same_trial_for_any_number_of_worke
     assert comparable(two.table) == comparable(one.table)
 
 
-def test_a_stopped_and_resumed_sweep_ends_at_the_same_trial_as_an_uninterrupted_one(still, tmp_path):
-    whole = run(still, tmp_path / "whole")
-    for n in (1, len(whole.table.rows) - 2, len(whole.table.rows)):
-        with pytest.raises(Interrupted), begin(load_checked(still, ()), tmp_path / f"cut{n}") as study:
-            sweep(study, Silent(stop_after=n))
-        assert status(RunFolder(tmp_path / f"cut{n}")).word == "interrupted"
-        with reopen(RunFolder(tmp_path / f"cut{n}"), {}) as study:
-            resumed = sweep(study, Silent())
-        assert (resumed.reason, comparable(resumed.table)) == ("improvement", comparable(whole.table))
+@pytest.mark.parametrize(
+    "n_left", [pytest.param(None, marks=pytest.mark.slow), 2, pytest.param(0, marks=pytest.mark.slow)]
+)
+def test_a_stopped_and_resumed_sweep_ends_at_the_same_trial_as_an_uninterrupted_one(
+    still, tmp_path, uninterrupted, n_left
+):
+    whole = uninterrupted
+    n = 1 if n_left is None else len(whole.table.rows) - n_left
+    with pytest.raises(Interrupted), begin(load_checked(still, ()), tmp_path / "cut") as study:
+        sweep(study, Silent(stop_after=n))
+    assert status(RunFolder(tmp_path / "cut")).word == "interrupted"
+    with reopen(RunFolder(tmp_path / "cut"), {}) as study:
+        resumed = sweep(study, Silent())
+    assert (resumed.reason, comparable(resumed.table)) == ("improvement", comparable(whole.table))
 
 
 def test_a_smaller_improvement_or_a_longer_patience_ends_a_sweep_later(still, tmp_path):
