@@ -24,6 +24,8 @@ from tunecli.store.database import Log
 
 ROOT = Path(__file__).parents[2]
 N_AT_RANDOM = 6
+N_OF_THE_SLOW_SUITE = 12
+"""Numbers of different folders that are drawn at random at each moment."""
 OLD = (ASSETS / "study-v1.db").read_bytes()
 
 
@@ -67,7 +69,10 @@ class Aftermath:
 
 
 def require_survival(
-    steps: Sequence[Sequence[object]], start: Image, require: Callable[[Image, list[object]], None]
+    steps: Sequence[Sequence[object]],
+    start: Image,
+    require: Callable[[Image, list[object]], None],
+    n_at_random: int = N_AT_RANDOM,
 ) -> None:
     """Cut the power after each operation; ``require`` gets a possible folder and the steps that had returned."""
     chance, disk, returned = random.Random(0), Disk(start), []
@@ -76,7 +81,7 @@ def require_survival(
             returned.append(step[1])
         else:
             disk.take(step)
-        for image in disk.after_power_loss(chance, N_AT_RANDOM):
+        for image in disk.after_power_loss(chance, n_at_random):
             require(image, returned[1:])
 
 
@@ -99,8 +104,16 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
     return steps_of("record", tmp_path_factory.mktemp("sweep") / "run", {})
 
 
+@pytest.mark.parametrize(
+    ("n_at_random", "n_folders"),
+    [(N_AT_RANDOM, 150), pytest.param(N_OF_THE_SLOW_SUITE, 250, marks=pytest.mark.slow)],
+)
 def test_every_reported_record_survives_a_power_loss_whole(
-    tmp_path: Path, record_step_by_step: tuple[list[str], list[str]], sweep: list[list[object]]
+    tmp_path: Path,
+    record_step_by_step: tuple[list[str], list[str]],
+    sweep: list[list[object]],
+    n_at_random: int,
+    n_folders: int,
 ) -> None:
     names, contents = record_step_by_step
     assert [step[1] for step in sweep if step[0] == "mark"] == [*names, "results"]
@@ -118,11 +131,16 @@ def test_every_reported_record_survives_a_power_loss_whole(
         others = {name for name in image if not is_leftover(Path(name))}
         assert others <= {"study.db", "study.db-journal", "results.csv"}
 
-    require_survival(sweep, {}, require)
-    assert aftermath.n_folders > 150
+    require_survival(sweep, {}, require, n_at_random)
+    assert aftermath.n_folders > n_folders
 
 
-def test_a_power_loss_in_a_migration_leaves_the_old_or_the_new_database_and_the_copy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "n_at_random", [N_AT_RANDOM, pytest.param(N_OF_THE_SLOW_SUITE, marks=pytest.mark.slow)]
+)
+def test_a_power_loss_in_a_migration_leaves_the_old_or_the_new_database_and_the_copy(
+    tmp_path: Path, n_at_random: int
+) -> None:
     start = {"study.db": OLD}
     steps = steps_of("migrate", tmp_path / "recorded", start)
     aftermath = Aftermath(tmp_path / "run")
@@ -136,7 +154,7 @@ def test_a_power_loss_in_a_migration_leaves_the_old_or_the_new_database_and_the_
             assert "study.db.v1" in image
         assert version == schema.SCHEMA_VERSION or not returned
 
-    require_survival(steps, start, require)
+    require_survival(steps, start, require, n_at_random)
 
 
 @pytest.mark.parametrize("forgotten", ["sync", "sync folder"])
