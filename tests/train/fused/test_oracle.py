@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import pytest
@@ -27,28 +27,49 @@ TOLERANCE = 1e-5
 LOSS = Objective("val_loss", False)
 
 
-def require_equal(
-    config: Mapping[str, Any],
-    own: Sequence[Mapping[str, Any]] = ({},),
-    objective: Objective = ACCURACY,
-) -> None:
-    """Five fused trials match the plain loop; one has the same bits alone, in another row and in another group."""
-    jobs = [job_of(number, {**config, **own[number % len(own)]}, objective) for number in range(5)]
-    assert {why_not(job) for job in jobs} == {""}
-    assert len({signature(job) for job in jobs}) == 1
-    fused = epochs_of(events := [*run_group(jobs)])
-    numbers = [event.number for event in events if isinstance(event, EpochEnded)]
-    assert numbers == [0, 1, 2, 3, 4] * len(fused[0]), (
-        "the trials ran one by one, as after a failure of the group"
-    )
-    for number in (1, 4):
-        (plain,) = epochs_of(run(jobs[number])).values()
-        assert len(fused[number]) == len(plain)
-        for actual, expected in zip(fused[number], plain, strict=True):
-            assert set(actual) == set(expected)
-            assert actual == pytest.approx(expected, rel=TOLERANCE)
-    assert epochs_of(run_group(jobs[1:2]))[1] == fused[1]
-    assert epochs_of(run_group([jobs[4], jobs[1], jobs[0]]))[1] == fused[1]
+class Equality(Protocol):
+    """Requires that five fused trials match the plain loop."""
+
+    def __call__(
+        self,
+        config: Mapping[str, Any],
+        own: Sequence[Mapping[str, Any]] = ({},),
+        objective: Objective = ACCURACY,
+    ) -> None: ...
+
+
+@pytest.fixture(params=["quick", pytest.param("thorough", marks=pytest.mark.slow)])
+def require_equal(request: pytest.FixtureRequest) -> Equality:
+    """Fused trials match the plain loop, and one has the same bits in another row of another group.
+
+    The ordinary run compares one trial of each setting. The slow suite compares two, and one trial alone as well.
+    """
+    is_thorough = request.param == "thorough"
+
+    def require(
+        config: Mapping[str, Any],
+        own: Sequence[Mapping[str, Any]] = ({},),
+        objective: Objective = ACCURACY,
+    ) -> None:
+        jobs = [job_of(number, {**config, **own[number % len(own)]}, objective) for number in range(5)]
+        assert {why_not(job) for job in jobs} == {""}
+        assert len({signature(job) for job in jobs}) == 1
+        fused = epochs_of(events := [*run_group(jobs)])
+        numbers = [event.number for event in events if isinstance(event, EpochEnded)]
+        assert numbers == [0, 1, 2, 3, 4] * len(fused[0]), (
+            "the trials ran one by one, as after a failure of the group"
+        )
+        for number in (1, 4) if is_thorough or len(own) > 1 else (1,):
+            (plain,) = epochs_of(run(jobs[number])).values()
+            assert len(fused[number]) == len(plain)
+            for actual, expected in zip(fused[number], plain, strict=True):
+                assert set(actual) == set(expected)
+                assert actual == pytest.approx(expected, rel=TOLERANCE)
+        assert epochs_of(run_group([jobs[4], jobs[1], jobs[0]]))[1] == fused[1]
+        if is_thorough:
+            assert epochs_of(run_group(jobs[1:2]))[1] == fused[1]
+
+    return require
 
 
 ACTIVATIONS = sorted(
@@ -77,12 +98,12 @@ OPTIMIZERS: list[list[dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("knobs", OPTIMIZERS, ids=lambda knobs: str(knobs[0])[:60])
-def test_every_optimizer_matches_the_plain_loop(knobs: list[dict[str, Any]]) -> None:
+def test_every_optimizer_matches_the_plain_loop(require_equal: Equality, knobs: list[dict[str, Any]]) -> None:
     require_equal({}, [{"optimizer": knob} for knob in knobs])
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_activation_matches_the_plain_loop_at_odd_widths(name: str) -> None:
+def test_every_activation_matches_the_plain_loop_at_odd_widths(require_equal: Equality, name: str) -> None:
     activation = {"name": name, "threshold": 0.1, "value": 0.0} if name == "threshold" else name
     require_equal({"model": {"name": "mlp", "hidden": [13, 7], "activation": activation, "dropout": 0.2}})
 
@@ -102,7 +123,9 @@ def test_every_activation_matches_the_plain_loop_at_odd_widths(name: str) -> Non
     ],
     ids=str,
 )
-def test_every_classification_loss_matches_the_plain_loop(loss: dict[str, Any]) -> None:
+def test_every_classification_loss_matches_the_plain_loop(
+    require_equal: Equality, loss: dict[str, Any]
+) -> None:
     require_equal({"loss": loss})
 
 
@@ -120,7 +143,7 @@ def test_every_classification_loss_matches_the_plain_loop(loss: dict[str, Any]) 
     ],
     ids=str,
 )
-def test_every_regression_loss_matches_the_plain_loop(loss: Any) -> None:
+def test_every_regression_loss_matches_the_plain_loop(require_equal: Equality, loss: Any) -> None:
     rate = 1e-6 if "poisson" in str(loss) else 1e-3
     config = {"data": {"source": "diabetes"}, "loss": loss, "optimizer": {"name": "sgd", "lr": rate}}
     require_equal(config, objective=LOSS)
@@ -134,32 +157,39 @@ DIGITS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        *(
-            {"name": "mlp", "hidden": [16, 16], "norm": norm, "dropout": 0.3}
-            for norm in ("batch", "layer", "rms")
-        ),
-        {"name": "mlp", "hidden": [16, 16], "residual": True, "dropout": 0.3},
-        {"name": "mlp", "hidden": []},
-        {"name": "linear"},
-        *(
-            {"name": "cnn", "channels": [4, 6], "norm": norm, "dropout": 0.3}
-            for norm in ("none", "batch", "group", "layer")
-        ),
-        {"name": "cnn", "channels": [4], "pool": "mean", "stride": 2, "kernel": 4},
-        *({"name": "resnet", "channels": [4, 6], "norm": norm} for norm in ("batch", "group")),
-        *(
-            {"name": "transformer", "width": 16, "layers": 1, "dropout": 0.2, "pool": pool}
-            for pool in ("mean", "cls")
-        ),
-        {"name": "transformer", "width": 16, "layers": 1, "positions": "sinusoidal"},
-    ],
-    ids=str,
-)
-def test_every_model_matches_the_plain_loop(model: dict[str, Any]) -> None:
+MODELS: list[dict[str, Any]] = [
+    *(
+        {"name": "mlp", "hidden": [16, 16], "norm": norm, "dropout": 0.3}
+        for norm in ("batch", "layer", "rms")
+    ),
+    {"name": "mlp", "hidden": [16, 16], "residual": True, "dropout": 0.3},
+    {"name": "mlp", "hidden": []},
+    {"name": "linear"},
+    *(
+        {"name": "cnn", "channels": [4, 6], "norm": norm, "dropout": 0.3}
+        for norm in ("none", "batch", "group", "layer")
+    ),
+    {"name": "cnn", "channels": [4], "pool": "mean", "stride": 2, "kernel": 4},
+    *({"name": "resnet", "channels": [4, 6], "norm": norm} for norm in ("batch", "group")),
+    *(
+        {"name": "transformer", "width": 16, "layers": 1, "dropout": 0.2, "pool": pool}
+        for pool in ("mean", "cls")
+    ),
+    {"name": "transformer", "width": 16, "layers": 1, "positions": "sinusoidal"},
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_every_model_matches_the_plain_loop(require_equal: Equality, model: dict[str, Any]) -> None:
     require_equal({**DIGITS, "model": model})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS, ids=str)
+def test_every_model_matches_the_plain_loop_over_twice_as_many_steps(
+    require_equal: Equality, model: dict[str, Any]
+) -> None:
+    require_equal({**DIGITS, "data": {"source": "digits", "train_fraction": 0.3}, "model": model})
 
 
 @pytest.mark.parametrize(
@@ -170,7 +200,9 @@ def test_every_model_matches_the_plain_loop(model: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_every_model_for_tables_matches_the_plain_loop(model: dict[str, Any]) -> None:
+def test_every_model_for_tables_matches_the_plain_loop(
+    require_equal: Equality, model: dict[str, Any]
+) -> None:
     require_equal({"model": model, "optimizer": SGD, "training": {"epochs": 2, "batch_size": 40}})
 
 
@@ -182,14 +214,18 @@ def test_every_model_for_tables_matches_the_plain_loop(model: dict[str, Any]) ->
     ],
     ids=str,
 )
-def test_every_model_that_reads_codes_matches_the_plain_loop(model: dict[str, Any], tmp_path: Path) -> None:
+def test_every_model_that_reads_codes_matches_the_plain_loop(
+    require_equal: Equality, model: dict[str, Any], tmp_path: Path
+) -> None:
     rows = [f"{n % 7},{'abc'[n % 3]},{'de'[n % 2]},{'xy'[n % 5 > 1]}\n" for n in range(90)]
     (tmp_path / "t.csv").write_text("number,first,second,class\n" + "".join(rows))
     data = {"source": str(tmp_path / "t.csv"), "target": "class", "categories": "embedding"}
     require_equal({"data": data, "model": model, "optimizer": SGD})
 
 
-def test_a_convolutional_network_of_sequences_matches_the_plain_loop(tmp_path: Path) -> None:
+def test_a_convolutional_network_of_sequences_matches_the_plain_loop(
+    require_equal: Equality, tmp_path: Path
+) -> None:
     x = np.random.default_rng(0).normal(size=(90, 6, 2))
     np.savez(tmp_path / "series.npz", x=x, y=(x[:, -1, 0] > 0).astype(np.int64))
     data = {"source": str(tmp_path / "series.npz"), "inputs": "sequence"}
@@ -208,14 +244,16 @@ def test_a_convolutional_network_of_sequences_matches_the_plain_loop(tmp_path: P
     ],
     ids=str,
 )
-def test_every_training_setting_matches_the_plain_loop(training: dict[str, Any]) -> None:
+def test_every_training_setting_matches_the_plain_loop(
+    require_equal: Equality, training: dict[str, Any]
+) -> None:
     require_equal({"training": training})
 
 
 @pytest.mark.parametrize(
     "data", [{"balance": "weight"}, {"balance": "sample"}, {"augment": ["noise", "mask"]}], ids=str
 )
-def test_every_data_setting_matches_the_plain_loop(data: dict[str, Any]) -> None:
+def test_every_data_setting_matches_the_plain_loop(require_equal: Equality, data: dict[str, Any]) -> None:
     require_equal({"data": {"source": "wine", **data}})
 
 
@@ -240,7 +278,7 @@ def test_every_data_setting_matches_the_plain_loop(data: dict[str, Any]) -> None
     ],
     ids=str,
 )
-def test_every_learning_rate_link_matches_the_plain_loop(links: list[Any]) -> None:
+def test_every_learning_rate_link_matches_the_plain_loop(require_equal: Equality, links: list[Any]) -> None:
     require_equal({}, [{"learning_rate": links}, {"learning_rate": []}])
 
 
@@ -259,7 +297,7 @@ def test_every_learning_rate_link_matches_the_plain_loop(links: list[Any]) -> No
     ],
     ids=str,
 )
-def test_every_weight_link_matches_the_plain_loop(links: list[Any]) -> None:
+def test_every_weight_link_matches_the_plain_loop(require_equal: Equality, links: list[Any]) -> None:
     require_equal({"training": {"epochs": 3, "average": "ema"}}, [{"weights": links}, {"weights": []}])
 
 
@@ -273,6 +311,7 @@ def test_every_weight_link_matches_the_plain_loop(links: list[Any]) -> None:
     ids=str,
 )
 def test_every_metric_matches_the_plain_loop_with_two_classes_rare_classes_and_ties(
+    require_equal: Equality,
     config: dict[str, Any],
 ) -> None:
     require_equal(config)

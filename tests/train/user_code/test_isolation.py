@@ -152,7 +152,7 @@ def expected(number: int, dtype: int = 4) -> dict[str, float]:
     ("module", "numbers"),
     [
         ("inside", [0, 1]),
-        ("inside", [1]),
+        pytest.param("inside", [1], marks=pytest.mark.slow),
         pytest.param("elsewhere", [0, 1], marks=pytest.mark.slow),
         ("in_a_thread", [0, 1]),
     ],
