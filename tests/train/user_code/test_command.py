@@ -135,6 +135,21 @@ def test_pattern_may_give_the_epochs_number(tmp_path):
     assert epochs_of(job) == [(10, {"val_loss": 2.0}), (20, {"val_loss": 1.0})]
 
 
+def test_program_that_prints_nan_where_the_pattern_wants_a_number_is_diverged(tmp_path):
+    metrics = {"val_loss": "val=([0-9.]+)"}
+    failure = outcome_of(job_of(shell("echo train=nan; echo val=nan"), tmp_path, metrics)).failure
+    assert failure is not None
+    assert failure.kind is FailureKind.DIVERGED
+    assert failure.cause == "val_loss is nan: `val=nan` (the pattern matches finite numbers only)"
+    failure = outcome_of(job_of(shell("echo train=nan"), tmp_path, metrics)).failure
+    assert failure is not None and failure.kind is FailureKind.ERROR
+
+
+def test_program_that_prints_nan_before_a_number_keeps_its_number(tmp_path):
+    outcome = outcome_of(job_of(shell("echo val=nan; echo val=2"), tmp_path, {"val_loss": "val=([0-9.]+)"}))
+    assert outcome.metrics == {"val_loss": 2.0}
+
+
 def test_a_pattern_that_finds_no_number_is_an_error(tmp_path):
     failure = outcome_of(job_of(shell("echo train=abc; sleep 600"), tmp_path, PATTERNS)).failure
     assert failure is not None

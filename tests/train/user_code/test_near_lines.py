@@ -57,6 +57,35 @@ def test_loss_that_is_not_finite_is_named_as_the_cause(line):
     assert "diverged" not in said("val_loss", ["valid loss: 3", "info nan"], val_loss="val loss: ([0-9.]+)")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "line", "value"),
+    [
+        ("loss=([0-9.]+)", "epoch 3 loss=nan time=2", "nan"),
+        ("loss=([0-9.]+)", "loss=-inf", "-inf"),
+        (r"loss: (\d+\.\d{4})\b", "train 3.1000, loss: NaN", "NaN"),
+        (r"loss: (\d+\.\d{3}) ", "loss: inf ", "inf"),
+        (r"loss: (\d\.\d+e[+-]\d+)$", "acc nan loss: \x1b[31mnan\x1b[0m", "nan"),
+        (r"(\d+) loss", "nan loss", "nan"),
+    ],
+)
+def test_value_that_is_not_finite_in_the_place_of_the_number_is_a_divergence(pattern, line, value):
+    near = NearLines("val_loss", {"val_loss": re.compile(pattern)})
+    for printed in ["loading 12 files", line, "done"]:
+        near.note(printed)
+    assert near.divergence(str).startswith(f"val_loss is {value}: `")
+
+
+@pytest.mark.parametrize(
+    "line", ["acc=nan", "loss=none", "loss = nan", "loss=3", "info loss", "loss=nan2", "xloss=na"]
+)
+def test_other_lines_are_no_divergence(line):
+    near = NearLines(
+        "val_loss", {"val_loss": re.compile("loss=([0-9.]+)"), "acc": re.compile("acc=([0-9.]+)")}
+    )
+    near.note(line)
+    assert near.divergence(str) == ""
+
+
 def test_secret_is_removed_before_a_line_is_cut():
     found = said("val_loss", ["x" * 112 + "hunter2 loss=1"])
     assert "hunt" not in found

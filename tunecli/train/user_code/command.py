@@ -216,6 +216,7 @@ def _failure(exit_code: int, stderr: str, *, is_killed: bool = False) -> Failure
 def _unreported(reports: Reports, reader: MetricsReader, near: NearLines, program: Program) -> Failure:
     """The failure for a metric that is missing at the end, with the program's last lines, which may explain it."""
     clean = partial(redacted, names=secret_names(reports.job.task), is_cut=True)
+    divergence = near.divergence(clean) if reports.missing == near.name else ""
     stdout, stderr = clean(program.stdout_tail), _without_secrets(program, secret_names(reports.job.task))
     explanation = reader.explanation(clean)
     nearness = near.explanation(clean) if reports.missing == near.name else ""
@@ -228,6 +229,8 @@ def _unreported(reports: Reports, reader: MetricsReader, near: NearLines, progra
         last or "it printed nothing" * (not too_long),
     )
     output = f"stdout:\n{stdout}\nstderr:\n{stderr}"
+    if divergence:
+        return Failure(FailureKind.DIVERGED, divergence, output)
     return Failure(FailureKind.ERROR, "; ".join(filter(None, causes)), output)
 
 

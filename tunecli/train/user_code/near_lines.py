@@ -19,6 +19,9 @@ _WORD = re.compile(r"[a-z]+", re.IGNORECASE)
 # The pattern begins with the digit and then looks back: Python finds a digit quickly, and looks for no letter before.
 _NUMBER = re.compile(r"[0-9](?<![A-Za-z_].)")
 _NOT_FINITE = re.compile(r"\b(?:nan|inf|infinity)\b", re.IGNORECASE)
+_WRITTEN_NOT_FINITE = re.compile(r"[+-]?\b(?:nan|inf|infinity)\b", re.IGNORECASE)
+_FINITE = ("0.0000", "0", *(f"0.{'0' * n}" for n in (1, 2, 3, 5, 6, 8)), "0.0000e+00")
+"""Numbers in the forms in which programs write them."""
 _DIGITS = re.compile(r"[0-9]+")
 _PREFIX = 3  # `acc` is near to `accuracy`, `valid` to `val`
 
@@ -45,6 +48,7 @@ class NearLines:
         default_factory=dict
     )  # by shape: how near, and the last such line
     _words: frozenset[str] = frozenset()
+    _not_finite: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         """Split the metric's name into words."""
@@ -58,6 +62,8 @@ class NearLines:
                 match = self._matches.setdefault(name, _Match(0, ""))
                 match.n_lines += 1
                 match.last = plain
+        if self.name in self.patterns and _NOT_FINITE.search(plain):
+            self._not_finite = self._value_not_finite(plain) or self._not_finite
         if nearness := self._nearness(plain):
             shape = _DIGITS.sub("0", plain)
             self._near[shape] = (nearness, plain)
@@ -73,6 +79,32 @@ class NearLines:
         if not n_words and not has_sign:
             return 0
         return 1 + has_sign + 3 * n_words + 4 * (self.name.lower() in line.lower())
+
+    def _value_not_finite(self, line: str) -> tuple[str, str] | None:
+        """The value that is not finite, and its line, if the objective's pattern finds a number in its place.
+
+        The program printed the metric's line then, and only the pattern has no room for `nan`.
+        """
+        pattern = self.patterns[self.name]
+        for value in _WRITTEN_NOT_FINITE.finditer(line):
+            for number in _FINITE:
+                match = pattern.search(line[: value.start()] + number + line[value.end() :])
+                if match and match[1] and match.start(1) == value.start():
+                    return value[0], line
+        return None
+
+    def divergence(self, clean: Callable[[str], str]) -> str:
+        """A message about the last report of the objective that is not a finite number; empty: there was none.
+
+        Args:
+            clean: removes secrets from a text; called before a text is cut.
+        """
+        if self._not_finite is None:
+            return ""
+        value, line = self._not_finite
+        return (
+            f"{self.name} is {value}: `{short_line(clean(line))}` (the pattern matches finite numbers only)"
+        )
 
     def explanation(self, clean: Callable[[str], str]) -> str:
         """A message about the matches and the nearest lines; empty if there are none.
