@@ -1,5 +1,6 @@
 """`init` writes files that `check` accepts and `search` runs: templates, and a file for a person's own data."""
 
+import json
 import shutil
 import sys
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.support.examples import CONFIGS, maker
 from tests.support.messy_csv import messy_file
@@ -16,6 +18,8 @@ from tunecli.commands.data_plan import plan_of
 from tunecli.commands.data_study import study_text
 from tunecli.commands.starters import TEMPLATES, starter
 from tunecli.errors import ConfigError, DataError, UsageError
+from tunecli.registry.pruners import is_pausing
+from tunecli.results.advice.budget import MIN_TRIALS, MIN_TRIALS_PER_PARAMETER
 
 SHORT = {
     "own": ("trial.params.epochs=2",),
@@ -68,6 +72,36 @@ def test_a_template_runs_as_it_is(run, template):
     code, out, err = run("search", "study.yaml", "--trials", 3)
     assert code == 0, err
     assert out.count("complete") >= 1
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_has_more_trials_than_its_parameters_need(here, template):
+    files = starter(template)
+    for name, content in {**files.beside, "study.yaml": files.text.encode()}.items():
+        Path(name).write_bytes(content)
+    spec = load_checked(Path("study.yaml"), ())
+    needed = MIN_TRIALS + MIN_TRIALS_PER_PARAMETER * len(spec.space.parameters)
+    search = spec.settings.search
+    # `hyperband` pauses about 40 % of the trials of `cnn`, and the advice counts complete ones only
+    assert search.trials >= needed * (2 if is_pausing(search.pruner) else 1)
+
+
+@pytest.mark.slow
+def test_the_first_report_of_the_template_cnn_has_advice_on_its_scores(run):
+    assert run("init", "--template", "cnn")[0] == 0
+    assert run("search", "study.yaml", "--workers", 2, "--set", "run.report=off")[0] == 0
+    report = json.loads(run("report", "first-cnn", "--json")[1])
+    assert {"too-few-trials", "importance-unknown"}.isdisjoint(
+        finding["rule"] for finding in report["findings"]
+    )
+    assert report["effects"]["parameters"]
+
+
+def test_the_longest_text_of_the_template_text_has_as_many_tokens_as_the_file_reads(run):
+    assert run("init", "--template", "text")[0] == 0
+    out = run("check", "study.yaml")[1]
+    most = yaml.safe_load(Path("study.yaml").read_text())["trial"]["data"]["max_length"]
+    assert f"at most {most} of them" in out and "0 of 300 texts cut" in out
 
 
 def test_a_template_that_does_not_exist_is_refused_with_the_nearest_one(run):
