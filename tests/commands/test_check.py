@@ -381,3 +381,14 @@ def test_a_trial_without_a_command_has_no_example(checked):
     view = check_view(checked(f"{{data: {{source: iris}}, {DROPOUT}}}"))
     assert "example trial" not in dict(view.lines)
     assert "command" not in view.data
+
+
+def test_only_the_verbose_view_has_lines_on_how_trials_wait_and_are_trained_together(checked):
+    found = checked(f"{{data: {{source: iris}}, {DROPOUT}}}")
+    plain, verbose = check_view(found), check_view(found, is_verbose=True)
+    assert set(dict(verbose.lines)) - set(dict(plain.lines)) == {"lookahead", "batched training"}
+    assert dict(plain.lines)["search"] == dict(verbose.lines)["search"]
+    assert "lookahead" not in dict(plain.lines)["search"]
+    assert plain.data == verbose.data
+    n = found.plan.lookahead
+    assert dict(verbose.lines)["lookahead"].startswith(f"{n}: a suggestion ")

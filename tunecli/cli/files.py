@@ -24,6 +24,7 @@ from tunecli.console.options import (
     ShownAddress,
     Target,
     Template,
+    Verbose,
     engine_flags,
     file_name,
     overrides_of,
@@ -38,6 +39,7 @@ def check(
     engine: EngineName = None,
     address: Address = None,
     is_run: RunOne = False,
+    is_verbose: Verbose = False,
     is_json: Json = False,
 ) -> None:
     """Check CONFIG: errors, size of the search space, estimated cost; with `--run` also the first epoch of a trial."""
@@ -47,10 +49,11 @@ def check(
 
     texts = overrides_of(sets, engine_flags(engine, address))
     console, spec = Console(is_json=is_json), load_checked(config, texts)
+    view = check_view(check(spec), is_verbose=is_verbose)
     if is_run:
-        run_and_show(spec, check_view(check(spec)), console.show, is_json=is_json)
+        run_and_show(spec, view, console.show, is_json=is_json)
     else:
-        console.show(check_view(check(spec)))
+        console.show(view)
 
 
 @verb(short_help="Write a YAML file to start from.")

@@ -252,8 +252,14 @@ def _any_of(values: Sequence[Scalar], labels: Mapping[str, str]) -> str:
     return " or ".join(_option(value, labels) for value in values)
 
 
-def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
-    """The check as labelled lines and tables; ``suggestions`` adds a table of the first trials."""
+def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose: bool = False) -> View:
+    """The check as labelled lines and tables.
+
+    Args:
+        checked: the check.
+        suggestions: adds a table of the first trials.
+        is_verbose: adds lines on how trials wait for one another and are trained together. The JSON always has them.
+    """
     derived = tuple(ParameterRow(name, f"= {text}", "", "") for name, text in checked.derived)
     shown_rows = (*checked.parameters, *derived)
     names = tuple(dict.fromkeys(row.name for row in shown_rows))
@@ -284,11 +290,12 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = ()) -> View:
         ("search space", _space(checked)),
         *([("grid", counted(checked.grid, "point"))] if checked.grid is not None else []),
         *constraint_lines(checked.feasible, checked.n_start, checked.start_from),
-        ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}, lookahead {plan.lookahead}"),
+        ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}"),
+        *([("lookahead", _lookahead(plan.lookahead))] if is_verbose else []),
         ("pruner", _pruner(checked)),
         ("parallel trials", _parallel(checked)),
         *machine_lines(checked.plan.engine, checked.machines),
-        ("batched training", _batched(checked.fusing)),
+        *([("batched training", _batched(checked.fusing))] if is_verbose else []),
         *cost_lines(checked.cost),
     )
     data: dict[str, Any] = {
@@ -375,6 +382,13 @@ def _parallel(checked: Check) -> str:
         return f"{n} ({device}, {threads} each)"
     jobs = ", ".join(f"{n} on {device}" for device, n in checked.jobs_by_device.items())
     return f"{jobs} ({threads} each)"
+
+
+def _lookahead(lookahead: int) -> str:
+    """How many trials before it a suggestion does not wait for."""
+    if lookahead == 1:
+        return "1: a suggestion waits for the results of all earlier trials"
+    return f"{lookahead}: a suggestion does not wait for the results of the {counted(lookahead - 1, 'trial')} before it"
 
 
 def _batched(fusing: Fusing) -> str:

@@ -164,7 +164,7 @@ def test_the_lookahead_ignores_groups_if_nothing_can_be_fused(spec_of):
 
 
 def test_check_reports_the_reasons_as_text_and_as_json(spec_of):
-    answer = check_view(check(spec_of("training.precision=bf16", "run.fuse=8")))
+    answer = check_view(check(spec_of("training.precision=bf16", "run.fuse=8")), is_verbose=True)
     why = "`training.precision: bf16`: it computes in bf16"
     assert dict(answer.lines)["batched training"] == f"off: {why}"
     assert answer.data["fusing"] == {
@@ -173,7 +173,8 @@ def test_check_reports_the_reasons_as_text_and_as_json(spec_of):
         "why_not": [{"key": "training.precision", "value": "bf16", "why": "it computes in bf16"}],
     }
     assert f"run.fuse 8 has no effect: no trials can be trained together ({why})" in answer.notes
-    assert dict(check_view(check(spec_of())).lines)["batched training"] == "on: up to 12 trials as one model"
+    lines = dict(check_view(check(spec_of()), is_verbose=True).lines)
+    assert lines["batched training"] == "on: up to 12 trials as one model"
 
 
 def test_an_exported_trial_with_fuse_gets_no_note(spec_of):
