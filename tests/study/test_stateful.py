@@ -36,7 +36,7 @@ from tunecli.errors import DiskFull, Interrupted
 from tunecli.messages import Event, SweepInfo
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import begin, open_to_read, reopen
-from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
+from tunecli.study.record.phase import ENDED_BY_ITSELF
 from tunecli.study.sweep import sweep
 from tunecli.trial import FailedAttempt, FailureKind, Trial
 

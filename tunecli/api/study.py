@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunecli.api.rows import Rows
 from tunecli.commands.export import export
-from tunecli.commands.status import Phase, phase_of, shown_counts
+from tunecli.commands.status import shown_counts
 from tunecli.commands.trial_model import model_file_of, require_model
 from tunecli.config.reader import plain_of, read
 from tunecli.errors import NoTrialSucceeded, UsageError
@@ -24,6 +24,7 @@ from tunecli.store.lock import holder
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study as OpenStudy
 from tunecli.study.record.lifecycle import open_to_read
+from tunecli.study.record.phase import Phase, phase_of
 from tunecli.study.record.publish import published_table
 from tunecli.study.refitting import recorded_refit
 from tunecli.trial import Trial
@@ -79,7 +80,7 @@ class Study:
         """``running``, ``finished``, or ``interrupted``: trials are left to run, and no process runs them."""
         held_by = holder(self._folder.path)
         with self._opened() as study:
-            return phase_of(study, facts_of(study.log), shown_counts(study), held_by)
+            return phase_of(study.log, facts_of(study.log), shown_counts(study), is_held=held_by is not None)
 
     @property
     def trials(self) -> tuple[Trial, ...]:

@@ -24,11 +24,9 @@ from tunecli.store.folder import RunFolder, studies_under
 from tunecli.store.glance import holds_study
 from tunecli.store.lock import holder
 from tunecli.store.removal import is_removed_in_part
+from tunecli.study.record.phase import number_ended, phase_of
 from tunecli.text import sanitize, shown_bytes, shown_number
-from tunecli.trial import State
 
-_ENDED = (State.COMPLETE, State.PRUNED, State.PAUSED, State.FAILED)
-_COMPLETE = "complete"
 _MOST_NOTE = 60
 
 
@@ -120,10 +118,8 @@ def _listed(folder: RunFolder) -> Listed:
         with Log.open_to_read(folder.database_path, is_whole=False) as log:
             facts = log.facts()
             counts, sessions, end_times = log.counts(), log.sessions(), log.progress().end_times
-            n_ended, n_trials = sum(counts[state] for state in _ENDED), int(facts["plan"]["n_trials"])
-            ending = str(facts.get("ending", ""))
-            is_over = n_ended >= n_trials and (ending == _COMPLETE or not log.steps())
-            state = "running" if held_by else "finished" if is_over or _is_final(ending) else "interrupted"
+            n_ended, n_trials = number_ended(counts), int(facts["plan"]["n_trials"])
+            state = phase_of(log, facts, counts, is_held=held_by is not None)
             began = str(sessions[0]["at"]) if sessions else ""
             changed = end_times[-1] if end_times else str(sessions[-1]["at"]) if sessions else ""
             objective = objective_alone(
@@ -160,14 +156,6 @@ def _is_removed_in_part(path: Path) -> bool:
 def _partly_deleted(path: Path) -> Listed:
     why = "its deletion was interrupted; `tunecli delete` finishes it"
     return Listed(path.name, str(path), "deleted in part", why, n_bytes=_size(path))
-
-
-def _is_final(ending: str) -> bool:
-    if ending in ("", _COMPLETE):
-        return False
-    from tunecli.commands.status import FINAL  # a large import, which few studies need
-
-    return ending in FINAL
 
 
 def _recorded_objective(facts: Mapping[str, Any], folder: RunFolder) -> Objective:

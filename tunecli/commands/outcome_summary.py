@@ -12,8 +12,9 @@ from tunecli.objective import Objective
 from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import ABSENT, display_cells
 from tunecli.results.view import Block, Fit, Section
+from tunecli.study.record.phase import ENDED_BY_ITSELF
 from tunecli.study.record.publish import Overview
-from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF, FAILED_ALIKE
+from tunecli.study.runner.stopping_rule import FAILED_ALIKE
 from tunecli.text import counted
 from tunecli.trial import Scalar, Trial
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tunecli.commands.results import mixtures
-from tunecli.commands.status import phase_of
 from tunecli.config.concrete_trial import trial_models
 from tunecli.config.expressions import Expression, Fixed, Group
 from tunecli.config.schema import TrialConfig
@@ -28,6 +27,7 @@ from tunecli.study.record.confirmation import FRACTIONS
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.part_sizes import recorded_sizes
+from tunecli.study.record.phase import phase_of
 from tunecli.train.artifact.layout import entry_of_file
 from tunecli.trial import State, Trial
 
@@ -71,7 +71,7 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
     counts = {state: 0 for state in State if state.shown is state}
     for trial in trials:
         counts[trial.state.shown] += 1
-    phase = phase_of(study, facts, counts, held_by)
+    phase = phase_of(study.log, facts, counts, is_held=held_by is not None)
     if held_by is None:  # a trial that runs on record was interrupted with its process
         counts[State.WAITING] += counts[State.RUNNING]
         counts[State.RUNNING] = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
 
 from tunecli.commands.outcome_summary import (
     front_data,
@@ -17,7 +16,6 @@ from tunecli.commands.outcome_summary import (
 )
 from tunecli.commands.status_progress import running_data, running_text, running_trials, session_of
 from tunecli.objective import Objective
-from tunecli.registry.pruners import is_pausing
 from tunecli.results.progress import BestSoFar, RunningTrial, Session, add_to, sparkline
 from tunecli.results.ranking import FrontSummary, best, front_summary
 from tunecli.results.view import View
@@ -26,11 +24,9 @@ from tunecli.store.folder import RunFolder
 from tunecli.store.lock import Holder, holder
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read
-from tunecli.study.runner.stopping_rule import ENDED_BY_ITSELF
+from tunecli.study.record.phase import number_ended, phase_of
 from tunecli.text import duration
 from tunecli.trial import FailureKind, State, Trial
-
-Phase = Literal["running", "finished", "interrupted"]
 
 _SPARK_WIDTH = 20
 _WAITING = {
@@ -39,8 +35,6 @@ _WAITING = {
     "finished": "suggested, not ended",
 }
 """For each phase, a note on the trials that wait."""
-FINAL = frozenset({"exhausted", *ENDED_BY_ITSELF})
-"""The reasons after which a study is finished before its total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +116,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
             course.add(number, score)
         winner = None if course.best is None else study.log.trial(course.best[0])
     elapsed_s, ending = float(facts["elapsed_s"]), str(facts["ending"])
-    word = phase_of(study, facts, counts, held_by)
+    word = phase_of(study.log, facts, counts, is_held=held_by is not None)
     progress = study.log.progress()
     session = session_of(study.log, progress.end_times, is_running=held_by is not None)
     failures = Counter(progress.failures)
@@ -162,29 +156,9 @@ def shown_counts(study: Study) -> dict[State, int]:
     return counts
 
 
-def phase_of(
-    study: Study, facts: Mapping[str, Any], counts: Mapping[State, int], held_by: Holder | None
-) -> Phase:
-    """Where a study stands: ``running``; ``finished``; or ``interrupted``: trials are left, and no process runs them.
-
-    Args:
-        study: the study.
-        facts: its facts, as of `facts_of`.
-        counts: the number of trials in each state that is shown.
-        held_by: the process that holds the study; None: no process does.
-    """
-    if held_by is not None:
-        return "running"
-    n_ended = sum(counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
-    # A pruner that pauses trials may continue trials that have ended.
-    is_settled = facts["ending"] == "complete" or not is_pausing(study.spec.settings.search.pruner)
-    is_finished = (n_ended >= study.plan.n_trials and is_settled) or facts["ending"] in FINAL
-    return "finished" if is_finished else "interrupted"
-
-
 def status_view(status: Status) -> View:
     """The state as labelled lines, with the command that continues an interrupted study."""
-    n_ended = sum(status.counts.get(state, 0) for state in (State.COMPLETE, State.PRUNED, State.FAILED))
+    n_ended = number_ended(status.counts)
     lines = [
         ("study", status.study),
         ("state", status.word + (f" by {status.holder}" if status.holder else "")),

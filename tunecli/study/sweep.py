@@ -25,6 +25,7 @@ from tunecli.results.ranking import FrontSummary
 from tunecli.results.table import Table
 from tunecli.store.files import remove_leftovers
 from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.phase import EndReason
 from tunecli.study.record.publish import Overview, overview
 from tunecli.study.record.sweep_info import sweep_info
 from tunecli.study.refitting import Refit
@@ -32,7 +33,6 @@ from tunecli.study.runner.coordinator import Coordinator
 from tunecli.study.runner.job_queue import JobQueue, engine_of
 from tunecli.study.runner.notices import Notices
 from tunecli.study.runner.signals import noted_signals
-from tunecli.study.runner.stopping_rule import EndReason
 from tunecli.text import counted
 from tunecli.trial import State, Trial
 

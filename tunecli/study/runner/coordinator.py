@@ -22,6 +22,7 @@ from tunecli.store.stop_requests import remove_requests, request_path, requested
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.history import History, LearningCurves
 from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.phase import EndReason
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.publish import publish
 from tunecli.study.record.versions import versions
@@ -29,7 +30,7 @@ from tunecli.study.runner.jobs import Attempts, job_for, trial_seed
 from tunecli.study.runner.pause_schedule import PauseSchedule
 from tunecli.study.runner.record_writer import KeptFiles, RecordWriter, remove_superfluous
 from tunecli.study.runner.result_so_far import kept, pruned
-from tunecli.study.runner.stopping_rule import EndReason, StoppingRule, spent_by
+from tunecli.study.runner.stopping_rule import StoppingRule, spent_by
 from tunecli.trial import FailedAttempt, Failure, FailureKind, Observation, Parameters, State, Trial
 
 _PUBLISH_WAIT_S = 2.0  # between two rewrites of the table, at least

@@ -20,11 +20,11 @@ from tunecli.registry.pruners import is_pausing
 from tunecli.study.plan.plan import AHEAD
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.phase import EndReason
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.user_files import user_files
 from tunecli.study.record.versions import versions
 from tunecli.study.runner.coordinator import Coordinator
-from tunecli.study.runner.stopping_rule import EndReason
 from tunecli.study.runner.waiting_jobs import WaitingJobs, waiting_job
 from tunecli.trial import Failure, FailureKind, Outcome, State, Trial
 

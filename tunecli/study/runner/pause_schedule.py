@@ -25,7 +25,8 @@ from tunecli.results.ranking import total_violation
 from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
-from tunecli.study.runner.stopping_rule import EndReason, fail_alike, failure_without_values, gained_enough
+from tunecli.study.record.phase import EndReason
+from tunecli.study.runner.stopping_rule import fail_alike, failure_without_values, gained_enough
 from tunecli.train.workload import epochs_of
 from tunecli.trial import Failure, Observation, Outcome, Parameters, State, Step, Trial
 

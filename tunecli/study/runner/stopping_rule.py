@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
 
 from tunecli.config.run import Limit
 from tunecli.config.study import Stop, StudySpec
@@ -19,6 +18,7 @@ from tunecli.registry.implementations import implementation
 from tunecli.registry.samplers import sampler_info
 from tunecli.results.ranking import total_violation
 from tunecli.study.record.history import History
+from tunecli.study.record.phase import EndReason
 from tunecli.trial import Failure, FailureKind, State, Trial
 
 FAILED_ALIKE = 5
@@ -30,25 +30,6 @@ _NUMBERS = re.compile(
     r"|[-+]?[0-9][0-9.]*(e[-+]?[0-9]+)?",
     re.IGNORECASE,
 )
-
-
-class EndReason(StrEnum):
-    """Why a sweep ended. The record and the JSON output hold its value."""
-
-    COMPLETE = "complete"  # the total is reached
-    EXHAUSTED = "exhausted"  # the space has no further point
-    TIME = "time"
-    TRIALS = "trials"
-    EPOCHS = "epochs"
-    FAILURES = "failures"
-    ALIKE = "alike"  # the first trials all failed with one message
-    IMPROVEMENT = "improvement"
-    STAGNATION = "stagnation"
-    TARGET = "target"
-
-
-ENDED_BY_ITSELF = frozenset((EndReason.IMPROVEMENT, EndReason.STAGNATION, EndReason.TARGET))
-"""The reasons that `search.stop` gives."""
 
 
 class StoppingRule:
