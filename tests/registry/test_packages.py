@@ -20,9 +20,19 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 FOR_USERS = sorted(set(EXTRAS) - {"dev", "docs", "slow"})
 
 
-@pytest.mark.parametrize("extra", FOR_USERS)
-def test_the_requirements_of_an_extra_are_those_of_the_project_file(extra: str) -> None:
-    assert list(requirements_of(extra)) == EXTRAS[extra]
+def test_the_requirements_of_an_extra_are_those_of_the_project_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [f"{one}; extra == '{extra}'" for extra in FOR_USERS for one in EXTRAS[extra]]
+    lines = [f"Requires-Dist: {one}" for one in ("torch>=2.10", *wanted)]
+    metadata = ["Metadata-Version: 2.1", "Name: written-by-a-test", "Version: 1.0", *lines]
+    (tmp_path / "written_by_a_test-1.0.dist-info").mkdir()
+    (tmp_path / "written_by_a_test-1.0.dist-info/METADATA").write_text("\n".join(metadata))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(packages, "_DISTRIBUTION", "written-by-a-test")
+    assert {extra: list(requirements_of(extra)) for extra in FOR_USERS} == {
+        extra: EXTRAS[extra] for extra in FOR_USERS
+    }
 
 
 def test_the_command_has_each_package_of_the_extra_with_its_version(tmp_path: Path) -> None:
