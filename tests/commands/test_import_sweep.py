@@ -64,6 +64,19 @@ def test_json_has_the_study_and_the_account(run):
     assert fates["method"] == "carried"
 
 
+def test_a_program_with_an_option_for_its_seed_gets_a_note_with_the_argument(run, tmp_path):
+    (tmp_path / "train.py").write_text(
+        "import argparse\nargparse.ArgumentParser().add_argument('-s', '--seed', type=int)\n"
+    )
+    code, _, err = run("import", "sweep.yaml")
+    assert code == 0
+    assert (
+        'trial.command: add "--seed={seed}" (train.py takes a seed; with it, a trial can be repeated' in err
+    )
+    (tmp_path / "train.py").write_text(NO_TRAINING)
+    assert "{seed}" not in run("import", "sweep.yaml")[2]
+
+
 def test_missing_program_is_listed_as_a_problem_of_the_check(run, tmp_path):
     (tmp_path / "train.py").unlink()
     code, out, err = run("import", "sweep.yaml", "--json")

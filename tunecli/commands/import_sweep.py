@@ -12,6 +12,7 @@ from tunecli.config.reader import MAX_BYTES
 from tunecli.errors import ConfigError, DataError, Problem, UsageError
 from tunecli.importers.account import Entry, Fate
 from tunecli.importers.kinds import ImportedStudy, import_study
+from tunecli.importers.program_seed import passes_seed, seed_argument
 from tunecli.results.view import View
 from tunecli.store.destination import as_argument, path_in_message, require_destination, write_where_asked
 from tunecli.store.files import kind_of
@@ -65,10 +66,22 @@ def import_sweep(path: Path, out: Path | None, kind: str | None) -> Import:
     )
     imported = import_study(data, "stdin" if is_stdin else str(path), kind)
     folder = out.parent if out is not None else Path() if is_stdin else path.parent
+    _propose_seed(imported, folder)
     problems = tuple(_problems(imported.text, out or Path("study.yaml"), folder))
     if out is not None:
         write_where_asked(out, imported.text)
     return Import(imported, problems, out)
+
+
+def _propose_seed(imported: ImportedStudy, folder: Path) -> None:
+    """Note that the program could get the trial's seed, if its source declares an option for it."""
+    if not passes_seed(imported.command, imported.parameters):
+        argument, program = seed_argument(imported.command, folder)
+        if argument:
+            imported.account.note(
+                f'trial.command: add "{argument}"',
+                f"{program} takes a seed; with it, a trial can be repeated, and `confirm` trains with fresh seeds",
+            )
 
 
 def _problems(text: str, path: Path, folder: Path) -> Iterator[Problem]:

@@ -98,11 +98,15 @@ class ImportedStudy:
         kind: the kind of the file.
         text: the study's YAML text.
         account: the fate of each key.
+        command: the words of the program's command.
+        parameters: the names of the parameters, as the program knows them.
     """
 
     kind: Kind
     text: str
     account: Account
+    command: tuple[Any, ...] = ()
+    parameters: tuple[str, ...] = ()
 
 
 def import_study(data: bytes, file: str, kind_name: str | None = None) -> ImportedStudy:
@@ -133,7 +137,8 @@ def import_study(data: bytes, file: str, kind_name: str | None = None) -> Import
     if account.problems:
         raise ConfigError(account.problems)
     text = draft.text(f"From {file} ({kind.title}), by `tunecli import`.")
-    return ImportedStudy(kind, text, account)
+    names = tuple(argument.name for argument in draft.arguments)
+    return ImportedStudy(kind, text, account, tuple(draft.command), names)
 
 
 def _overrides(data: bytes) -> str | None:
