@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +33,16 @@ def shell(request, folder_of_studies, tmp_path_factory):
     }
     with typed_shell(request.param, script, folder_of_studies, environ) as typed:
         yield typed
+
+
+@pytest.mark.parametrize(("version", "is_complete"), [("3 2", 1), ("4 3", 1), ("4 4", 0), ("5 0", 0)])
+def test_a_bash_that_is_too_old_loads_the_script_without_a_completion(version, is_complete, tmp_path):
+    script = tmp_path / "script"
+    script.write_text(script_of("bash").replace("BASH_VERSINFO", "VERSION"))
+    command = f"VERSION=({version}); source {script} || exit 9; complete -p tunecli"
+    done = subprocess.run(["bash", "--norc", "-c", command], capture_output=True, text=True)
+    assert done.returncode == is_complete
+    assert ("-F _tunecli_completion tunecli" in done.stdout) is (is_complete == 0)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from tunecli.completion.values import Candidate, candidates, is_left_to_the_shel
 SHELLS = ("bash", "zsh", "fish")
 
 _BASH = """\
+# bash 4.4 or later; an older one, such as that of macOS, has no completion of tunecli
+(( BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404 )) || return 0
 _tunecli_completion() {
     local IFS=$'\\n' answer
     COMPREPLY=()
