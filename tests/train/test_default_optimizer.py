@@ -16,6 +16,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.config.schema.optimizers import AdamW
 from tunecli.messages import Ended
 from tunecli.objective import Objective
+from tunecli.train import default_optimizer
 from tunecli.train.data import loading
 from tunecli.train.data.sources import facts_of
 from tunecli.train.default_optimizer import default_decays, explained_fraction, with_default_decay
@@ -56,6 +57,20 @@ def test_decay_is_strong_only_for_an_mlp_on_a_small_noisy_table_without_an_optim
     assert decay({"data": NOISY, "optimizer": "adamw"}) == 0.01
     assert decay({"data": NOISY, "model": "linear"}) == 0.01
     assert decay({"data": {**NOISY, "source": "iris"}}) == 0.01
+
+
+def test_rows_are_judged_once_and_a_bounded_number_of_verdicts_is_kept() -> None:
+    default_optimizer._VERDICTS.clear()
+    assert decay({"data": NOISY}) == decay({"data": NOISY}) == pytest.approx(1 / (1e-3 * 180))
+    assert list(default_optimizer._VERDICTS.values()) == [True]
+    assert decay({"data": CLEAN}) == 0.01
+    assert list(default_optimizer._VERDICTS.values()) == [True, False]
+    rng = np.random.default_rng(0)
+    for _ in range(default_optimizer._MOST_VERDICTS + 9):
+        x, y = rng.normal(size=(12, 2)), rng.normal(size=12)
+        is_noisy = explained_fraction(x, y) < default_optimizer.NOISY_FRACTION
+        assert default_optimizer._is_noisy(x, y) is default_optimizer._is_noisy(x, y) is is_noisy
+    assert len(default_optimizer._VERDICTS) == default_optimizer._MOST_VERDICTS
 
 
 def test_trial_trains_with_the_decay_and_no_worse_than_ridge() -> None:

@@ -13,6 +13,7 @@ Axes: N examples, F inputs.
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +48,9 @@ A decay that is constant in epochs suits all numbers of rows (Wang & Aitchison 2
 _SAMPLE_ROWS = 500
 _GAMMA = 0.1  # of the kernel exp(-gamma |x - y|² / F), on standardised inputs
 _PENALTIES = 10.0 ** np.arange(-3, 3.5, 0.5)
+_MOST_VERDICTS = 64  # the folds and repetitions of a study
+_VERDICTS: dict[bytes, bool] = {}
+"""Whether rows have a noisy target, by the SHA-256 of the rows; a process keeps the last ones."""
 
 
 def with_default_decay(config: TrialConfig, fold: Fold, n_steps: int) -> TrialConfig:
@@ -129,7 +133,15 @@ def _sample(n_rows: int) -> NDArray[np.int64]:
 
 
 def _is_noisy(x_NF: NDArray[np.float64], y_N: NDArray[np.float64]) -> bool:
-    return explained_fraction(x_NF, y_N.reshape(-1)) < NOISY_FRACTION
+    """Whether the target of these rows is noisy. All trials of a split have the same rows, so it is computed once."""
+    shape = np.asarray(x_NF.shape, np.int64)
+    key = hashlib.sha256(b"".join((shape.tobytes(), x_NF.tobytes(), y_N.tobytes()))).digest()
+    if (known := _VERDICTS.get(key)) is not None:
+        return known
+    while len(_VERDICTS) >= _MOST_VERDICTS:
+        _VERDICTS.pop(next(iter(_VERDICTS)), None)
+    _VERDICTS[key] = is_noisy = explained_fraction(x_NF, y_N.reshape(-1)) < NOISY_FRACTION
+    return is_noisy
 
 
 def _with_decay(config: TrialConfig, n_steps: int) -> TrialConfig:
