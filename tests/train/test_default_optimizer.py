@@ -50,11 +50,16 @@ def test_explained_fraction_is_that_of_examples_left_out_one_by_one() -> None:
     assert explained_fraction(x, np.zeros(40)) == 0
 
 
-def test_decay_is_strong_only_for_an_mlp_on_a_small_noisy_table_without_an_optimizer() -> None:
+def test_decay_is_strong_only_for_an_mlp_or_a_tabular_resnet_on_a_small_noisy_table_without_an_optimizer() -> (
+    None
+):
     assert decay({"data": NOISY}) == pytest.approx(1 / (1e-3 * 180))
     assert decay({"data": NOISY}, n_steps=1) == pytest.approx(1 / (1e-3 * 150))
+    assert decay({"data": NOISY, "model": "tabular_resnet"}) == pytest.approx(1 / (1e-3 * 180))
     assert decay({"data": CLEAN}) == 0.01
+    assert decay({"data": CLEAN, "model": "tabular_resnet"}) == 0.01
     assert decay({"data": NOISY, "optimizer": "adamw"}) == 0.01
+    assert decay({"data": NOISY, "model": "tabular_resnet", "optimizer": "adamw"}) == 0.01
     assert decay({"data": NOISY, "model": "linear"}) == 0.01
     assert decay({"data": {**NOISY, "source": "iris"}}) == 0.01
 

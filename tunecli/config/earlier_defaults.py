@@ -5,7 +5,8 @@ trial has the earlier defaults as if the file named them, so that its trials, ex
 the last bit. A file that names a setting means the same in all versions.
 
 Version 2 chooses the length of a training by its optimizer steps, and gives the `cnn` norms. In version 3, the weight
-decay of a trial that names no optimizer is stronger on a small table with a noisy target.
+decay of an `mlp` that names no optimizer is stronger on a small table with a noisy target; in version 4, that of a
+`tabular_resnet` is, too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from tunecli.config.schema import TrialConfig, trial_model
 
-DEFAULTS = 3
+DEFAULTS = 4
 """The version of the defaults in `tunecli.config.schema`."""
 UNRECORDED = 1
 """The version of a study whose record names none."""
@@ -23,6 +24,8 @@ UNRECORDED = 1
 _EPOCHS = 20
 _OPTIMIZER = "adamw"
 _MODEL = "mlp"
+_FIRST_DECAYS: Mapping[str, int] = {"mlp": 3, "tabular_resnet": 4}
+"""By model, the version from which on the weight decay of the default optimizer follows from the data."""
 _OF_MODELS: Mapping[str, Mapping[str, Any]] = {
     "cnn": {"norm": "none"},
 }
@@ -38,10 +41,13 @@ def with_defaults(plain: Any, version: int) -> Any:
     """
     if version >= DEFAULTS or not isinstance(plain, dict) or trial_model(plain) is not TrialConfig:
         return plain
-    changed = {**plain, "optimizer": plain.get("optimizer", _OPTIMIZER)}
+    training, model = plain.get("training", {}), plain.get("model", _MODEL)
+    name = model.get("name") if isinstance(model, dict) else model
+    changed = dict(plain)
+    if version < _FIRST_DECAYS.get(str(name), DEFAULTS):
+        changed.setdefault("optimizer", _OPTIMIZER)
     if version > UNRECORDED:
         return changed
-    training, model = plain.get("training", {}), plain.get("model", _MODEL)
     if isinstance(training, dict) and not training.keys() & {"epochs", "steps"}:
         changed["training"] = {**training, "epochs": _EPOCHS}
     named = {"name": model} if isinstance(model, str) else model

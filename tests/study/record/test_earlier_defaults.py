@@ -91,6 +91,35 @@ def test_study_without_an_optimizer_keeps_the_weight_decay_it_began_with(tmp_pat
     assert earlier != swept(parsed(text, tmp_path), tmp_path / "now")
 
 
+def test_study_of_tabular_resnet_keeps_the_weight_decay_it_began_with(tmp_path):
+    text = STUDY.replace("  optimizer: {name: adam, lr: {loguniform: [1e-3, 1e-1]}}\n", "").replace(
+        "iris", "diabetes"
+    )
+    text = text.replace(
+        "model: {name: mlp, hidden: [3]}", "model: {name: tabular_resnet, width: {int: [4, 8]}}"
+    )
+    named = text.replace("search:", "  optimizer: adamw\nsearch:")
+    earlier = swept(parsed(text, tmp_path, 3), tmp_path / "earlier")
+    assert earlier == swept(parsed(named, tmp_path), tmp_path / "named")
+    assert "optimizer: adamw" in (tmp_path / "earlier" / "best.yaml").read_text()
+    assert earlier != swept(parsed(text, tmp_path), tmp_path / "now")
+
+
+@pytest.mark.parametrize(
+    ("model", "earlier"),
+    [
+        ("mlp", {1: "adamw", 2: "adamw", 3: None, 4: None}),
+        ("tabular_resnet", {2: "adamw", 3: "adamw", 4: None}),
+    ],
+)
+def test_a_version_names_the_optimizer_of_the_models_whose_decay_came_later(tmp_path, model, earlier):
+    text = STUDY.replace("  optimizer: {name: adam, lr: {loguniform: [1e-3, 1e-1]}}\n", "")
+    text = text.replace("model: {name: mlp, hidden: [3]}", f"model: {{choice: [{model}]}}")
+    for version, optimizer in earlier.items():
+        plain = concrete(parsed(text, tmp_path, version).space, {"model": model})
+        assert plain.get("optimizer") == optimizer
+
+
 def test_pausing_pruner_needs_a_length_for_own_data_except_in_earlier_studies(tmp_path):
     text = STUDY.replace("source: iris", "source: {python: 'mine:make'}")
     text = text.replace("sampler: random", "sampler: random, pruner: hyperband")
@@ -109,5 +138,5 @@ def test_record_of_later_defaults_is_read_but_not_continued(tmp_path):
         log.set_fact("defaults", DEFAULTS + 1)
     with open_to_read(RunFolder(path)):
         pass
-    with pytest.raises(StoreTooNew, match="version 4 of the defaults"), reopen(RunFolder(path), {}):
+    with pytest.raises(StoreTooNew, match="version 5 of the defaults"), reopen(RunFolder(path), {}):
         pass

@@ -26,7 +26,7 @@ class TrialConfig(Knob):
         model: model and its structure.
         loss: loss; by default cross entropy for classification and mean squared error for regression.
         optimizer: optimizer and its arguments. Without this key it is `adamw`, and its weight decay is stronger for an
-            `mlp` on a small table with a noisy target.
+            `mlp` or a `tabular_resnet` on a small table with a noisy target.
         learning_rate: chain of schedules, cuts and clips, applied in order to the optimizer's learning rate.
         weights: chain of clips and cuts, applied in order to the weights after each optimizer step.
         training: length of training, batches, early stop and number formats.
