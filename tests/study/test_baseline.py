@@ -9,7 +9,7 @@ import pytest
 from tests.support.recorded import recorded_study
 from tunecli.commands.report import report
 from tunecli.commands.results import results, results_view
-from tunecli.study.baseline import baseline_at_end, recorded_baseline
+from tunecli.study.baseline import LIMIT_S, baseline_at_end, limit_at_end_s, recorded_baseline
 from tunecli.study.record.lifecycle import open_to_read
 
 TABLE = """\
@@ -27,6 +27,13 @@ def write_table(folder, shift=0.0):
     generator = np.random.default_rng(0)
     rows = (f"{a:.6f},{b:.6f},{'yes' if a > shift else 'no'}" for a, b in generator.normal(size=(120, 2)))
     (folder / "table.csv").write_text("a,b,y\n" + "\n".join(rows) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "limit_s"), [(20, 10), (100, 10), (300, 30), (600, 60), (86_400, LIMIT_S)]
+)
+def test_the_end_of_a_sweep_waits_for_a_tenth_of_its_time_and_at_least_10_s(elapsed_s, limit_s):
+    assert limit_at_end_s(elapsed_s) == limit_s
 
 
 def recorded(folder):

@@ -34,7 +34,7 @@ LIMIT_S = 60.0
 """Wall time of the fits, in seconds."""
 LEAST_SWEEP_S = 20.0
 """A shorter sweep does not wait for its baseline, which takes about 3 s; `tunecli report` fits it."""
-_SHARE = 0.5  # of the sweep's time, for which its end waits at most
+_SHARE, _LEAST_LIMIT_S = 0.1, 10.0  # of the sweep's time, and seconds, for which its end waits at most
 _NOT_OF_THE_TABLE = {"augment", "balance", "normalize"}  # keys of the data that the simple models ignore
 _MAX_BYTES = 1_000_000
 
@@ -68,14 +68,19 @@ def baseline(study: Study, trials: Sequence[Trial]) -> Baseline | None:
 
 
 def baseline_at_end(study: Study) -> Baseline | None:
-    """The same at the end of a sweep, which waits for it no longer than half of its own time.
+    """The same at the end of a sweep, which waits for it no longer than `limit_at_end_s`.
 
     After less than `LEAST_SWEEP_S` it is not fitted, and None.
     """
     elapsed_s = float(facts_of(study.log)["elapsed_s"])
     if elapsed_s < LEAST_SWEEP_S:
         return None if _text(study) is None else recorded_baseline(study, study.log.trials())
-    return _baseline(study, study.log.trials(), min(LIMIT_S, _SHARE * elapsed_s))
+    return _baseline(study, study.log.trials(), limit_at_end_s(elapsed_s))
+
+
+def limit_at_end_s(elapsed_s: float) -> float:
+    """The longest wait at the end of a sweep, in seconds: a tenth of its time ``elapsed_s``, from 10 s to `LIMIT_S`."""
+    return min(LIMIT_S, max(_LEAST_LIMIT_S, _SHARE * elapsed_s))
 
 
 def _baseline(study: Study, trials: Sequence[Trial], limit_s: float) -> Baseline | None:
