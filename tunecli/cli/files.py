@@ -24,12 +24,16 @@ from tunecli.console.options import (
     ShownAddress,
     Target,
     Template,
-    Verbose,
     engine_flags,
     file_name,
     overrides_of,
 )
 from tunecli.errors import UsageError
+
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", help="Also show how trials wait for one another and are trained together."),
+]
 
 
 @verb(short_help="Check a file: errors, size, cost.")

@@ -175,10 +175,6 @@ LogTrial = Annotated[
     typer.Option("--trial", metavar="N", parser=whole_number(0), help="Show the log of trial N."),
 ]
 RunOne = Annotated[bool, typer.Option("--run", help="Run the first trial for one epoch, at most a minute.")]
-Verbose = Annotated[
-    bool,
-    typer.Option("--verbose", help="Also show how trials wait for one another and are trained together."),
-]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for new output until the trial ends.")]
 Predict = Annotated[
     bool,
