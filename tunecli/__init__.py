@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from tunecli.config.schema.sources import SourceKnob
     from tunecli.config.space import Space, point_of_units, units_of_point
     from tunecli.config.study import StudySpec
-    from tunecli.engine.protocol import Capacity, EndsOneJob, Engine, EngineOptions, HasNotices, Host
+    from tunecli.engine.protocol import (
+        Capacity,
+        EndsOneJob,
+        Engine,
+        EngineOptions,
+        HasHosts,
+        HasNotices,
+        Host,
+    )
     from tunecli.errors import (
         ClusterGone,
         ConfigError,
@@ -69,6 +77,7 @@ __all__ = [
     "EngineOptions",
     "Failure",
     "FailureKind",
+    "HasHosts",
     "HasNotices",
     "Host",
     "Interrupted",
@@ -131,6 +140,7 @@ _MODULES = {
         "EndsOneJob",
         "Engine",
         "EngineOptions",
+        "HasHosts",
         "HasNotices",
         "Host",
     ),

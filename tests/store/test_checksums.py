@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.log_records import epoch, everything, record_confirmation, trial
+from tests.support.log_records import epoch, everything, record_confirmation, record_hosts, trial
 from tests.support.older_logs import FACTS, record_v3
 from tunecli.errors import StoreDamaged, StoreTooNew
 from tunecli.messages import Ended
@@ -33,6 +33,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
     path = tmp_path_factory.mktemp("sound") / "study.db"
     with Log.create(path, FACTS | {"config": "study: a"}) as log:
         record_v3(log)
+        record_hosts(log)
         record_confirmation(log)
         told = everything(log)
     return path.read_bytes(), told

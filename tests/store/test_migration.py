@@ -18,10 +18,11 @@ from tests.support.log_records import (
     complete,
     everything,
     record_confirmation,
+    record_hosts,
     without_clocks,
 )
 from tests.support.older_logs import FACTS as EARLIER_FACTS
-from tests.support.older_logs import record_v2, record_v3, record_v4
+from tests.support.older_logs import record_v2, record_v3, record_v4, record_v5
 from tunecli.errors import StoreTooNew
 from tunecli.messages import EpochEnded
 from tunecli.store import schema
@@ -209,12 +210,12 @@ def test_a_newer_database_is_rejected_unchanged(log: Log) -> None:
     assert list(log.path.parent.iterdir()) == [log.path]
 
 
-RECORDERS = {2: record_v2, 3: record_v3, 4: record_v4}
+RECORDERS = {2: record_v2, 3: record_v3, 4: record_v4, 5: record_v5}
 
 
 @pytest.mark.parametrize("schema_version", RECORDERS)
 class TestLaterVersions:
-    """`older_logs.record_v2`, `record_v3` and `record_v4` wrote the assets."""
+    """The functions `record_v2` to `record_v5` of `older_logs` wrote the assets."""
 
     @pytest.fixture
     def path(self, tmp_path: Path, schema_version: int) -> Path:
@@ -272,3 +273,15 @@ def test_an_epochs_offset_is_recorded_and_is_0_for_old_epochs(tmp_path: Path) ->
         *before, last = log.epochs(4)
     assert {each.epoch_offset for each in before} == {0}
     assert last == event
+
+
+def test_a_migrated_study_names_the_machines_of_later_trials(tmp_path: Path) -> None:
+    path = Path(shutil.copy(ASSETS / "study-v5.db", tmp_path / "study.db"))
+    with Log.open(path) as log:
+        assert (log.hosts(), log.host_versions()) == ({}, [])
+        record_hosts(log)
+    with Log.open_to_read(path) as log:
+        assert log.hosts() == {90: "n1", 91: "n2"}
+        assert [(host, versions) for _, host, versions in log.host_versions()] == [
+            ("n2", {"torch": "2.12.0"})
+        ]

@@ -82,6 +82,16 @@ def record_confirmation(log: Log) -> None:
     log.append_fresh_results([replace(runs[0], outcome=complete_run), replace(runs[1], outcome=failed_run)])
 
 
+def record_hosts(log: Log) -> None:
+    """Two trials on other machines, one of which has other versions, and a trial that moved to another machine."""
+    session = log.append_session({"torch": "2.13.0"})
+    for number, hosts in ((90, ("n1",)), (91, ("n1", "n2")), (92, ("n2", ""))):
+        log.append_suggestion(trial(number))
+        for attempt, host in enumerate(hosts, 1):
+            log.append_start(Started(number, attempt, "cpu", 4711, host=host), session)
+    log.append_host(session, "n2", {"torch": "2.12.0"})
+
+
 def filled(path: Path, n_trials: int = 120) -> None:
     """A study of complete trials, each of three epochs."""
     with Log.create(path, {"seed": 7}) as log, log.atomic():
@@ -111,6 +121,8 @@ def everything(log: Log) -> str:
             log.scores(),
             log.steps(),
             log.pauses(),
+            log.hosts(),
+            log.host_versions(),
             log.confirmations(),
             log.fresh_runs(),
         )

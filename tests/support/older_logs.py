@@ -1,4 +1,4 @@
-"""The functions with which earlier releases wrote ``assets/study-v2.db`` to ``study-v4.db``.
+"""The functions with which earlier releases wrote ``assets/study-v2.db`` to ``study-v5.db``.
 
 The current code can record the same again, so tests compare an old database with a new one.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tests.support.log_records import record_confirmation
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Started
 from tunecli.store.database import Log
 from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Trial
@@ -92,6 +93,12 @@ def record_v4(log: Log) -> None:
     """Record the same with an epoch that has an offset, as rows with checksums."""
     record_v3(log)
     log.append_epochs([EpochEnded(5, 1, 3, 0, {"val_loss": 0.25}, 0.125, epoch_offset=1)])
+
+
+def record_v5(log: Log) -> None:
+    """Record the same with a confirmation."""
+    record_v4(log)
+    record_confirmation(log)
 
 
 def _epoch(number: int, epoch: int, attempt: int = 1) -> EpochEnded:

@@ -40,6 +40,7 @@ class OneTrial:
         place: the line of the user's own code that failed; None: the trial did not fail, or the line is unknown.
         log_path: the output of the user's code; None: none was kept.
         files_paths: the folders with files that the user's code wrote.
+        host: the machine of the last attempt; empty: the one that ran the sweep.
     """
 
     study: str
@@ -53,6 +54,7 @@ class OneTrial:
     log_path: Path | None = None
     derived: Mapping[str, Scalar] = field(default_factory=dict)
     files_paths: tuple[Path, ...] = ()
+    host: str = ""
 
     @property
     def trial(self) -> Trial:
@@ -85,6 +87,7 @@ def one_trial(folder: RunFolder, number: int) -> OneTrial:
             path if (path := folder.trial_log_path(number)).is_file() else None,
             derived_values(study.spec.space, ranked.trial.parameters),
             folder.own_files_paths(number),
+            study.log.hosts().get(number, ""),
         )
 
 
@@ -113,6 +116,7 @@ def one_trial_view(one: OneTrial) -> View:
         seconds = f" ({duration(outcome.seconds)})" if outcome.seconds >= 60 else ""
         lines += [(unit, f"{outcome.epochs}{kept}"), ("seconds", f"{outcome.seconds:.4g}{seconds}")]
         lines += [("device", outcome.device)] if outcome.device else []
+    lines += [("machine", sanitize(one.host))] if one.host else []
     lines += [("seed", str(trial.seed)), ("attempts", str(one.n_attempts))]
     for setback in one.setbacks[:_SHOWN_SETBACKS]:
         cause = shorten(sanitize(setback.failure.cause), _LONGEST)
@@ -173,6 +177,7 @@ def _data(one: OneTrial) -> dict[str, Any]:
         "seconds": outcome.seconds if outcome else None,
         "seed": trial.seed,
         "device": outcome.device or None if outcome else None,
+        "machine": one.host or None,
         "log": str(one.log_path) if one.log_path else None,
         "files": [str(path) for path in one.files_paths],
         "attempts": one.n_attempts,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -100,6 +101,7 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         versions=dict(facts["versions"]),
         hashes={**facts["data"], **facts["code"]},
         mixtures=tuple(mixtures(study.log, trials)),
+        machines=dict(sorted(Counter(study.log.hosts().values()).items())),
         n_carried=_n_carried(facts),
         is_own_code=trial_models(space.tree) != {TrialConfig},
         note=about.note,

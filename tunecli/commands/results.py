@@ -308,7 +308,10 @@ def mixtures(log: Log, trials: Iterable[Trial]) -> list[str]:
     """
     ended = [trial.outcome for trial in trials if trial.outcome is not None]
     used = set(log.sessions_of_results().values())
-    versions = [session["versions"] for session in log.sessions() if session["id"] in used]
+    of_used = {session["id"]: session["versions"] for session in log.sessions() if session["id"] in used}
+    hosts, of_hosts = set(log.hosts().values()), log.host_versions()
+    there = [{**of_used[one], **of} for one, host, of in of_hosts if one in of_used and host in hosts]
+    versions = [*of_used.values(), *there]
     devices = sorted({outcome.device for outcome in ended if outcome.device})
     notes = [f"the trials ran on different devices: {', '.join(devices)}"] if len(devices) > 1 else []
     for package in sorted({name for of_session in versions for name in of_session}):

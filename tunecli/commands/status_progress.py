@@ -12,7 +12,7 @@ from tunecli.results.progress import RunningTrial, Session, sparkline
 from tunecli.store.database import Log
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.sweep_info import sweep_info
-from tunecli.text import duration
+from tunecli.text import duration, sanitize
 from tunecli.trial import FailureKind, State
 
 _CURVE_WIDTH = 8
@@ -47,7 +47,7 @@ def running_trials(study: Study, starts: Mapping[int, tuple[int, int, str]]) -> 
     log = study.log
     if not starts:
         return ()
-    epochs, scores = log.epochs_of(starts), log.scores()
+    epochs, scores, hosts = log.epochs_of(starts), log.scores(), log.hosts()
     origins = sweep_info(study).origins
     running = []
     for number, (attempt, from_epoch, at) in starts.items():
@@ -56,7 +56,8 @@ def running_trials(study: Study, starts: Mapping[int, tuple[int, int, str]]) -> 
             continue
         failed, is_continued = _attempt_before(log, number, attempt)
         why = why_of(origin_of(trial, origins, scores), failed, from_epoch, is_continued=is_continued)
-        running.append(RunningTrial(trial, tuple(epochs[number]), _seconds_since(_moment(at)), why))
+        seconds, host = _seconds_since(_moment(at)), hosts.get(number, "")
+        running.append(RunningTrial(trial, tuple(epochs[number]), seconds, why, host))
     return tuple(running)
 
 
@@ -77,6 +78,7 @@ def running_text(running: RunningTrial, metric: str) -> str:
         curve = sparkline(_curve(running, metric), _CURVE_WIDTH)
         parts.append(f"{metric} {last.metrics[metric]:.6g} {curve}".rstrip())
     parts += ["" if running.seconds is None else duration(running.seconds), running.why]
+    parts += [f"on {sanitize(running.host)}"] if running.host else []
     return f"trial {running.trial.number}: {', '.join(part for part in parts if part)}"
 
 
@@ -91,6 +93,7 @@ def running_data(running: RunningTrial, metric: str) -> dict[str, Any]:
         "metric": value if value is not None and value - value == 0 else None,  # JSON has no NaN
         "seconds": running.seconds,
         "why": running.why,
+        "machine": running.host or None,
     }
 
 

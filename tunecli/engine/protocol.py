@@ -151,6 +151,14 @@ class HasNotices(Protocol):
         """
 
 
+@runtime_checkable
+class HasHosts(Protocol):
+    """An engine that runs jobs on several machines. The record then names the versions on each of them."""
+
+    def hosts(self) -> Sequence[Host]:
+        """Return the machines that run jobs now, with their versions; `Started.host` has the same names."""
+
+
 def run_job(engine: Engine, job: Job) -> Generator[Event]:
     """Run one job on an engine that has no other; yield its events to the last, then close the engine.
 

@@ -75,12 +75,14 @@ class RunningTrial:
         epochs: its epochs so far.
         seconds: since its attempt began; None: it has not begun.
         why: where it comes from, or the attempt that this one repeats or continues.
+        host: the machine that it runs on; empty: the one that runs the sweep.
     """
 
     trial: Trial
     epochs: tuple[EpochEnded, ...] = ()
     seconds: float | None = None
     why: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

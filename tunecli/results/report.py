@@ -134,6 +134,7 @@ class StudyFacts:
         versions: of packages, by name.
         hashes: SHA-256 of data and code files, by path.
         mixtures: notes on devices and versions that differ between trials.
+        machines: the number of trials on each machine other than the one that ran the sweep, by name.
         n_carried: trials that the study took over from another one.
         is_own_code: whether the trials are the user's own function or command.
         note, tags: the note and the tags that a person wrote.
@@ -160,6 +161,7 @@ class StudyFacts:
     versions: Mapping[str, str] = field(default_factory=dict)
     hashes: Mapping[str, str] = field(default_factory=dict)
     mixtures: tuple[str, ...] = ()
+    machines: Mapping[str, int] = field(default_factory=dict)
     n_carried: int = 0
     is_own_code: bool = False
     note: str = ""

@@ -12,7 +12,6 @@ import socket
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,18 +29,8 @@ from tunecli.store.connection import (
     translated_errors,
 )
 from tunecli.store.files import write_atomically
-from tunecli.store.rows import decode, encode
-from tunecli.trial import (
-    Checkpoint,
-    Confirmation,
-    FailedAttempt,
-    Failure,
-    FreshRun,
-    Outcome,
-    State,
-    Step,
-    Trial,
-)
+from tunecli.store.rows import decode, encode, now
+from tunecli.trial import Checkpoint, Confirmation, FailedAttempt, Failure, FreshRun, Outcome, Step, Trial
 
 
 class Log:
@@ -156,35 +145,41 @@ class Log:
         """
         with self.atomic():
             [(session,)] = self._rows("SELECT coalesce(max(id), 0) + 1 FROM session")
-            self._append("session", [(session, _now(), socket.gethostname(), os.getpid(), encode(versions))])
+            self._append("session", [(session, now(), socket.gethostname(), os.getpid(), encode(versions))])
             return int(session)
 
     def append_suggestion(self, trial: Trial) -> None:
         """Record the number, parameters and seed of a trial before it runs (write-ahead)."""
-        self._append("suggestion", [(trial.number, encode(trial.parameters), trial.seed, _now())])
+        self._append("suggestion", [(trial.number, encode(trial.parameters), trial.seed, now())])
 
     def append_step(self, step: Step) -> None:
         """Record the next step before its trial is started or continued (write-ahead)."""
-        self._append("step", [(step.number, step.step, step.rung, step.until_epoch, _now())])
+        self._append("step", [(step.number, step.step, step.rung, step.until_epoch, now())])
 
     def append_pause(self, event: Paused, step: int) -> None:
         """Record that a trial paused at the end of ``step``."""
-        self._append("pause", [rows.of_pause(event, step, _now())])
+        self._append("pause", [rows.of_pause(event, step, now())])
 
     def append_start(self, event: Started, session: int | None = None) -> None:
         """Record that an attempt started, or continues from an earlier attempt's checkpoint."""
-        self._append("start", [rows.of_start(event, session, _now())])
+        with self.atomic():
+            self._append("start", [rows.of_start(event, session, now())])
+            self._append("start_host", [(event.number, event.attempt, event.host)] if event.host else [])
+
+    def append_host(self, session: int, host: str, versions: Mapping[str, str]) -> None:
+        """Record the versions on a machine of a session, where they differ from those of the session."""
+        self._append("host_versions", [(session, host, encode(versions), now())])
 
     def append_checkpoint(self, event: Checkpointed) -> None:
         """Record a checkpoint; its epochs must be recorded before it or in the same transaction."""
-        self._append("checkpoint", [rows.of_checkpoint(event, _now())])
+        self._append("checkpoint", [rows.of_checkpoint(event, now())])
 
     def append_failed_attempt(self, failed: FailedAttempt) -> None:
         """Record an attempt that failed, or that was ended although it could have gone on; see `FailedAttempt`.
 
         The attempt need not have a recorded start.
         """
-        self._append("setback", [rows.of_failed_attempt(failed, _now())])
+        self._append("setback", [rows.of_failed_attempt(failed, now())])
 
     def append_epochs(self, events: Sequence[EpochEnded]) -> None:
         """Record epochs of one or several trials in one transaction."""
@@ -192,19 +187,19 @@ class Log:
 
     def append_result(self, event: Ended) -> None:
         """Record the end of a trial; its state is complete, pruned or failed."""
-        self._append("result", [rows.of_result(event, _now())])
+        self._append("result", [rows.of_result(event, now())])
 
     def append_confirmation(self, confirmation: Confirmation) -> None:
         """Record a confirmation before its first run is recorded (write-ahead)."""
-        self._append("confirmation", [confirmation_rows.of_confirmation(confirmation, _now())])
+        self._append("confirmation", [confirmation_rows.of_confirmation(confirmation, now())])
 
     def append_fresh_runs(self, runs: Sequence[FreshRun]) -> None:
         """Record fresh runs before they run (write-ahead); their outcomes are ignored."""
-        self._append("confirmed_run", [confirmation_rows.of_run(run, _now()) for run in runs])
+        self._append("confirmed_run", [confirmation_rows.of_run(run, now()) for run in runs])
 
     def append_fresh_results(self, runs: Sequence[FreshRun]) -> None:
         """Record the outcomes of fresh runs that have ended."""
-        self._append("confirmed_result", [confirmation_rows.of_end(run, _now()) for run in runs])
+        self._append("confirmed_result", [confirmation_rows.of_end(run, now()) for run in runs])
 
     def set_fact(self, key: str, value: Any) -> None:
         """Record a fact of the study under ``key``, any JSON value. Only facts can be overwritten."""
@@ -242,11 +237,10 @@ class Log:
             [(n_trials,)] = self._rows("SELECT count(*) FROM suggestion")
         raise UsageError(f"there is no trial {number}", hint=f"the study has {n_trials} trials")
 
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> rows.Counts:
         """The number of trials in each state, 0 included."""
         with self._reading(*rows.TRIAL_TABLES):
-            counts = {State(state): int(n) for state, n in self._rows(rows.COUNTS)}
-        return {state: counts.get(state, 0) for state in State}
+            return rows.counts(self._rows(rows.COUNTS))
 
     def scores(self) -> list[tuple[int, float]]:
         """Number and score of every complete trial with a score, in order; much faster than :meth:`trials`."""
@@ -311,10 +305,7 @@ class Log:
     def failed_attempts(self, number: int) -> list[FailedAttempt]:
         """The attempts at trial ``number`` that failed and did not end it, in order."""
         with self._reading("setback"):
-            return [
-                FailedAttempt(number, attempt, rows.failure(failure))
-                for number, attempt, failure in self._rows(rows.SETBACKS, number)
-            ]
+            return rows.failed_attempts(self._rows(rows.SETBACKS, number))
 
     def ended_by(self, number: int) -> Failure | None:
         """The limit or the person that ended trial ``number``; None: it ended by itself, or has not ended."""
@@ -361,6 +352,16 @@ class Log:
         with self._reading("result", "start"):
             return dict(self._rows(rows.SESSIONS_OF_RESULTS))
 
+    def hosts(self) -> dict[int, str]:
+        """The machine of each trial's last attempt, by number, unless it was the coordinator's."""
+        with self._reading("start", "start_host"):
+            return dict(self._rows(rows.HOSTS))
+
+    def host_versions(self) -> list[tuple[int, str, Mapping[str, str]]]:
+        """The session, the machine and its versions, for machines whose versions differ from the session's."""
+        with self._reading("host_versions"):
+            return [(session, host, decode(text)) for session, host, text in self._rows(rows.HOST_VERSIONS)]
+
     def _rows(self, query: str, value: Any = None) -> list[rows.Row]:
         """The rows of a query with at most one parameter, ``:value``."""
         # All rows at once: a slow reader must not lock the file while the coordinator wants to commit.
@@ -393,8 +394,3 @@ class Log:
                 yield
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise damaged(self.path, f"a record is malformed ({error})") from error
-
-
-def _now() -> str:
-    # Only for people: order is by number, and durations come from monotonic clocks, so the clock may jump.
-    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
@@ -28,6 +29,8 @@ N_CHECKPOINTS = 2
 """The number of a trial's newest checkpoints that are kept."""
 
 Row = tuple[Any, ...]
+Counts = dict[State, int]
+"""The number of trials in each state."""
 
 _MARK = "$float"
 _SPELLINGS = ("nan", "inf", "-inf")
@@ -89,6 +92,11 @@ SESSIONS = "SELECT id, at, host, process_id, versions FROM session ORDER BY id"
 SESSIONS_OF_RESULTS = """
 SELECT number, session FROM result JOIN start USING (number, attempt) WHERE session IS NOT NULL ORDER BY number
 """
+HOSTS = """
+SELECT number, host FROM start_host AS e
+WHERE attempt = (SELECT max(attempt) FROM start WHERE start.number = e.number) ORDER BY number
+"""
+HOST_VERSIONS = "SELECT session, host, versions FROM host_versions ORDER BY session, host"
 
 _NOT_REPLACED = """NOT EXISTS (
     SELECT 1 FROM start AS later
@@ -218,6 +226,23 @@ def progress(read: Callable[[str], list[Row]]) -> Progress:
         [at for (at,) in read(END_TIMES)],
         {FailureKind(kind): n for kind, n in read(FAILURE_KINDS)},
     )
+
+
+def counts(found: Sequence[Row]) -> Counts:
+    """The number of trials in each state, 0 included."""
+    known = {State(state): int(n) for state, n in found}
+    return {state: known.get(state, 0) for state in State}
+
+
+def failed_attempts(found: Sequence[Row]) -> list[FailedAttempt]:
+    """The attempts of rows that failed and did not end their trial."""
+    return [FailedAttempt(number, attempt, failure(text)) for number, attempt, text in found]
+
+
+def now() -> str:
+    """The time for a record, ISO 8601 in UTC."""
+    # Only for people: order is by number, and durations come from monotonic clocks, so the clock may jump.
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def of_start(event: Started, session: int | None, at: str) -> Row:

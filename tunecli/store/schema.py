@@ -191,12 +191,37 @@ CREATE TABLE confirmed_result (
 ) STRICT, WITHOUT ROWID""",
 )
 
+_HOSTS = (
+    # The machine of an attempt that ran on another one than the coordinator's. It is no column of ``start``, because
+    # the checksum is the last column of each table.
+    """
+CREATE TABLE start_host (
+    number INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (number, attempt),
+    FOREIGN KEY (number, attempt) REFERENCES start
+) STRICT, WITHOUT ROWID""",
+    # The versions on a machine where they differ from those of the session. ``versions`` is JSON.
+    """
+CREATE TABLE host_versions (
+    session INTEGER NOT NULL REFERENCES session,
+    host TEXT NOT NULL,
+    versions TEXT NOT NULL,
+    at TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (session, host)
+) STRICT, WITHOUT ROWID""",
+)
+
 _STEPS = (
     _TRIALS_AND_RESULTS,
     _CHECKPOINTS_SETBACKS_AND_SESSIONS,
     _STEPS_AND_PAUSES,
     _EPOCH_OFFSETS_AND_CHECKSUMS,
     _CONFIRMATIONS,
+    _HOSTS,
 )
 
 SCHEMA_VERSION = len(_STEPS)

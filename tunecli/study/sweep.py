@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from shlex import quote
 
-from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine
+from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine, HasHosts
 from tunecli.errors import ClusterGone, Interrupted
 from tunecli.exporters.protocol import GuardedDisplay
 from tunecli.messages import Display, Event
@@ -160,8 +160,11 @@ def _record_events(
             events.append(event)
         queue.hand_out(received)
     finally:  # if a worker reports a full disk, the events before that report are still recorded
-        for recorded in coordinator.record(events):
-            display.happened(recorded)
+        recorded = coordinator.record(events)
+        if coordinator.has_new_host(recorded) and isinstance(engine, HasHosts):
+            coordinator.note_hosts(engine.hosts())
+        for one in recorded:
+            display.happened(one)
 
 
 def _ending(study: Study, reason: EndReason, trials: Sequence[Trial]) -> Ending:

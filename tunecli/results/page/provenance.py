@@ -85,6 +85,9 @@ def _facts(values: PageValues) -> Markup:
         ("Trials from another study", f"{facts.n_carried:,}"),
         ("Model", _model(effects.reliability, effects.r2, effects.n_trials, effects.noise)),
     ]
+    if facts.machines:
+        texts = [f"{name} ({counted(n, 'trial')})" for name, n in facts.machines.items()]
+        pairs.append(("Machines", ", ".join(texts)))
     quote = report.confirmed.quote if report.confirmed is not None else None
     if facts.n_test is not None or (quote is not None and quote.n_openings):
         pairs.append(("Test data opened", counted(quote.n_openings if quote is not None else 0, "time")))

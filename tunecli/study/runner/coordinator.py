@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from tunecli.engine.protocol import Host
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Started, Stopped
 from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import leading
@@ -69,8 +70,9 @@ class Coordinator:
         self._history = History(self.trials.values(), objective)
         self._published_at, self._publishing_s = time.monotonic(), 0.0
         remove_superfluous(study.folder, self._log.all_checkpoint_names(), self.trials.values(), leaders)
+        self._versions, self._known_hosts = versions(plug_ins_of(study.spec)), {""}
         with self._log.atomic():
-            session = self._log.append_session(versions(plug_ins_of(study.spec)))
+            session = self._log.append_session(self._versions)
             # Clears the reason for which an earlier session ended: the study goes on, even if every trial on record
             # has ended or paused.
             self._log.set_fact("ending", "")
@@ -219,6 +221,22 @@ class Coordinator:
             return [self._record(event) for event in events]
         with self.atomic():
             return [self._record(event) for event in events]
+
+    def has_new_host(self, events: Iterable[Event | FailedAttempt]) -> bool:
+        """Whether an attempt started on a machine that `note_hosts` has not recorded."""
+        return any(isinstance(event, Started) and event.host not in self._known_hosts for event in events)
+
+    def note_hosts(self, hosts: Iterable[Host]) -> None:
+        """Record the versions of machines, each once, where they differ from those of this session."""
+        with self.atomic():
+            for host in hosts:
+                if host.name in self._known_hosts or not host.versions:
+                    continue
+                self._known_hosts.add(host.name)
+                if any(
+                    self._versions.get(name, version) != version for name, version in host.versions.items()
+                ):
+                    self._writer.host(host.name, host.versions)
 
     def _record(self, event: Event) -> Event | FailedAttempt:
         match event:

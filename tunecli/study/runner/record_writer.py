@@ -99,6 +99,11 @@ class RecordWriter:
         if event.note:
             self.note({"trial": event.number, "note": event.note})
 
+    def host(self, host: str, versions: Mapping[str, str]) -> None:
+        """Record the versions on a machine, where they differ from those of this session; in a block of `atomic`."""
+        self.log_to_write().append_host(self._session, host, versions)
+        self.note({"host": host, "versions": dict(versions)})
+
     def epoch(self, event: EpochEnded) -> None:
         """Buffer the end of an epoch."""
         self._epochs.append(event)
