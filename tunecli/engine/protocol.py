@@ -46,7 +46,8 @@ class EngineOptions:
         base_path: the absolute folder that the names in ``files`` start from, as in the jobs' `Files.base_path`.
         files: SHA-256 of the user's files of code and data that trials read, by name, as the study recorded them;
             only for an engine that runs them elsewhere. A hash is empty for a file of an image folder: the record has
-            one for the whole folder. The name of a file outside of ``base_path`` is its absolute path.
+            one for the whole folder. A file outside of ``base_path`` has a relative name if the study's file has
+            one for it, and else its absolute path.
         versions: the versions of the software here, by package, for such an engine: a machine with others may compute
             other bits.
     """

@@ -88,7 +88,7 @@ class TestLostAnswers:
                     transport.reach_again(agent)
                     flag.touch()
 
-            ends, events = run(engine, [function_job(tmp_path, 0, wait=str(flag))], cut_off_for_a_while)
+            ends, _ = run(engine, [function_job(tmp_path, 0, wait=str(flag))], cut_off_for_a_while)
         assert ends[0].outcome.state is State.COMPLETE
         assert ends[0].attempt == 1
         assert transport.n_hired == 1
@@ -173,7 +173,9 @@ class TestTheHead:
 
             ends, events = run(engine, [function_job(tmp_path, 0, wait=str(flag))], lose_head)
         assert ends[0].outcome.state is State.COMPLETE
-        assert [event.cause for event in events if isinstance(event, Stopped)] == ["the cluster's head is gone"]
+        assert [event.cause for event in events if isinstance(event, Stopped)] == [
+            "the cluster's head is gone"
+        ]
 
     def test_a_head_that_stays_away_gives_the_jobs_back_and_raises(self, tmp_path):
         faults = Faults(comes_back=False)

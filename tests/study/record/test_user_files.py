@@ -37,10 +37,10 @@ def test_an_image_folder_becomes_its_files_without_a_hash(base: Path) -> None:
     assert user_files(base, {}, {"images": "listing"}) == {"images/cat/1.png": "", "images/dog/2.png": ""}
 
 
-def test_a_file_outside_of_the_folder_has_its_absolute_path(base: Path) -> None:
+def test_a_file_outside_of_the_folder_keeps_the_kind_of_its_name(base: Path) -> None:
     outside = base.parent / "outside.csv"
-    data = {"../outside.csv": "1", str(outside): "1", str(base / "mine.py"): "2"}
-    assert user_files(base, {}, data) == {str(outside): "1", "mine.py": "2"}
+    data = {"parts/../../outside.csv": "1", str(outside): "1", str(base / "mine.py"): "2"}
+    assert user_files(base, {}, data) == {"../outside.csv": "1", str(outside): "1", "mine.py": "2"}
 
 
 def test_a_file_that_does_not_exist_is_left_out(base: Path) -> None:

@@ -12,16 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunecli.config.secrets import resolved
 from tunecli.engine.cluster.protocol import SentFile
 from tunecli.engine.protocol import EngineOptions
 from tunecli.errors import UsageError, from_os_error
 from tunecli.text import counted, shown_bytes
-from tunecli.train.data.file_patterns import is_pattern, names_below
 
 MOST_BYTES = 1 << 30
 """The largest size of all files that travel."""
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +81,10 @@ def user_files(
     paths: dict[Path, str] = {}
     expected: dict[str, str] = {}
     for name, sha256 in options.files.items():
-        if any(name.startswith(f"{other}: ") for other in options.files):
-            continue  # it belongs to a pattern
-        path = Path(resolved(name))
-        if path.is_absolute():
-            expected[str(path)] = "" if path.is_dir() else sha256
-            continue
-        for inner, recorded in _files_of(base_path / path, name, sha256, options.files):
-            paths[Path(os.path.normpath(inner))] = recorded
+        if Path(name).is_absolute():
+            expected[name] = sha256
+        else:
+            paths[Path(os.path.normpath(base_path / name))] = sha256
     for path in _matches(base_path, patterns, options.folder):
         paths.setdefault(path, "")
     root = Path(os.path.commonpath([base_path, *(path.parent for path in paths)]))
@@ -113,17 +106,6 @@ def user_files(
         expected,
         too_large if n_bytes > most_bytes else "",
     )
-
-
-def _files_of(path: Path, name: str, sha256: str, recorded: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
-    """The files of one recorded name, each with its hash; empty where only a listing was recorded."""
-    if is_pattern(path):
-        for inner, file in names_below(path).items():
-            yield file, recorded.get(f"{name}: {inner}", "")
-    elif path.is_dir():
-        yield from ((file, "") for file in sorted(path.glob("*/*")) if file.is_file())
-    else:
-        yield path, sha256
 
 
 def _matches(base_path: Path, patterns: Sequence[str], run_folder: Path | None) -> Iterator[Path]:

@@ -13,7 +13,8 @@ from tunecli.train.data.file_patterns import is_pattern, names_below
 def user_files(base_path: Path, code: Mapping[str, str], data: Mapping[str, str]) -> dict[str, str]:
     """SHA-256 of each file, by its name.
 
-    A name is relative to ``base_path`` where the file is below it, and else the file's absolute path. A file of an
+    A name is relative to ``base_path`` where the file is below it or the study's file names it relatively, perhaps with
+    ``..``; else it is the file's absolute path. A file of an
     image folder has an empty hash, because the record has one for the whole folder only. A pattern is replaced by its
     files, and a file that does not exist is left out.
 
@@ -51,5 +52,7 @@ def _data_files(base_path: Path, data: Mapping[str, str]) -> Iterator[tuple[Path
 
 
 def _name(path: Path, base_path: Path) -> str:
+    if path.is_relative_to(base_path):  # the study's file names it relatively, perhaps with `..`
+        return Path(os.path.relpath(path, base_path)).as_posix()
     path = Path(os.path.normpath(path))
     return path.relative_to(base_path).as_posix() if path.is_relative_to(base_path) else str(path)
