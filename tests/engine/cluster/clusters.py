@@ -16,7 +16,9 @@ from tunecli.engine.protocol import Engine, EngineOptions
 from tunecli.messages import Checkpointed, Ended, Event, Job, Paused, Stopped
 from tunecli.objective import Objective
 
-SOON = Patience(poll_s=2.0, orphan_s=1.0, unsure_s=0.4, retry_s=0.02, reconnect_s=0.6)
+SOON = Patience(poll_s=2.0, orphan_s=20.0, unsure_s=20.0, retry_s=0.02, reconnect_s=0.6)
+QUICK = replace(SOON, orphan_s=3.0, unsure_s=0.3)
+"""For an agent that is given up. On a busy machine a short time would end agents that are well."""
 LOSS = Objective("val_loss", False)
 FUNCTION = """\
 import time

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.cluster.clusters import cluster, function_job, run
+from tests.engine.cluster.clusters import QUICK, cluster, function_job, run
 from tests.support.jobs import change_job
 from tunecli.engine.cluster.in_process import Faults, InProcessTransport
 from tunecli.errors import ClusterGone, UsageError
@@ -97,7 +97,7 @@ class TestLostAnswers:
         transport = InProcessTransport({"n1": 1, "n2": 1})
         flag = tmp_path / "flag"
         cut = []
-        with cluster(transport, 1) as engine:
+        with cluster(transport, 1, patience=QUICK) as engine:
 
             def cut_off(event):
                 if isinstance(event, EpochEnded) and not cut:

@@ -232,7 +232,8 @@ class ClusterEngine:
             files, blobs = outgoing(jobs, self._channel)
         seat.give(group)
         self._seat_of |= dict.fromkeys(group.jobs, seat)
-        self._crew.order(seat, seat.order(Kind.SUBMIT, jobs=jobs, files=files, blobs=blobs))
+        group.order = seat.order(Kind.SUBMIT, jobs=jobs, files=files, blobs=blobs)
+        self._crew.order(seat, group.order)
 
     def _handle(self, news: Joined | Came | Lost) -> None:
         match news:
@@ -246,15 +247,20 @@ class ClusterEngine:
                 self._free.pop(seat.name, None)
                 for group in seat.take_all():
                     self._n_busy -= 1
+                    has_come = group.order <= seat.accepted
                     for job in group.jobs.values():
-                        self._give_back(job, cause, is_suspicious=is_suspicious)
+                        self._give_back(job, cause, is_suspicious=is_suspicious and has_come)
 
     def _take(self, seat: Seat, came: Came) -> None:
         """Write the files of a batch and queue its events, then acknowledge it; a damaged one is requested again."""
         batch, at = came.batch, 0
         if not batch.number or batch.number <= seat.last_batch:
             return
-        contents = [self._channel.get(blob) for blob in came.blobs]
+        try:
+            contents = [self._channel.get(blob) for blob in came.blobs]
+        except StoreFailed as error:
+            self._ready.append(error)
+            return
         files = [file for item in batch.items for file in item.files]
         if not is_intact(files, contents) and seat.n_damaged + 1 < _MOST_DAMAGED:
             seat.n_damaged += 1

@@ -16,9 +16,11 @@ class Group:
 
     Attributes:
         jobs: the jobs that have not ended, by number.
+        order: the number of the order that gave them to an agent; 0: they wait.
     """
 
     jobs: dict[int, Job]
+    order: int = 0
 
 
 @dataclass(eq=False)
