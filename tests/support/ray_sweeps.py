@@ -57,12 +57,12 @@ def train(params, trial):
                 reach("epoch")
             time.sleep(%(pace_s)r)
             losses.append(losses[-1] * 0.9 + 0.01 * params["x"] if losses else params["x"])
-            new.write_text(json.dumps(losses))
-            os.replace(new, kept)
+            trial.report(epoch, val_loss=losses[-1])
             if is_late and epoch == 4:
                 reach("checkpoint")
                 time.sleep(%(pace_s)r)
-            trial.report(epoch, val_loss=losses[-1])
+            new.write_text(json.dumps(losses))
+            os.replace(new, kept)
             if is_late and epoch in (0, 2):
                 reach("paused")
         if is_late:

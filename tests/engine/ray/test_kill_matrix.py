@@ -55,11 +55,15 @@ class _Clusters:
 
     def get(self) -> RayCluster:
         """A cluster with three nodes."""
-        if self.cluster is None:
-            self.cluster = RayCluster([1, 1, 1], **_SHORT_PATIENCE)
-            self.nodes, self.n_made = [0, 1, 2], 3
-        self.fill()
-        return self.cluster
+        while True:
+            if self.cluster is None:
+                self.cluster = RayCluster([1, 1, 1], **_SHORT_PATIENCE)
+                self.nodes, self.n_made = [0, 1, 2], 3
+            try:
+                self.fill()
+                return self.cluster
+            except (RuntimeError, BrokenPipeError):  # a node did not start in Ray's 30 s
+                self.drop()
 
     def fill(self) -> None:
         """Add nodes up to three."""
