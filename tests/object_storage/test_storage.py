@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tunecli.durable_files import temporary_beside
 from tunecli.errors import UsageError
 from tunecli.object_storage.failures import Kind, StorageFailed
 from tunecli.object_storage.location import location_of
@@ -58,6 +59,17 @@ def test_an_object_replaces_one_of_its_name(storage: ObjectStorage) -> None:
     storage.put("study/a", b"new")
     assert storage.get("study/a") == b"new"
     assert storage.names() == ["study/a"]
+
+
+def test_the_temporary_file_of_a_killed_writer_is_no_object_and_goes_with_the_others(
+    storage: ObjectStorage,
+) -> None:
+    storage.put("study/a", b"")
+    assert storage.location.folder is not None
+    (temporary_beside(storage.location.folder / "study" / "a")).write_bytes(b"half")
+    assert storage.names() == ["study/a"]
+    storage.remove_all("study")
+    assert files(storage) == []
 
 
 def test_a_missing_object_is_a_failure_of_its_own_kind(storage: ObjectStorage) -> None:

@@ -14,7 +14,8 @@ from tunecli.object_storage.location import location_of
 from tunecli.object_storage.storage import ObjectStorage
 
 _BEGIN = b"tunecli: stored elsewhere\n"
-_MOST_BYTES = 4096
+MOST_BYTES = 4096
+"""The largest size of the file of a pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Pointer:
 
 def pointer_of(content: bytes) -> Pointer | None:
     """The pointer in a file's content; None: the content is that of another file."""
-    if len(content) > _MOST_BYTES or not content.startswith(_BEGIN):
+    if len(content) > MOST_BYTES or not content.startswith(_BEGIN):
         return None
     try:
         body = json.loads(content[len(_BEGIN) :])

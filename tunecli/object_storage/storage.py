@@ -95,9 +95,12 @@ class ObjectStorage:
                 raise
 
     def names(self, prefix: str = "") -> list[str]:
-        """The sorted names of all objects below a prefix of whole parts, such as ``study/session``."""
+        """The sorted names of all objects below a prefix of whole parts, such as ``study/session``.
+
+        Other things there are left out, such as the temporary file of a writer that was killed.
+        """
         checked = _checked(prefix) if prefix else ""
-        return sorted(self._try(lambda backend: list(backend.names(checked))))
+        return sorted(filter(_is_name, self._try(lambda backend: list(backend.names(checked)))))
 
     def remove_all(self, prefix: str) -> None:
         """Remove all objects below a prefix of whole parts."""
@@ -114,29 +117,42 @@ class ObjectStorage:
         Raises:
             UsageError: the storage cannot be used; with the reason and a hint.
         """
+        checked = f"{_checked(prefix)}/probe-{secrets.token_hex(8)}"
+        self._within(within_s, lambda backend: _write_and_read(backend, checked))
+
+    def require(self, name: str, content: bytes, within_s: float = PROBE_S) -> None:
+        """Find out whether this machine sees an object that another one put.
+
+        Args:
+            name: the object's name.
+            content: its content.
+            within_s: the longest time that it takes.
+
+        Raises:
+            UsageError: the object cannot be read; with the reason and a hint.
+        """
+        checked = _checked(name)
+        self._within(within_s, lambda backend: _read(backend, checked, content))
+
+    def _within(self, seconds: float, work: Callable[[_Backend], None]) -> None:
+        """Work once, in a thread, and leave it behind if it takes too long."""
         problems: list[StorageFailed] = []
-        thread = threading.Thread(target=lambda: problems.extend(self._probed(prefix)), daemon=True)
+
+        def run() -> None:
+            try:
+                work(self._open())
+            except StorageFailed as error:
+                problems.append(error)
+            except Exception as error:
+                problems.append(failure_of(error))
+
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        thread.join(within_s)
+        thread.join(seconds)
         if thread.is_alive():
-            problems = [StorageFailed(Kind.UNREACHABLE, f"it does not answer within {within_s:g} s")]
+            problems = [StorageFailed(Kind.UNREACHABLE, f"it does not answer within {seconds:g} s")]
         if problems:
             raise unusable(self.location, problems[0])
-
-    def _probed(self, prefix: str) -> Iterator[StorageFailed]:
-        name = f"{_checked(prefix)}/probe-{secrets.token_hex(8)}"
-        content = secrets.token_bytes(16)
-        try:
-            backend = self._open()
-            backend.make()
-            backend.put(name, content)
-            if backend.get(name) != content:
-                raise StorageFailed(Kind.OTHER, "an object was read with another content than its own")
-            backend.remove(name)
-        except StorageFailed as error:
-            yield error
-        except Exception as error:
-            yield failure_of(error)
 
     def _open(self) -> _Backend:
         with self._opening:
@@ -170,12 +186,33 @@ class ObjectStorage:
 def unusable(location: Location, failure: StorageFailed) -> UsageError:
     """The error for a user whose storage cannot be used."""
     place = "bucket" if location.folder is None else "folder"
-    cause = f"there is no such {place}" if failure.kind is Kind.NO_PLACE else failure.cause
+    causes = {
+        Kind.NO_PLACE: f"there is no such {place}",
+        Kind.MISSING: "an object that another machine put there is missing",
+    }
+    cause = causes.get(failure.kind, failure.cause)
     return UsageError(f"run.ray.storage: {location.shown} cannot be used: {cause}", hint=failure.hint)
 
 
+def _write_and_read(backend: _Backend, name: str) -> None:
+    content = secrets.token_bytes(16)
+    backend.make()
+    backend.put(name, content)
+    _read(backend, name, content)
+    backend.remove(name)
+
+
+def _read(backend: _Backend, name: str, content: bytes) -> None:
+    if backend.get(name) != content:
+        raise StorageFailed(Kind.OTHER, "an object was read with another content than its own")
+
+
 def _checked(name: str) -> str:
-    parts = name.split("/")
-    if len(parts) > _MOST_PARTS or not all(_NAME.fullmatch(part) for part in parts):
+    if not _is_name(name):
         raise ValueError(f"invalid name of an object: {name!r}")
     return name
+
+
+def _is_name(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) <= _MOST_PARTS and all(_NAME.fullmatch(part) for part in parts)

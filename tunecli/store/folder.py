@@ -21,6 +21,7 @@ from tunecli.config.study import STUDY_NAME
 from tunecli.config.suggestions import nearest
 from tunecli.durable_files import is_leftover, make_folder, open_regular, remove_files
 from tunecli.errors import UsageError, from_os_error
+from tunecli.object_storage import CLAIMS_NAME
 from tunecli.registry.exporters import EVENTS_FOLDER
 from tunecli.store.annotation import ABOUT_NAME
 from tunecli.store.files import CHECKPOINTS_NAME, DIRECTORY, FILE, TRIALS_NAME, kind_of
@@ -33,7 +34,7 @@ LOGS_NAME = "logs"
 REPORTS_ENDING = ".reports.jsonl"
 """The ending of the names of files that hold the reports of the user's own code."""
 
-_SMALL_FILES = (LOCK_NAME, WORKERS_LOCK_NAME, HOLDER_NAME, "study.db-journal")
+_SMALL_FILES = (LOCK_NAME, WORKERS_LOCK_NAME, HOLDER_NAME, CLAIMS_NAME, "study.db-journal")
 _CHECKPOINT_ENDING = ".checkpoint.safetensors"
 _OF_A_TRIAL = re.compile(
     r"(?:trial-[0-9]{5,}|confirm-[0-9]{5,}-[0-9]{3,})(.*\.safetensors|\.log)?", re.DOTALL

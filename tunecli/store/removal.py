@@ -18,6 +18,8 @@ from pathlib import Path
 from tunecli import failpoints
 from tunecli.durable_files import is_leftover, sync_folder
 from tunecli.errors import from_os_error
+from tunecli.object_storage import CLAIMS_NAME
+from tunecli.object_storage.claims import release
 from tunecli.store.files import CHECKPOINTS_NAME, FILE, TRIALS_NAME, kind_of
 from tunecli.store.folder import LOGS_NAME, REPORTS_ENDING, RunFolder
 from tunecli.store.lock import HOLDER_NAME, LOCK_NAME, WORKERS_LOCK_NAME
@@ -35,7 +37,7 @@ _LOG = re.compile(rf"{_TRIAL}\.log")
 _EVENTS = re.compile(r"events\.out\.tfevents\.[0-9]+\.tunecli")
 _AT_TOP = re.compile(
     r"study\.db(?:-journal|\.v[0-9]+(?:-[0-9]+)?)?|stop-trial-[0-9]+\.request|log\.jsonl|"
-    + re.escape(HOLDER_NAME)
+    + "|".join(map(re.escape, (HOLDER_NAME, CLAIMS_NAME)))
 )
 
 _Rule = Callable[[str, bool], "_Rule | bool"]
@@ -93,6 +95,7 @@ def remove_study(folder: RunFolder, *, with_trial_files: bool = False) -> Conten
         sync_folder(path)
     except OSError as error:
         raise from_os_error(error, folder.database_path, "remove") from error
+    release(path)  # before its file, which says where the objects are
     _visit_all(folder, contents, with_trial_files=with_trial_files, is_removing=True)
     try:
         for name in _LAST:

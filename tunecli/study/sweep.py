@@ -19,6 +19,7 @@ from tunecli.engine.protocol import WAIT_S, EndsOneJob, Engine, HasHosts
 from tunecli.errors import ClusterGone, Interrupted
 from tunecli.exporters.protocol import GuardedDisplay
 from tunecli.messages import Display, Event
+from tunecli.object_storage.claims import tidy
 from tunecli.results.baseline import Baseline
 from tunecli.results.failures import failure_line
 from tunecli.results.ranking import FrontSummary
@@ -107,6 +108,9 @@ def sweep(study: Study, display: Display, engine: Engine | None = None) -> Endin
     guarded_display = GuardedDisplay(display)
     with noted_signals() as received, ExitStack() as cleanup:  # the callbacks run from the last to the first
         cleanup.callback(remove_leftovers, study.folder.path)  # temporary files of workers that were killed
+        cleanup.callback(
+            tidy, study.folder.path, study.folder.checkpoints_path
+        )  # superfluous objects of a storage
         cleanup.callback(engine.close)  # needed if the coordinator cannot be made
         coordinator = Coordinator(study)
         cleanup.callback(coordinator.close)

@@ -2,9 +2,9 @@
 
 A checkpoint is a trial's whole state at an epoch's end, in one safetensors file of tensors and JSON. This module owns
 the file, when a checkpoint is due, and which one a trial continues from: the newest that is sound and of the same
-trial. A file is checked against its SHA-256 before any byte of it is interpreted. It contains no generator's state,
-because random draws come from named seeds (seeds-by-name); so a resumed trial equals the uninterrupted one
-(record-is-the-state).
+trial. It may be in a storage: the file in the run folder is then a pointer to it. Its content is checked against its
+SHA-256 before any byte of it is interpreted. It contains no generator's state, because random draws come from named
+seeds (seeds-by-name); so a resumed trial equals the uninterrupted one (record-is-the-state).
 
 A disk that refuses a file is not the trial's fault, so it stops the sweep in order. Temporary files have the name that
 the run folder's cleanup knows. Knows no learners.
@@ -29,6 +29,8 @@ from torch import Tensor
 from tunecli import durable_files
 from tunecli.errors import CHECK_THE_DISK, StoreFailed, from_os_error, os_reason
 from tunecli.messages import Checkpointed, Job
+from tunecli.object_storage.failures import StorageFailed
+from tunecli.object_storage.pointer import resolved
 from tunecli.train.artifact.layout import bare_weights, header_of
 from tunecli.train.state_dicts import Node, NotPlain, put_together, take_apart
 from tunecli.trial import Checkpoint
@@ -231,9 +233,11 @@ def _read(job: Job, checkpoint: Checkpoint) -> LoadedCheckpoint:
     try:
         if not job.files.checkpoints_path or path.name != checkpoint.name or not path.is_file():
             raise _Unusable("is missing")
-        content = path.read_bytes()
+        content = resolved(path.read_bytes())
     except OSError as error:
         raise _Unusable(f"cannot be read ({os_reason(error)})") from error
+    except StorageFailed as error:
+        raise _Unusable(f"cannot be read from its storage ({error.cause})") from error
     if hashlib.sha256(content).hexdigest() != checkpoint.sha256:
         raise _Unusable("is damaged (sha256 differs)")
     try:

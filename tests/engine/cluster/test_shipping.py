@@ -12,12 +12,13 @@ from tunecli.engine.cluster.in_process import Faults, InProcessTransport
 from tunecli.engine.cluster.node_files import NodeFiles, own_files, path_of
 from tunecli.engine.cluster.protocol import AgentSetup, SentFile
 from tunecli.engine.cluster.shipping import is_intact, outgoing, received
-from tunecli.engine.cluster.storage import InFolder, InMessages, channel_of
+from tunecli.engine.cluster.storage import SMALL_BYTES, InMessages, channel_of
 from tunecli.engine.cluster.user_files import user_files
 from tunecli.engine.cluster.wire import Item, Role, SentAlong
 from tunecli.engine.protocol import EngineOptions
 from tunecli.errors import UsageError
 from tunecli.messages import Checkpointed, Ended, Started, Stopped
+from tunecli.object_storage.pointer import resolved
 from tunecli.objective import Objective
 from tunecli.trial import Checkpoint, Outcome, State
 
@@ -194,23 +195,55 @@ class TestOutgoing:
 
 
 class TestChannels:
-    def test_a_content_travels_through_a_folder_and_is_removed(self, tmp_path):
-        channel = InFolder(tmp_path / "transfer")
-        blob = channel.put(b"content")
-        assert len(blob) < 40
-        assert channel_of(str(tmp_path / "transfer")).get(blob) == b"content"
+    def channel(self, folder):
+        folder.mkdir(exist_ok=True)
+        return channel_of(str(folder), "study/session")
+
+    def test_a_large_content_travels_through_a_folder_and_is_removed(self, tmp_path):
+        channel = self.channel(tmp_path / "transfer")
+        content = bytes(SMALL_BYTES + 1)
+        blob = channel.put(content)
+        assert len(blob) < 60
+        assert self.channel(tmp_path / "transfer").get(blob) == content
         channel.drop(blob)
         assert list((tmp_path / "transfer").iterdir()) == []
         assert channel.get(blob) == b""
+        assert "it is missing" in channel.trouble()
 
-    def test_a_blob_never_names_another_file(self, tmp_path):
-        (tmp_path / "secret").write_text("secret")
-        assert InFolder(tmp_path).get(b"secret") == b""
-        assert InFolder(tmp_path / "x").get(b"../secret") == b""
+    def test_a_small_content_travels_in_the_message(self, tmp_path):
+        channel = self.channel(tmp_path / "transfer")
+        blob = channel.put(b"content")
+        assert channel.get(blob) == b"content"
+        assert list((tmp_path / "transfer").iterdir()) == []
+
+    def test_a_content_travels_in_the_message_while_the_storage_fails(self, tmp_path):
+        channel = channel_of(str(tmp_path / "not-mounted"), "study/session")
+        content = bytes(SMALL_BYTES + 1)
+        assert channel.get(channel.put(content)) == content
+        assert channel.trouble().startswith(f"files travel without the storage {tmp_path}/not-mounted: ")
+        assert channel.trouble() == "", "it is said once"
+
+    def test_a_checkpoint_is_kept_and_a_pointer_names_it(self, tmp_path):
+        channel = self.channel(tmp_path / "transfer")
+        (tmp_path / "checkpoint").write_bytes(b"state")
+        pointer = channel.keep("a.checkpoint.safetensors", tmp_path / "checkpoint")
+        assert resolved(pointer) == b"state"
+        assert InMessages().keep("a.checkpoint.safetensors", tmp_path / "checkpoint") is None
+
+    @pytest.mark.parametrize("name", [b"secret", b"study/other", b"study/session/../../secret", b"\xff", b""])
+    def test_a_blob_never_names_another_file(self, tmp_path, name):
+        channel = self.channel(tmp_path / "transfer")
+        (tmp_path / "transfer" / "study").mkdir()
+        for path in ("secret", "study/other"):
+            (tmp_path / "transfer" / path).write_text("secret")
+        assert channel.get(b"@" + name) == b""
+        channel.drop(b"@" + name)
+        assert (tmp_path / "transfer" / "secret").exists()
+        assert (tmp_path / "transfer" / "study" / "other").exists()
 
     def test_a_relative_storage_is_refused(self):
-        with pytest.raises(UsageError, match="not an absolute path"):
-            channel_of("relative")
+        with pytest.raises(UsageError, match="must be an absolute folder"):
+            channel_of("relative", "study/session")
 
 
 class TestOnTheWay:

@@ -21,6 +21,7 @@ from pathlib import Path
 from tunecli.engine.cluster.node_files import NodeFiles
 from tunecli.engine.cluster.outbox import Outbox
 from tunecli.engine.cluster.protocol import AgentFacts, AgentSetup
+from tunecli.engine.cluster.sender import Sender
 from tunecli.engine.cluster.wire import (
     Item,
     Kind,
@@ -84,6 +85,8 @@ class Agent:
             os.set_blocking(end, False)
         _take_environment(setup)
         self._files = NodeFiles(setup, blobs)
+        has_storage = bool(setup.storage) and not self._files.is_shared
+        self._sender = Sender(self._files, self._outbox.add, self._outbox.fail) if has_storage else None
         self._host = socket.gethostname()
         with _engines:
             self._engine = LocalEngine(
@@ -197,6 +200,8 @@ class Agent:
             is_orphaned = not self._is_ending
             with _engines:
                 self._engine.close()
+            if self._sender is not None:  # the coordinator removes all objects when its agents have ended
+                self._sender.close(is_waiting=not self._is_abrupt)
             self._outbox.fail(RuntimeError("the agent has ended"))
             self._files.close(is_kept=self._is_abrupt)
         if is_orphaned:
@@ -265,7 +270,10 @@ class Agent:
         try:
             for event in events:
                 named = replace(event, host=self._host) if isinstance(event, Started) else event
-                items.append(self._files.item(named))
+                if self._sender is None:
+                    items.append(self._files.item(named))
+                else:
+                    self._sender.send(named)
         finally:  # the events before an error remain valid
             self._outbox.add(items)
 

@@ -22,14 +22,14 @@ from tunecli.engine.cluster.crew import Came, Crew, Joined, Lost
 from tunecli.engine.cluster.protocol import AgentSetup, Patience, Resources, Transport
 from tunecli.engine.cluster.seat import Group, Seat
 from tunecli.engine.cluster.shipping import is_intact, outgoing, received
-from tunecli.engine.cluster.storage import channel_of
+from tunecli.engine.cluster.study_storage import StudyStorage
 from tunecli.engine.cluster.user_files import user_files
 from tunecli.engine.cluster.wire import Item, Kind, SentAlong
 from tunecli.engine.failures import ended_by_hand
 from tunecli.engine.protocol import EngineOptions
 from tunecli.engine.versions import software_versions
 from tunecli.errors import ClusterGone, DiskFull, StoreFailed, TunecliError
-from tunecli.messages import Ended, EpochEnded, Event, Job, Paused, Stopped
+from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Stopped
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
 _MOST_LOSSES = 3  # of a trial's machine, in a row and without an epoch between them
@@ -77,26 +77,29 @@ class ClusterEngine:
             settings: the settings of this kind of engine.
 
         Raises:
-            UsageError: a file of the user has changed, or a pattern matches no file.
+            UsageError: a file of the user has changed, a pattern matches no file, or the storage cannot be used.
+            DiskFull, StoreFailed: the run folder refuses a file.
             ClusterGone: the cluster cannot be reached.
         """
         self._wait_s = settings.wait_s
-        self._channel = channel_of(settings.storage)
         files = user_files(options, settings.patterns)
         self._probe = Path(
             options.folder or tempfile.gettempdir(), f".{os.getpid()}-{secrets.token_hex(8)}.tmp"
         )
-        lock = options.workers_lock
+        lock, session, probe_text = options.workers_lock, secrets.token_hex(6), secrets.token_hex(16)
+        self._storage = StudyStorage(settings.storage, options.folder, session, probe_text)
+        self._channel = self._storage.channel
         setup = AgentSetup(
             study=_study_of(options),
-            session=secrets.token_hex(6),
+            session=session,
             n_slots=0,
             threads=options.threads,
             needs_torch=options.needs_torch,
             per_device=options.per_device,
             probe_path=str(self._probe.absolute()),
-            probe_text=secrets.token_hex(16),
-            storage=settings.storage,
+            probe_text=probe_text,
+            storage=self._storage.location,
+            storage_prefix=self._storage.prefix,
             versions={**software_versions(), **_of_software(options.versions)},
             files=files.files,
             why_not_sent=files.why_not_sent,
@@ -123,6 +126,7 @@ class ClusterEngine:
         self._probe.write_text(setup.probe_text)
         try:
             self._crew.begin(options.n_workers, files.contents)
+            self._storage.clear_former()
         except BaseException:
             self.close()
             raise
@@ -159,6 +163,7 @@ class ClusterEngine:
         """
         if not self._n_busy and not self._ready:
             return
+        self._storage.remove_superseded()
         if not self._ready:
             try:
                 for news in self._crew.news(wait_s, is_needed=bool(self._waiting)):
@@ -212,6 +217,7 @@ class ClusterEngine:
         self._n_busy = 0
         with suppress(OSError):
             self._probe.unlink()
+        self._storage.close()
 
     def _hand_out(self) -> None:
         """Give jobs that wait to free slots, to one agent after the other."""
@@ -272,6 +278,8 @@ class ClusterEngine:
             at += len(item.files)
         for blob in came.blobs:
             self._channel.drop(blob)
+        if trouble := self._channel.trouble():
+            self._notes.append(trouble)
         self._crew.acknowledge(seat, batch.number)
 
     def _take_item(self, seat: Seat, item: Item, contents: Sequence[bytes]) -> None:
@@ -290,6 +298,8 @@ class ClusterEngine:
             self._notes.append(note)
         if event is None:
             return
+        if isinstance(event, Checkpointed):
+            self._storage.watch(Path(job.files.checkpoints_path, event.checkpoint.name))
         if isinstance(event, EpochEnded):
             self._losses.pop(event.number, None)
         if isinstance(event, _ENDS):

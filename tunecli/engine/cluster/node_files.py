@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tunecli.engine.cluster.protocol import AgentSetup
-from tunecli.engine.cluster.storage import channel_of
+from tunecli.engine.cluster.storage import channel_of, why_unusable
 from tunecli.engine.cluster.wire import Item, Role, SentAlong
 from tunecli.errors import from_os_error, os_reason
 from tunecli.messages import Checkpointed, Ended, Event, Job, Paused, Stopped
@@ -42,7 +42,7 @@ class NodeFiles:
             setup: the agent's settings.
             blobs: the contents of ``setup.files``.
         """
-        self._channel = channel_of(setup.storage)
+        self._channel = channel_of(setup.storage, setup.storage_prefix)
         self._jobs: dict[int, Job] = {}
         self.is_shared, self.problem = _sees_run_folder(setup), ""
         self.base_path: Path | None = None
@@ -55,6 +55,8 @@ class NodeFiles:
         except OSError as error:
             self.problem = f"its temporary folder cannot be used: {os_reason(error)}"
         self.problem = self.problem or _missing(setup.expected)
+        if setup.storage and not self.is_shared and not self.problem:
+            self.problem = why_unusable(setup)
 
     def localized(self, job: Job, files: Sequence[SentAlong], blobs: Sequence[bytes]) -> Job:
         """Return a job with the paths of this node, and write the files that came with it.
@@ -89,28 +91,31 @@ class NodeFiles:
         return job
 
     def item(self, event: Event) -> tuple[Item, list[bytes]]:
-        """Return an event with the files that travel with it, and the blobs of their contents.
-
-        Raises:
-            DiskFull, StoreFailed: the channel of the files refuses them.
-        """
+        """Return an event with the files that travel with it, and the blobs of their contents."""
         job = self._jobs.get(event.number)
         if job is None:
             return Item(event), []
         files: list[SentAlong] = []
         blobs: list[bytes] = []
-        contents, note = _contents(job, event)
+        contents, note = self._contents(job, event)
         for role, name, content in contents:
             sha256 = hashlib.sha256(content).hexdigest()
             files.append(SentAlong(role, event.number, name, sha256))
             blobs.append(self._channel.put(content))
         if isinstance(event, Checkpointed):
-            with suppress(OSError):
-                (Path(job.files.checkpoints_path) / event.checkpoint.name).unlink()
+            self.discard(event)
         if isinstance(event, Ended | Paused | Stopped):
             del self._jobs[event.number]
             shutil.rmtree(self._folder_of(job), ignore_errors=True)
+        else:  # the note of an end says more: files that the node does not have are removed only without one
+            note = note or self._channel.trouble()
         return Item(event, files, note), blobs
+
+    def discard(self, event: Checkpointed) -> None:
+        """Remove a checkpoint that was sent, or that need not be sent."""
+        if (job := self._jobs.get(event.number)) is not None:
+            with suppress(OSError):
+                Path(job.files.checkpoints_path, event.checkpoint.name).unlink()
 
     def close(self, *, is_kept: bool = False) -> None:
         """Remove the spool, or only release it, as the end of this process does."""
@@ -120,6 +125,38 @@ class NodeFiles:
             shutil.rmtree(self.spool, ignore_errors=True)
         with suppress(OSError):
             os.close(self._held.lock)
+
+    def _contents(self, job: Job, event: Event) -> tuple[list[tuple[Role, str, bytes]], str]:
+        """The role, the name and the content of each file that travels with an event, and a note for the user."""
+        named: list[tuple[Role, str, Path]] = []
+        note = ""
+        files = job.files
+        if isinstance(event, Checkpointed):
+            name = event.checkpoint.name
+            path = Path(files.checkpoints_path, name)
+            if (pointer := self._channel.keep(name, path)) is not None:
+                return [(Role.CHECKPOINT, name, pointer)], note
+            named.append((Role.CHECKPOINT, name, path))
+        if isinstance(event, Ended | Paused) and event.outcome.weights_sha256:
+            named.append((Role.WEIGHTS, "", Path(files.weights_path)))
+        if isinstance(event, Ended | Paused | Stopped):
+            named += [
+                (role, "", Path(text))
+                for role, text in ((Role.LOG, files.log_path), (Role.REPORTS, files.reports_path))
+                if text
+            ]
+            own, n_bytes = own_files(job)
+            named += own
+            if n_bytes and not own:
+                note = (
+                    f"the files of trial {job.number} stayed on its node: {shown_bytes(n_bytes)}, "
+                    f"and at most {shown_bytes(MOST_OWN_BYTES)} travel"
+                )
+        contents: list[tuple[Role, str, bytes]] = []
+        for role, name, path in named:
+            with suppress(OSError):  # it is missing: the trial printed nothing, or removed it
+                contents.append((role, name, path.read_bytes()))
+        return contents, note
 
     def _folder_of(self, job: Job) -> Path:
         return self.spool / "jobs" / f"{job.number}-{job.attempt}"
@@ -199,37 +236,6 @@ def own_files(job: Job, most_bytes: int = MOST_OWN_BYTES) -> tuple[list[tuple[Ro
             n_bytes += path.stat().st_size
             found.append((role, path.relative_to(text).as_posix(), path))
     return ([] if n_bytes > most_bytes else found), n_bytes
-
-
-def _contents(job: Job, event: Event) -> tuple[list[tuple[Role, str, bytes]], str]:
-    """The role, the name and the content of each file that travels with an event, and a note for the user."""
-    named: list[tuple[Role, str, Path]] = []
-    note = ""
-    files = job.files
-    if isinstance(event, Checkpointed):
-        named.append(
-            (Role.CHECKPOINT, event.checkpoint.name, Path(files.checkpoints_path, event.checkpoint.name))
-        )
-    if isinstance(event, Ended | Paused) and event.outcome.weights_sha256:
-        named.append((Role.WEIGHTS, "", Path(files.weights_path)))
-    if isinstance(event, Ended | Paused | Stopped):
-        named += [
-            (role, "", Path(text))
-            for role, text in ((Role.LOG, files.log_path), (Role.REPORTS, files.reports_path))
-            if text
-        ]
-        own, n_bytes = own_files(job)
-        named += own
-        if n_bytes and not own:
-            note = (
-                f"the files of trial {job.number} stayed on its node: {shown_bytes(n_bytes)}, "
-                f"and at most {shown_bytes(MOST_OWN_BYTES)} travel"
-            )
-    contents: list[tuple[Role, str, bytes]] = []
-    for role, name, path in named:
-        with suppress(OSError):  # it is missing: the trial printed nothing, or removed it
-            contents.append((role, name, path.read_bytes()))
-    return contents, note
 
 
 def _regular_files(folder: str) -> Iterator[Path]:

@@ -95,6 +95,7 @@ class AgentSetup:
         probe_text: its content. An agent that reads it shares the run folder, so no file has to travel.
         storage: the URL or folder through which checkpoints and weights travel if the run folder is not shared;
             empty: they travel as bytes in replies.
+        storage_prefix: what the names of all objects of this session begin with, without the slash after it.
         files: the user's files.
         why_not_sent: why the files have no blobs; empty: there is a blob for each of them, in their order.
         base_name: the folder of the study's file, relative to the root of the files.
@@ -117,6 +118,7 @@ class AgentSetup:
     probe_path: str = ""
     probe_text: str = ""
     storage: str = ""
+    storage_prefix: str = ""
     files: Sequence[SentFile] = ()
     why_not_sent: str = ""
     base_name: str = "."

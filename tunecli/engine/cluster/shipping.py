@@ -18,6 +18,7 @@ from tunecli.engine.cluster.storage import Channel
 from tunecli.engine.cluster.wire import Item, Role, SentAlong
 from tunecli.errors import from_os_error
 from tunecli.messages import Checkpointed, Ended, Event, Job, Paused
+from tunecli.object_storage.pointer import pointer_of
 
 _CHECKED = (Role.CHECKPOINT, Role.WEIGHTS)
 """The roles of files that an event names by their hashes."""
@@ -100,7 +101,7 @@ def received(job: Job, item: Item, contents: Sequence[bytes]) -> tuple[Event | N
     note = item.note
     if isinstance(event, Checkpointed):
         found = intact.get((Role.CHECKPOINT, event.checkpoint.name))
-        if found is None or found[0].sha256 != event.checkpoint.sha256 or path_of(job, found[0]) is None:
+        if found is None or not _is_of(event, *found) or path_of(job, found[0]) is None:
             return None, (
                 f"a checkpoint of trial {event.number}, of epoch {event.checkpoint.epoch}, was damaged on its way; "
                 "an older one is used"
@@ -117,6 +118,11 @@ def received(job: Job, item: Item, contents: Sequence[bytes]) -> tuple[Event | N
     if not isinstance(event, Checkpointed) and len(intact) == len(item.files) and not item.note:
         _remove_others(job, item.files)
     return event, note
+
+
+def _is_of(event: Checkpointed, file: SentAlong, content: bytes) -> bool:
+    """Whether a content is the checkpoint of an event, or a pointer to it: its reader checks the checkpoint itself."""
+    return file.sha256 == event.checkpoint.sha256 or pointer_of(content) is not None
 
 
 def _write(path: Path, content: bytes, role: Role) -> None:

@@ -1,41 +1,59 @@
-"""Where the content of a file travels between the coordinator and its agents: in the messages, or through a folder.
+"""Where the content of a file travels between the coordinator and its agents: in the messages, or through a storage.
 
-A `Channel` turns a content into the blob that travels in a message, and back. Both sides make the same channel from the
-same text.
+A `Channel` makes a blob of each content, which travels in a message, and the content of the blob on the other side.
+Both sides make the same channel from the same settings.
+
+With a storage (a bucket, or a folder that all nodes see), large contents never pass through the cluster's messages, and
+a checkpoint never passes through the coordinator: the agent puts it, and the run folder gets a `Pointer` to it. What a
+person keeps, such as weights, comes to the run folder. While the storage fails, contents travel in the messages.
 """
 
 from __future__ import annotations
 
 import secrets
-from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from tunecli import durable_files
-from tunecli.errors import UsageError, from_os_error
+from tunecli.engine.cluster.protocol import AgentSetup
+from tunecli.errors import UsageError
+from tunecli.object_storage.failures import StorageFailed
+from tunecli.object_storage.location import location_of
+from tunecli.object_storage.pointer import Pointer
+from tunecli.object_storage.storage import ObjectStorage
 
-_NAME_BYTES = 16
+SMALL_BYTES = 256 << 10
+"""The largest content that travels in a message although there is a storage: a request would cost more."""
+HELLO_NAME = "hello"
+"""The name of the object that each agent must be able to read: its content is `AgentSetup.probe_text`."""
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0)  # a coordinator or an agent waits no longer than this
+_INLINE, _STORED = b"=", b"@"
 
 
 class Channel(Protocol):
-    """Where the content of a file travels."""
+    """Where the content of a file travels. No method raises."""
 
     def put(self, content: bytes) -> bytes:
-        """Store a content and return the blob that travels in its place.
-
-        Raises:
-            DiskFull, StoreFailed: the content cannot be stored.
-        """
+        """Store a content and return the blob that travels in its place."""
 
     def get(self, blob: bytes) -> bytes:
-        """Return the content of a blob; it may be damaged, or empty if it is gone.
-
-        Raises:
-            StoreFailed: the content cannot be read.
-        """
+        """Return the content of a blob; it may be damaged, or empty if it is gone."""
 
     def drop(self, blob: bytes) -> None:
         """Remove a content that arrived, if anything of it is left."""
+
+    def keep(self, name: str, path: Path) -> bytes | None:
+        """Store a checkpoint for as long as its trial may need it.
+
+        Args:
+            name: its name.
+            path: the file.
+
+        Returns:
+            The content of the file in the run folder that names it; None: its own content must travel.
+        """
+
+    def trouble(self) -> str:
+        """Return why contents travelled in messages in spite of a storage, once; empty: none did."""
 
 
 class InMessages:
@@ -52,57 +70,109 @@ class InMessages:
     def drop(self, blob: bytes) -> None:
         """Do nothing: nothing is stored."""
 
+    def keep(self, name: str, path: Path) -> bytes | None:
+        """Return None."""
+        return None
 
-class InFolder:
-    """The contents travel through files of a folder that the coordinator and all nodes see; a blob is a file's name."""
+    def trouble(self) -> str:
+        """Return the empty text."""
+        return ""
 
-    def __init__(self, folder: Path) -> None:
-        """Use ``folder``, which is made with the first file."""
-        self._folder = folder
+
+class InStorage:
+    """Large contents travel through a storage. A blob is one byte that says so, and the content or an object's name."""
+
+    def __init__(self, storage: ObjectStorage, prefix: str) -> None:
+        """Use a storage.
+
+        Args:
+            storage: the storage.
+            prefix: the session's prefix.
+        """
+        self._storage, self._prefix = storage, prefix
+        self._trouble = ""
 
     def put(self, content: bytes) -> bytes:
-        """Write the content to a file, whole and durable, and return the file's name."""
-        name = secrets.token_hex(_NAME_BYTES)
-        path = self._folder / name
-        try:
-            durable_files.make_folder(self._folder)
-            durable_files.put(path, content, steps=("rename transfer", "renamed transfer"))
-        except OSError as error:
-            raise from_os_error(error, path, is_users_path=False) from error
-        return name.encode()
+        """Put a large content, and return the name of the object."""
+        if len(content) > SMALL_BYTES:
+            name = f"{self._prefix}/{secrets.token_hex(16)}"
+            try:
+                self._storage.put(name, content)
+                return _STORED + name.encode()
+            except StorageFailed as error:
+                self._note(error)
+        return _INLINE + content
 
     def get(self, blob: bytes) -> bytes:
-        """Read the file."""
-        path = self._path(blob)
-        try:
-            return durable_files.read_regular(path)
-        except FileNotFoundError:
-            return b""
-        except OSError as error:
-            raise from_os_error(error, path, "read", is_users_path=False) from error
+        """Get the object, if the content is not in the blob."""
+        if blob[:1] == _INLINE:
+            return bytes(blob[1:])
+        if (name := self._name(blob)) is not None:
+            try:
+                return self._storage.get(name)
+            except StorageFailed as error:
+                self._note(error)
+        return b""
 
     def drop(self, blob: bytes) -> None:
-        """Remove the file."""
-        with suppress(OSError):
-            self._path(blob).unlink()
+        """Remove the object. If that fails, the end of the session removes it."""
+        if (name := self._name(blob)) is not None:
+            try:
+                self._storage.remove(name)
+            except StorageFailed as error:
+                self._note(error)
 
-    def _path(self, blob: bytes) -> Path:
-        name = bytes(blob).decode("ascii", "replace")
-        if len(name) != 2 * _NAME_BYTES or not name.isalnum():  # it never becomes a path unchecked
-            return self._folder / "invalid"
-        return self._folder / name
+    def keep(self, name: str, path: Path) -> bytes | None:
+        """Put the checkpoint, and return the content of a pointer to it."""
+        stored = f"{self._prefix}/{name}"
+        try:
+            self._storage.put(stored, path)
+        except (StorageFailed, ValueError) as error:
+            self._note(error)
+            return None
+        return Pointer(str(self._storage.location), stored).packed()
+
+    def trouble(self) -> str:
+        """Return the last failure, once."""
+        trouble, self._trouble = self._trouble, ""
+        return trouble
+
+    def _note(self, error: StorageFailed | ValueError) -> None:
+        self._trouble = f"files travel without the storage {self._storage.location.shown}: {error}"
+
+    def _name(self, blob: bytes) -> str | None:
+        """The name in a blob, if it is one of this session: the names of other objects are not accepted."""
+        name = bytes(blob[1:]).decode("ascii", "replace")
+        own = f"{self._prefix}/"
+        is_own = blob[:1] == _STORED and name.startswith(own) and name.removeprefix(own).isalnum()
+        return name if is_own else None
 
 
-def channel_of(storage: str) -> Channel:
-    """Make the channel that `AgentSetup.storage` names.
+def channel_of(location: str, prefix: str) -> Channel:
+    """Make the channel of `AgentSetup.storage` and `AgentSetup.storage_prefix`.
 
     Raises:
-        UsageError: it is not an absolute path of a folder.
+        UsageError: the location names no storage.
     """
-    if not storage:
-        return InMessages()
-    if not Path(storage).is_absolute():
-        raise UsageError(
-            f"run.ray.storage: {storage} is not an absolute path", hint="name a folder that all nodes see"
-        )
-    return InFolder(Path(storage))
+    return InStorage(storage_of(location), prefix) if location else InMessages()
+
+
+def storage_of(location: str) -> ObjectStorage:
+    """Make the storage of ``run.ray.storage``.
+
+    Raises:
+        UsageError: the text names no storage.
+    """
+    try:
+        return ObjectStorage(location_of(location), pauses_s=_PAUSES_S)
+    except ValueError as error:
+        raise UsageError(f"run.ray.storage: {error}") from error
+
+
+def why_unusable(setup: AgentSetup) -> str:
+    """Why an agent cannot use the storage of its setup; empty: it can."""
+    try:
+        storage_of(setup.storage).require(f"{setup.storage_prefix}/{HELLO_NAME}", setup.probe_text.encode())
+    except UsageError as error:
+        return error.message
+    return ""
