@@ -12,14 +12,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from tunecli.config.quantities import Seconds, Size
 from tunecli.config.surroundings import FileName, VariableName
 from tunecli.knob import Auto, Count, Knob, Positive, Values
+from tunecli.object_storage.location import location_of
 
 if TYPE_CHECKING:
     from tunecli.config.run import Run
 
 _HOST_AND_PORT = r"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,252}[A-Za-z0-9])?):[0-9]{1,5}"
 _MOST_PORT = 65535
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
-_SCHEMES = ("s3", "gs", "file")
 _RESOURCE = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,199}")
 _OWN_KEYS = {"cpu": "cpus", "gpu": "gpus", "memory": "memory"}
 _ACCELERATORS = ("cuda", "xpu")
@@ -41,19 +40,11 @@ def _address(value: Any) -> Any:
 def _storage(value: Any) -> Any:
     if not isinstance(value, str) or value in ("auto", "bytes"):
         return value
-    if match := _URL.fullmatch(value):
-        scheme, rest = match.groups()
-        if scheme not in _SCHEMES:
-            raise ValueError(
-                f"`{scheme}://` is not supported: use {', '.join(f'{one}://' for one in _SCHEMES)}"
-            )
-        if not rest.strip("/"):
-            raise ValueError(f"`{value}` names no bucket or folder")
-        return value
-    if not value.startswith("/"):
-        raise ValueError(
-            "must be `auto`, `bytes`, an absolute folder that all nodes see, or a URL such as s3://bucket/folder"
-        )
+    try:
+        location_of(value)
+    except ValueError as error:
+        others = "" if "://" in value else ", `auto` or `bytes`"
+        raise ValueError(f"{error}{others}") from error
     return value
 
 
