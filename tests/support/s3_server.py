@@ -1,12 +1,12 @@
-"""A server of S3 in this process, which a test can stop and start again; it keeps its objects in memory."""
+"""A server of S3 in this process, which a test can stop and start again; it keeps its objects in memory.
+
+Slow tests alone use it: the packages `boto3` and `moto` are loaded when it starts.
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
-
-import boto3
-from moto.server import ThreadedMotoServer
 
 BUCKET = "tunecli-tests"
 CREDENTIALS = {
@@ -24,9 +24,11 @@ class S3Server:
     def __init__(self) -> None:
         logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
         self._port = 0
-        self._server: ThreadedMotoServer | None = None
+        self._server: Any = None
 
     def __enter__(self) -> S3Server:
+        import boto3
+
         self.start()
         self.client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self._port}")
         self.client.create_bucket(Bucket=BUCKET)
@@ -46,6 +48,8 @@ class S3Server:
     def start(self) -> None:
         """Answer requests, on the same port as before."""
         if self._server is None:
+            from moto.server import ThreadedMotoServer
+
             self._server = ThreadedMotoServer("127.0.0.1", self._port, verbose=False)
             self._server.start()
             self._port = self._server.get_host_and_port()[1]
