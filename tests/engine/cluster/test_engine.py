@@ -1,6 +1,7 @@
 """The cluster engine over a transport with faults: each job has exactly one end, and none is trained twice at a time."""
 
 import itertools
+import platform
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,10 +28,12 @@ class TestWithoutFaults:
             assert engine.n_workers == engine.n_idle == 4
             ends, events = run(engine, [function_job(tmp_path, number) for number in range(6)])
             assert engine.n_idle == 4
+            (host,) = engine.hosts()
         assert losses(ends) == {number: (1.0 + number) / 3 for number in range(6)}
         assert transport.n_hired == 2
         hosts = {event.host for event in events if isinstance(event, Started)}
-        assert len(hosts) == 1 and "" not in hosts
+        assert hosts == {host.name} and host.name
+        assert host.n_slots == 4 and host.versions["python"] == platform.python_version()
 
     def test_jobs_wait_in_the_engine_until_a_node_comes(self, tmp_path):
         transport = InProcessTransport({})

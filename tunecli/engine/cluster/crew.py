@@ -16,6 +16,7 @@ from itertools import count
 from tunecli.engine.cluster.protocol import AgentSetup, CallFailed, Patience, Reply, Resources, Transport
 from tunecli.engine.cluster.seat import Seat
 from tunecli.engine.cluster.wire import Batch, pack_poll, unpack_batch, unpack_facts
+from tunecli.engine.protocol import Host
 from tunecli.engine.versions import unlike_versions
 from tunecli.errors import ClusterGone, UsageError
 from tunecli.text import counted
@@ -333,6 +334,16 @@ class Crew:
             self._try(lambda: self._hire(self.n_slots))
         elif now_s - self._gone_s >= self._patience.reconnect_s:
             raise self._gone
+
+    def hosts(self) -> list[Host]:
+        """The machines of the agents that can take jobs, each once, with its slots, devices and versions."""
+        found: dict[str, Host] = {}
+        for seat in self._seats.values():
+            if (facts := seat.facts) is None or not seat.has_joined:
+                continue
+            n_slots = seat.n_slots + (found[facts.host].n_slots if facts.host in found else 0)
+            found[facts.host] = Host(facts.host, n_slots, facts.devices, facts.versions)
+        return list(found.values())
 
     def notices(self, *, is_needed: bool) -> list[str]:
         """A sentence for each thing that the engine waits for."""

@@ -26,7 +26,7 @@ from tunecli.engine.cluster.study_storage import StudyStorage
 from tunecli.engine.cluster.user_files import user_files
 from tunecli.engine.cluster.wire import Item, Kind, SentAlong
 from tunecli.engine.failures import ended_by_hand
-from tunecli.engine.protocol import EngineOptions
+from tunecli.engine.protocol import EngineOptions, Host
 from tunecli.engine.versions import software_versions
 from tunecli.errors import ClusterGone, DiskFull, StoreFailed, TunecliError
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Stopped
@@ -205,6 +205,10 @@ class ClusterEngine:
         """Say which agents are missing and which nodes are left out, and what happened to files on their way."""
         is_quiet = time.monotonic() - self._crew.joined_s >= _QUIET_S
         return [*self._notes, *self._crew.notices(is_needed=bool(self._waiting) and is_quiet)]
+
+    def hosts(self) -> Sequence[Host]:
+        """Return the machines of the agents that can take jobs, with their versions."""
+        return self._crew.hosts()
 
     def close(self) -> None:
         """End all agents with their workers."""
