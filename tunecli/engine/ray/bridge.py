@@ -46,6 +46,8 @@ _DEATH_WAIT_S = (
     10.0  # for a death that the cluster reports to become certain; orphans of a raylet live up to 4 s
 )
 _BEAT_LOOK_S = 1.0
+_START_AGAIN_S = 1.0
+_NEVER_RAN = "The actor never ran"
 _LOOK_AGAIN_S = 0.05
 _MOST_BYTES = 64 << 20  # of the blobs in one frame of answers; more would only take memory
 
@@ -159,6 +161,8 @@ class _Bridge:
                     self._answers.put(({"is": "failed", "do": header["do"], "cause": cause}, ()))
 
     def _hire(self, header: Mapping[str, Any]) -> None:
+        if header["name"].endswith("+") and header["agent"] not in self._agents:  # dismissed meanwhile
+            raise exceptions.ActorDiedError
         name, options = header["agent"], dict(header["options"])
         if header["node"]:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(
@@ -176,12 +180,21 @@ class _Bridge:
         )
         self._agents[name] = handle
         hello = handle.call.remote("hello", b"{}").future()
-        hello.add_done_callback(lambda future: self._greet(name, header["call"], future))
+        hello.add_done_callback(lambda future: self._greet(header, future))
 
-    def _greet(self, agent: str, call: int, future: Any) -> None:
-        """Find out where an agent listens before anyone calls it."""
-        if future.exception() is None:
+    def _greet(self, header: Mapping[str, Any], future: Any) -> None:
+        """Find out where an agent listens before it gets calls; start it again if its node died before it ran."""
+        agent, call, error = header["agent"], header["call"], future.exception()
+        if error is None:
             self._orders.put(Frame({"do": "greet", "agent": agent, "call": call, "future": future}, []))
+        elif (
+            isinstance(error, exceptions.ActorDiedError)
+            and _NEVER_RAN in str(error)
+            and agent in self._agents
+        ):
+            # The head takes a dead node for a living one for a while. Its actors never ran, and no node is to blame.
+            again = Frame({**header, "node": "", "name": f"{header['name']}+"}, [])
+            threading.Timer(_START_AGAIN_S, self._orders.put, (again,)).start()
         else:
             self._answer(agent, call, future)
 
@@ -317,14 +330,7 @@ def _place_of(handle: Any) -> Place | None:
 
 @dataclass(frozen=True, slots=True)
 class _Death:
-    """A call that failed because the cluster reports the agent as dead.
-
-    Attributes:
-        agent: the agent.
-        call: the call's number.
-        error: what Ray raised.
-        until_s: when the report is passed on, even if the death is not certain.
-    """
+    """A failed call of an agent that Ray reports as dead; ``until_s`` ends the wait for a certain death."""
 
     agent: str
     call: int
@@ -346,11 +352,7 @@ _DEATHS = (
 def _item(agent: str, call: int, found: Any, more: Any = None) -> tuple[dict[str, Any], list[bytes]]:
     """Return the answer to a call as a part of a frame.
 
-    Args:
-        agent: the agent.
-        call: the call's number.
-        found: the blobs, or an error.
-        more: after an error, whether the agent is certainly dead; with the answer to ``hello``, where it listens.
+    ``more`` is, after an error, whether the agent is certainly dead; with the answer to ``hello``, where it listens.
     """
     item = {"agent": agent, "call": call}
     if isinstance(found, Exception):
