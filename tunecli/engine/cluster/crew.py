@@ -92,6 +92,7 @@ class Crew:
         self._contents: Callable[[], Sequence[bytes]] = lambda: ()
         self._gone: ClusterGone | None = None
         self._gone_s = self._retried_s = 0.0
+        self._listened_s = self._listens_since_s = time.monotonic()
 
     def begin(self, n_slots: int, contents: Callable[[], Sequence[bytes]]) -> None:
         """End the agents of former sessions, and hire agents.
@@ -138,9 +139,12 @@ class Crew:
             self._reconnect(wait_s, is_needed=is_needed)
         elif not self._news:
             now_s = time.monotonic()
+            if now_s - self._listened_s >= self._patience.unsure_s:  # the caller computed meanwhile
+                self._listens_since_s = now_s
             if self._due:
                 wait_s = max(0.0, min(wait_s, self._due[0][0] - now_s))
             self._try(lambda: [*map(self._handle, self._transport.replies(wait_s))])
+            self._listened_s = time.monotonic()
             while self._due and self._due[0][0] <= time.monotonic() and self._gone is None:
                 self._try(heapq.heappop(self._due)[2])
         while self._news:
@@ -191,7 +195,7 @@ class Crew:
 
     def _handle(self, answer: Reply | CallFailed) -> None:
         known = self._calls.pop(answer.call, None)
-        if known is None:
+        if known is None or known[0].name not in self._seats:  # of an agent that is gone or left out
             return
         seat, method, number = known
         if isinstance(answer, CallFailed):
@@ -228,7 +232,7 @@ class Crew:
         self._poll(seat)
 
     def _failed(self, seat: Seat, method: str, number: int, failed: CallFailed) -> None:
-        if failed.is_gone and seat.name in self._seats:
+        if failed.is_gone:
             if seat.facts is None:
                 self._failed_start(seat, failed.cause)
             else:
@@ -253,7 +257,13 @@ class Crew:
 
     def _if_silent(self, seat: Seat, call: int) -> None:
         """Give an agent up whose poll has no answer although its time is over."""
-        if call in self._calls and seat.name in self._seats and seat.fenced_until_s is None:
+        if call not in self._calls or seat.name not in self._seats or seat.fenced_until_s is not None:
+            return
+        # Its answer may have come while nobody listened, and wait behind those of other agents.
+        left_s = self._listens_since_s + self._patience.unsure_s - time.monotonic()
+        if left_s > 0.0:
+            self._at(left_s, lambda: self._if_silent(seat, call))
+        else:
             self._give_up(seat, "it does not answer")
 
     def _give_up(self, seat: Seat, cause: str) -> None:

@@ -1,0 +1,117 @@
+"""The crew of agents behind a transport whose answers a test writes itself."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from tunecli.engine.cluster.crew import Came, Crew, Joined, News
+from tunecli.engine.cluster.protocol import AgentFacts, AgentSetup, CallFailed, Patience, Reply, Resources
+from tunecli.engine.cluster.wire import Batch, Item, pack_batch, pack_facts
+from tunecli.messages import EpochEnded
+
+_PATIENCE = Patience(poll_s=0.01, orphan_s=60.0, unsure_s=0.05, retry_s=0.01)
+_EPOCH = EpochEnded(1, 1, 1, 1, {}, 0.1)
+
+
+class ByHand:
+    """A transport with two agents of a slot each; `answers` holds what `replies` yields next."""
+
+    def __init__(self) -> None:
+        self.answers: deque[Reply | CallFailed] = deque()
+        self.calls: list[tuple[str, str]] = []
+        self.dismissed: list[str] = []
+
+    def share(self, blobs: Sequence[bytes]) -> None:
+        pass
+
+    def end_former(self, study: str) -> int:
+        return 0
+
+    def divide(self, n_slots: int, slot: Resources) -> Sequence[int]:
+        return [1] * n_slots
+
+    def hire(self, agent: str, setup: AgentSetup, resources: Resources) -> int:
+        call = self.call(agent, "hello", b"")
+        facts = AgentFacts(f"host of {agent}", agent, 1, 1)
+        self.answers.append(Reply(agent, call, pack_facts(facts)))
+        return call
+
+    def call(self, agent: str, method: str, message: bytes, blobs: Sequence[bytes] = ()) -> int:
+        self.calls.append((agent, method))
+        return len(self.calls)
+
+    def replies(self, wait_s: float) -> Iterator[Reply | CallFailed]:
+        if self.answers:
+            yield self.answers.popleft()
+        else:
+            time.sleep(wait_s)
+
+    def dismiss(self, agent: str) -> None:
+        self.dismissed.append(agent)
+
+    def reconnect(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def answer(self, call: int, batch: Batch) -> None:
+        """Answer a poll."""
+        self.answers.append(Reply(self.calls[call - 1][0], call, pack_batch(batch)))
+
+
+def crew_of(n_slots: int) -> tuple[Crew, ByHand, list[Joined]]:
+    """A crew whose agents have joined."""
+    transport = ByHand()
+    crew = Crew(transport, AgentSetup("study", "session", 0), Resources(1.0), _PATIENCE)
+    crew.begin(n_slots, lambda: ())
+    joined: list[News] = []
+    while len(joined) < n_slots:
+        joined += crew.news(0.0, is_needed=True)
+    return crew, transport, [news for news in joined if isinstance(news, Joined)]
+
+
+def test_a_late_answer_of_an_agent_that_was_left_out_is_dropped() -> None:
+    crew, transport, joined = crew_of(2)
+    seat = joined[0].seat
+    polls = [number for number, call in enumerate(transport.calls, 1) if call == (seat.name, "poll")]
+    batch = Batch(1, [Item(_EPOCH)], "its disk is full")
+    transport.answer(polls[0], batch)
+    (came,) = crew.news(0.0, is_needed=True)
+    assert isinstance(came, Came)
+    crew.acknowledge(seat, 1)
+    crew.leave_out(seat, batch.problem)
+    transport.answer(len(transport.calls), Batch(problem=batch.problem))
+    assert not [news for news in crew.news(0.0, is_needed=True) if isinstance(news, Came)]
+    assert crew.n_slots == 1
+
+
+def test_an_error_of_an_agent_that_was_left_out_is_dropped() -> None:
+    crew, transport, joined = crew_of(2)
+    seat = joined[0].seat
+    crew.leave_out(seat, "its disk is full")
+    poll = transport.calls.index((seat.name, "poll")) + 1
+    transport.answers.append(CallFailed(seat.name, poll, "the agent has ended", is_gone=False, is_bug=True))
+    [*crew.news(0.0, is_needed=True)]
+    [*crew.news(0.0, is_needed=True)]
+
+
+def test_answers_that_waited_while_the_caller_computed_save_their_agents() -> None:
+    crew, transport, _ = crew_of(2)
+    for number, (_, method) in enumerate(transport.calls, 1):
+        if method == "poll":
+            transport.answer(number, Batch(1, [Item(_EPOCH)]))
+    time.sleep(_PATIENCE.poll_s + 2 * _PATIENCE.unsure_s)  # the caller computes
+    came: list[News] = []
+    for _ in range(3):  # one answer a call, as of a socket with much to read
+        came += crew.news(0.0, is_needed=True)
+    assert not transport.dismissed
+    assert len(came) == 2
+
+
+def test_an_agent_that_never_answers_a_poll_is_given_up() -> None:
+    crew, transport, _ = crew_of(1)
+    until_s = time.monotonic() + 10.0
+    while not transport.dismissed:
+        assert time.monotonic() < until_s, "it was not given up"
+        [*crew.news(0.01, is_needed=True)]
