@@ -101,6 +101,7 @@ class Agent:
                 ),
                 folder=self._working_folder(),
             )
+        self._called_s = time.monotonic()  # the start may have taken longer than an agent lives without a call
         self._thread = threading.Thread(target=self._run, name="tunecli-agent", daemon=True)
         self._thread.start()
 
@@ -187,23 +188,24 @@ class Agent:
     # The thread that owns the engine
 
     def _run(self) -> None:
-        try:
-            while not self._is_ending:
+        while not self._is_ending and time.monotonic() - self._called_s <= self._setup.orphan_s:
+            try:
                 self._wait()
                 if not self._is_broken:
                     self._work()
-                if time.monotonic() - self._called_s > self._setup.orphan_s:
-                    break
-        except Exception as error:  # an error of ours: the coordinator raises it
-            self._outbox.fail(error)
-        finally:
-            is_orphaned = not self._is_ending
-            with _engines:
-                self._engine.close()
-            if self._sender is not None:  # the coordinator removes all objects when its agents have ended
-                self._sender.close(is_waiting=not self._is_abrupt)
+            except Exception as error:  # an error of ours: the coordinator raises it
+                self._is_broken = True
+                self._outbox.fail(error)
+                with _engines:
+                    self._engine.close()
+        is_orphaned = not self._is_ending
+        with _engines:
+            self._engine.close()
+        if self._sender is not None:  # the coordinator removes all objects when its agents have ended
+            self._sender.close(is_waiting=not self._is_abrupt)
+        if not is_orphaned:  # else a late call ends with the process, so that the coordinator sees a death
             self._outbox.fail(RuntimeError("the agent has ended"))
-            self._files.close(is_kept=self._is_abrupt)
+        self._files.close(is_kept=self._is_abrupt)
         if is_orphaned:
             self._on_orphaned()
 
@@ -223,6 +225,7 @@ class Agent:
             with _engines:
                 self._obey()
                 self._pass_on(self._engine.events(0.0))
+                self._give()  # an end has made room
         except (DiskFull, StoreFailed) as error:
             if self._files.is_shared:  # it is the run folder's disk: the sweep ends, as with local workers
                 self._outbox.add([(Item(error), ())])
@@ -251,7 +254,10 @@ class Agent:
                     self._engine.stop()
                 case Kind.END:
                     self._end(order.target)
-        # The node may have fewer accelerators than slots: then some jobs wait.
+        self._give()
+
+    def _give(self) -> None:
+        """Give jobs that wait to idle workers. Jobs wait if the node has fewer accelerators than slots."""
         while self._waiting and self._engine.n_idle:
             self._engine.submit(*self._waiting.popleft())
 

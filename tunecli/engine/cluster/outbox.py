@@ -49,9 +49,9 @@ class Outbox:
             self._changed.notify_all()
 
     def fail(self, error: BaseException) -> None:
-        """Raise an error in every call of `take` from now on."""
+        """Raise an error in every call of `take` from now on; the first one stays."""
         with self._changed:
-            self._error = error
+            self._error = self._error or error
             self._changed.notify_all()
 
     def take(self, acknowledged: int, wait_s: float) -> tuple[Batch, Sequence[bytes]]:
