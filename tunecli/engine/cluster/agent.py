@@ -101,7 +101,9 @@ class Agent:
                 ),
                 folder=self._working_folder(),
             )
-        self._called_s = time.monotonic()  # the start may have taken longer than an agent lives without a call
+        self._called_s = (
+            time.monotonic()
+        )  # the start may have taken longer than an agent lives without a call
         self._thread = threading.Thread(target=self._run, name="tunecli-agent", daemon=True)
         self._thread.start()
 

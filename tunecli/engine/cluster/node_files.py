@@ -211,9 +211,9 @@ def path_of(job: Job, file: SentAlong) -> Path | None:
                 else None
             )
         case Role.OWN:
-            return _inner(Path(files.checkpoint_dir), file.name) if files.checkpoint_dir else None
+            return _without_links(files.checkpoint_dir, file.name)
         case Role.TRIAL:
-            return _inner(Path(files.trial_dir), file.name) if files.trial_dir else None
+            return _without_links(files.trial_dir, file.name)
         case Role.WEIGHTS:
             text = files.weights_path
         case Role.REPORTS:
@@ -233,8 +233,9 @@ def own_files(job: Job, most_bytes: int = MOST_OWN_BYTES) -> tuple[list[tuple[Ro
     n_bytes = 0
     for role, text in ((Role.OWN, job.files.checkpoint_dir), (Role.TRIAL, job.files.trial_dir)):
         for path in _regular_files(text):
-            n_bytes += path.stat().st_size
-            found.append((role, path.relative_to(text).as_posix(), path))
+            with suppress(OSError):  # a process that the trial left behind has removed it
+                n_bytes += path.stat().st_size
+                found.append((role, path.relative_to(text).as_posix(), path))
     return ([] if n_bytes > most_bytes else found), n_bytes
 
 
@@ -255,6 +256,15 @@ def _inner(root: Path, name: str) -> Path | None:
     if not name or pure.is_absolute() or ".." in pure.parts or "\0" in name:
         return None
     return root / pure
+
+
+def _without_links(folder: str, name: str) -> Path | None:
+    """As `_inner`; None also if a folder on the way is a link, which the user's own code may have made."""
+    path = _inner(Path(folder), name) if folder else None
+    if path is None:
+        return None
+    folders = [one for one in path.parents if one.is_relative_to(folder)]
+    return None if any(one.is_symlink() for one in folders) else path
 
 
 def _sees_run_folder(setup: AgentSetup) -> bool:

@@ -112,11 +112,12 @@ def received(job: Job, item: Item, contents: Sequence[bytes]) -> tuple[Event | N
             intact.pop((Role.WEIGHTS, ""), None)
             event = replace(event, outcome=replace(event.outcome, weights_sha256=""))
             note = f"the weights of trial {event.number} were damaged on their way, and are lost"
+    sent = own_files(job)[0]  # empty if they were too large to be sent
     for file, content in intact.values():
         if (path := path_of(job, file)) is not None:
             _write(path, content, file.role)
     if not isinstance(event, Checkpointed) and len(intact) == len(item.files) and not item.note:
-        _remove_others(job, item.files)
+        _remove_others(job, sent, item.files)
     return event, note
 
 
@@ -136,10 +137,10 @@ def _write(path: Path, content: bytes, role: Role) -> None:
         raise from_os_error(error, path, is_users_path=False) from error
 
 
-def _remove_others(job: Job, files: Sequence[SentAlong]) -> None:
-    """Remove the user's own files of a trial that the node does not have any more."""
+def _remove_others(job: Job, sent: Sequence[tuple[Role, str, Path]], files: Sequence[SentAlong]) -> None:
+    """Remove the user's own files of a trial that the node does not have any more, of those that were sent there."""
     kept = {(file.role, file.name) for file in files if file.role in (Role.OWN, Role.TRIAL)}
-    for role, name, path in own_files(job, most_bytes=1 << 62)[0]:
+    for role, name, path in sent:
         if (role, name) not in kept:
             with suppress(OSError):
                 path.unlink()
