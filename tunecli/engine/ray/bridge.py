@@ -42,9 +42,7 @@ NAMESPACE = "tunecli"
 _ACTOR_THREADS = 8  # a poll waits in one of them; orders and the end need another
 _END_WAIT_S = 2.0  # for agents to end their workers and remove their files, before their processes are killed
 _FORMER_WAIT_S = 5.0  # for former agents to be gone
-_DEATH_WAIT_S = (
-    10.0  # for a death that the cluster reports to become certain; orphans of a raylet live up to 4 s
-)
+_DEATH_WAIT_S = 10.0  # for a reported death to become certain; orphans of a raylet live up to 4 s
 _BEAT_LOOK_S = 1.0
 _START_AGAIN_S = 1.0
 _NEVER_RAN = "The actor never ran"
@@ -97,6 +95,10 @@ class _Bridge:
                     elif frame.header["do"] == "call" and frame.header["agent"] in self._agents:
                         self._call(frame)
                     else:
+                        if (
+                            frame.header["do"] == "dismiss"
+                        ):  # no beat from now on; the order may wait for the head
+                            self._called_s.pop(frame.header["agent"], None)
                         self._orders.put(frame)
         self._end()
 
@@ -248,7 +250,8 @@ class _Bridge:
         for death in dying:
             is_gone = self._places[death.agent] not in alive
             if is_gone or time.monotonic() > death.until_s:
-                self._called_s.pop(death.agent, None)
+                if is_gone:  # another one needs beats still
+                    self._called_s.pop(death.agent, None)
                 self._answers.put((death.agent, death.call, death.error, is_gone))
             else:
                 left.append(death)
