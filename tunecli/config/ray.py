@@ -94,7 +94,8 @@ class Ray(Knob):
             node sees the run folder, and sends them through the cluster if not; `bytes` always sends them. A folder
             that all nodes see, or a URL such as `s3://bucket/folder`, carries large ones.
         wait: how long a sweep waits for nodes with room for a trial: seconds, or a text such as 10m.
-        env: environment variables of the workers on the nodes.
+        env: environment variables of the workers on the nodes. `${env:NAME}` in a text is the value of a variable here,
+            which no file records.
     """
 
     address: Annotated[

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tunecli.config.ray import Ray
+from tunecli.config.secrets import resolved
 from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
 from tunecli.engine.cluster.protocol import Resources
 from tunecli.engine.protocol import Capacity, EngineOptions, Host
@@ -34,7 +35,8 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
         options: its settings; ``settings`` are ``run.ray``.
 
     Raises:
-        UsageError: no cluster answers, or it has other versions of Ray or Python.
+        UsageError: no cluster answers, it has other versions of Ray or Python, or a variable that ``run.ray.env`` names
+            is not set here.
         ClusterGone: the cluster was lost meanwhile.
     """
     settings = options.settings if isinstance(options.settings, Ray) else Ray()
@@ -46,8 +48,7 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
     )
     if 0 < slot.gpus < 1:
         options = replace(options, per_device=int(1 / slot.gpus + 1e-9))
-    # Ray hides no GPU from an actor that asked for none, and a trial must not use one that others have.
-    hidden: Mapping[str, str] = {} if slot.gpus else _HIDDEN_GPUS
+    environment = _environment(settings, slot)
     transport = RayTransport(
         _connection(settings.address), size=settings.agent, is_apart=settings.storage == _BYTES
     )
@@ -59,13 +60,19 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
             ClusterSettings(
                 patterns=settings.files,
                 storage="" if settings.storage in ("auto", _BYTES) else settings.storage,
-                environment={**hidden, **settings.env},
+                environment=environment,
                 wait_s=settings.wait,
             ),
         )
     except BaseException:
         transport.close()
         raise
+
+
+def _environment(settings: Ray, slot: Resources) -> Mapping[str, str]:
+    """The environment variables of the workers on the nodes."""
+    # Ray hides no GPU from an actor that asked for none, and a trial must not use one that others have.
+    return {**({} if slot.gpus else _HIDDEN_GPUS), **resolved(settings.env)}
 
 
 def capacity(run: Run) -> Capacity:
