@@ -8,11 +8,10 @@ from scipy.optimize import approx_fprime
 from scipy.stats import multivariate_normal, norm
 from skopt.learning.gaussian_process.kernels import Matern, RationalQuadratic
 
-from tunecli.search.bo.gaussian_process import (
+from tunecli.search.bo.gaussian_process import GaussianProcess, fit_gp
+from tunecli.search.bo.kernel import (
     Floats,
-    GaussianProcess,
     fisher_information,
-    fit_gp,
     kernel_prior,
     negative_log_posterior,
     pair_indices,

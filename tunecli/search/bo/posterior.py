@@ -207,7 +207,7 @@ def with_incumbent(
     if not len(feasible_WF):
         return Posterior(surrogate, log_feasible, None)
     likely_PF = pending_PF[log_feasible(pending_PF) > LOG_HALF]
-    mean_SW, _ = surrogate.predict(np.vstack([feasible_WF, likely_PF]))
+    mean_SW = surrogate.mean(np.vstack([feasible_WF, likely_PF]))
     return Posterior(surrogate, log_feasible, mean_SW.min(axis=1))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,10 @@ class Surrogate(Protocol):
     def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
         """Return the mean and the standard deviation (> 0) at ``rows_MF``, each (S, M). Members weigh the same."""
 
-    def fantasize(self, rows_PF: Floats) -> Self:
+    def mean(self, rows_MF: Floats) -> Floats:
+        """Return the mean of :meth:`predict` alone, (S, M)."""
+
+    def fantasize(self, rows_PF: Floats) -> Surrogate:
         """Return the model conditioned on its own mean at ``rows_PF`` (kriging believer)."""
 
 
@@ -74,6 +77,9 @@ class _Forest:
     def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
         mean_M, deviation_M = self.regressor.predict(rows_MF, return_std=True)
         return mean_M[None], np.maximum(deviation_M, _MIN_DEVIATION)[None]
+
+    def mean(self, rows_MF: Floats) -> Floats:
+        return self.predict(rows_MF)[0]
 
     def fantasize(self, rows_PF: Floats) -> _Forest:
         if not len(rows_PF):

@@ -11,7 +11,6 @@ Axes: M candidates, N training trials, T all trials on record, F columns of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from tunecli.config.space import Space, point_of_units
 from tunecli.errors import UsageError
@@ -23,6 +22,7 @@ from tunecli.search.bo.acquisition_optimizer import (
     ranked_candidates,
     to_points,
 )
+from tunecli.search.bo.batches import has_many_pending, in_batches, streams_of
 from tunecli.search.bo.encoding import Floats, features
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
@@ -61,11 +61,11 @@ def bayes(
         raise UsageError(f"there is no surrogate `{surrogate}`", hint=f"one of {', '.join(SURROGATES)}")
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
-    history = scalarize(history, number, seed)
-    if number < n_initial(space) or not can_fit(space, history):
+    known = in_batches(scalarize(history, number, seed))
+    if number < n_initial(space) or not can_fit(space, known):
         draws = _initial_draws(space, number, seed)
     else:
-        draws = model_draws(space, history, number, seed, kind, portfolio)
+        draws = model_draws(space, known, number, seed, kind, portfolio)
     return propose(space, history, number, seed, draws)
 
 
@@ -106,7 +106,7 @@ def model_draws(
         progress_N = data.feasible_values_N[:0] if is_scalarized else data.feasible_values_N
         turn = portfolio.at(number, progress_N, n_initial(space))
         fit = kind.conservative if turn.is_conservative else kind.default
-        posterior = fit_posterior(data, fit, partial(generator_for, seed, number), include_pending=True)
+        posterior = fit_posterior(data, fit, streams_of(history, number, seed), include_pending=True)
         log_prior = log_user_prior(space, number)
 
         def score(units_MD: Floats) -> Floats:
@@ -119,7 +119,7 @@ def model_draws(
             score,
             data.best_ND,
             generator_for(seed, number, "candidates"),
-            is_large=is_large_model(data.rows_NF),
+            is_large=is_large_model(data.tried_TF if has_many_pending(history) else data.rows_NF),
             is_feasible=feasibility_of(space),
         )
     yield from to_points(space, ranked_MD)
