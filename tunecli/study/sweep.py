@@ -205,6 +205,6 @@ def _gone(study: Study, error: ClusterGone, n_ended: int) -> ClusterGone:
     """The error of the engine, with the state of the study and the command that continues it."""
     study.folder.append_log({"cluster_gone": error.message})
     return ClusterGone(
-        f"{error.message}: the sweep ends after {n_ended} of {counted(study.plan.n_trials, 'trial')}; nothing is lost",
+        f"{error.message}; the sweep ends after {n_ended} of {counted(study.plan.n_trials, 'trial')}; nothing is lost",
         hint=f"tunecli resume {quote(str(study.folder.path))}",
     )

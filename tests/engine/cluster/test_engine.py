@@ -194,7 +194,7 @@ class TestTheHead:
                 found.extend(engine.events(0.1))
             assert found == [Stopped(0, 1, "the cluster's head is gone")]
             engine.submit(change_job(job, attempt=2))
-            assert "trying to reach it again" in engine.notices()[-1]
+            assert "to reach the cluster again" in engine.notices()[-1]
             with pytest.raises(ClusterGone):
                 while True:
                     list(engine.events(0.1))

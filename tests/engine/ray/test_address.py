@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tunecli.engine.ray.address import resolve
+from tunecli.engine.ray.address import resolve, token_variables
 from tunecli.errors import UsageError
 
 
@@ -69,3 +69,27 @@ def test_the_client_protocol_of_ray_is_refused_with_the_key_that_names_it(
 def test_an_address_without_a_host_and_a_port_is_an_error(address: str) -> None:
     with pytest.raises(UsageError, match="invalid address"):
         resolve(address)
+
+
+class TestTokens:
+    @pytest.fixture(autouse=True)
+    def _home(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HOME", str(tmp_path))
+
+    def test_a_cluster_that_is_started_gets_a_new_token_each_time(self) -> None:
+        first, second = token_variables(""), token_variables("")
+        assert first["RAY_AUTH_MODE"] == "token"
+        assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
+
+    def test_the_token_of_the_account_goes_to_a_cluster_of_this_machine_alone(self, tmp_path: Path) -> None:
+        assert token_variables("127.0.0.1:6379") == {}
+        (tmp_path / ".ray").mkdir()
+        (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
+        assert token_variables("127.0.0.1:6379") == {"RAY_AUTH_MODE": "token"}
+        assert token_variables("192.0.2.77:6379") == {}
+
+    def test_the_mode_of_the_environment_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+        assert token_variables("") == {}

@@ -1,10 +1,13 @@
 """The environment variables of the workers on the nodes."""
 
+from pathlib import Path
+
 import pytest
 
 from tunecli.config.ray import Ray
+from tunecli.config.run import Run
 from tunecli.engine.cluster.protocol import Resources
-from tunecli.engine.ray.engine import _environment
+from tunecli.engine.ray.engine import _environment, capacity
 from tunecli.errors import UsageError
 
 
@@ -18,6 +21,12 @@ def test_a_variable_that_is_not_set_here_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("TOKEN", raising=False)
     with pytest.raises(UsageError, match="`TOKEN` is not set"):
         _environment(Ray(env={"TOKEN": "${env:TOKEN}"}), Resources(1.0))
+
+
+def test_a_storage_that_cannot_be_used_is_refused_before_a_cluster_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="file"):
+        capacity(Run(engine="ray", ray=Ray(address="127.0.0.1:1", storage=str(tmp_path / "file" / "folder"))))
 
 
 def test_workers_without_a_share_of_a_gpu_see_none() -> None:

@@ -361,12 +361,10 @@ class Crew:
         if self._gone is not None:
             return [
                 *said,
-                f"{self._gone.message}; trying to reach it again for {self._patience.reconnect_s:.0f} s",
+                f"trying for {self._patience.reconnect_s:.0f} s to reach the cluster again: {self._gone.message}",
             ]
         if is_needed and self.n_there < self.n_slots:
-            said.append(
-                f"waiting for the cluster: {counted(self.n_slots, 'worker')} wanted, {self.n_there} there"
-            )
+            said.append(f"the cluster has started {self.n_there} of {counted(self.n_slots, 'worker')} so far")
         return said
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from tunecli.errors import UsageError
@@ -13,6 +15,7 @@ AUTO = "auto"
 PROBE_S = 5.0
 """How long a cluster has to answer, in seconds."""
 _VARIABLE = "RAY_ADDRESS"
+_MODE = "RAY_AUTH_MODE"
 
 
 def resolve(address: str) -> str:
@@ -49,6 +52,37 @@ def resolve(address: str) -> str:
             hint="run `ray status` there; run.ray.address or RAY_ADDRESS names another cluster",
         )
     return named
+
+
+def token_variables(resolved: str) -> dict[str, str]:
+    """Return the environment variables by which a bridge takes part in Ray's token authentication.
+
+    `ray start` asks for a token wherever the account has one, but a client with an explicit address sends it only on
+    request. It is sent to a cluster of this machine only: another machine could keep it.
+
+    Args:
+        resolved: the address, as `resolve` returns it; empty: a cluster is started, which gets a token of its own.
+    """
+    if _MODE in os.environ:
+        return {}
+    if not resolved:
+        return {_MODE: "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    has_token = has_token or (Path.home() / ".ray" / "auth_token").is_file()
+    return {_MODE: "token"} if has_token and _is_here(resolved) else {}
+
+
+def _is_here(address: str) -> bool:
+    """Whether an address is one of this machine."""
+    try:
+        found = socket.getaddrinfo(address.rpartition(":")[0].strip("[]"), 0, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False
+    for family, kind, _, _, place in found:
+        with suppress(OSError), socket.socket(family, kind) as local:
+            local.bind(place)
+            return True
+    return False
 
 
 def _started_here() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from tunecli.config.ray import Ray
 from tunecli.config.secrets import resolved
 from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
 from tunecli.engine.cluster.protocol import Resources
+from tunecli.engine.cluster.storage import storage_of
 from tunecli.engine.protocol import Capacity, EngineOptions, Host
 from tunecli.engine.ray.placement import Node, amounts, n_slots_in
 from tunecli.engine.ray.transport import Connection, RayTransport
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from tunecli.config.run import Run
 
 _BYTES = "bytes"
+_NO_STORAGE = ("auto", _BYTES)
 _DEVICE_OF_GPU = "cuda"
 _HIDDEN_GPUS = {"CUDA_VISIBLE_DEVICES": ""}
 _INTERNAL = re.compile(r"node:|bundle_group|object_store_memory|memory$|accelerator_type:")
@@ -59,7 +62,7 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
             slot,
             ClusterSettings(
                 patterns=settings.files,
-                storage="" if settings.storage in ("auto", _BYTES) else settings.storage,
+                storage="" if settings.storage in _NO_STORAGE else settings.storage,
                 environment=environment,
                 wait_s=settings.wait,
             ),
@@ -82,9 +85,12 @@ def capacity(run: Run) -> Capacity:
         run: the settings under ``run``.
 
     Raises:
-        UsageError: no cluster answers, it has other versions of Ray or Python, or no node is large enough.
+        UsageError: no cluster answers, it has other versions of Ray or Python, no node is large enough, or the storage
+            of ``run.ray.storage`` cannot be used from here.
     """
     settings = run.ray
+    if settings.storage not in _NO_STORAGE:
+        storage_of(settings.storage).probe(f"tunecli_probe_{secrets.token_hex(6)}")
     slot = Resources(
         settings.cpus_per_trial(run.threads),
         settings.gpus_per_trial(run.device, run.devices_per_trial, run.per_device),

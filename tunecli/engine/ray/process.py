@@ -42,8 +42,12 @@ _SETTINGS = {
 class BridgeProcess:
     """A running bridge."""
 
-    def __init__(self) -> None:
-        """Start the process. It is not connected to a cluster yet."""
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Start the process. It is not connected to a cluster yet.
+
+        Args:
+            environment: further environment variables for Ray.
+        """
         self._channel, bridges_channel = socket.socketpair()
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the bridge
         self._folder: Path | None = None  # of a cluster that the bridge starts
@@ -56,14 +60,14 @@ class BridgeProcess:
                 stderr=self._output,
                 # Ray adds the working folder to the modules' path of its workers.
                 cwd="/",
-                env={**os.environ, **_SETTINGS},
+                env={**os.environ, **_SETTINGS, **environment},
                 process_group=0,
             )
         self._channel.setblocking(False)
         self._reader = FrameReader(self._channel)
         self._frames: deque[Frame] = deque()
         self._is_open = True
-        self._reason = "it is closed"
+        self._reason, self._where = "it is closed", ""
         _open.add(self)
 
     @property
@@ -90,6 +94,7 @@ class BridgeProcess:
         Raises:
             ClusterGone: the bridge ended.
         """
+        self._where = f"at {address}" if address else "of this machine"
         if not address:
             # Short, because Ray's sockets lie in it, and the path of a socket has at most 107 bytes.
             self._folder = Path(tempfile.mkdtemp(prefix="tunecli-ray-"))
@@ -159,9 +164,10 @@ class BridgeProcess:
         """Return the error of an ended bridge, with the reason from its output, and end the rest of its group."""
         if self._is_open:
             self._await_end(_GONE_WAIT_S)
-            self._reason = cause or self._last_words() or "the process that connects to Ray ended"
+            self._reason = cause or self._last_words()
             self.close(at_once=True)
-        return ClusterGone(f"the Ray cluster is gone: {self._reason}")
+        reason = f" ({self._reason})" if self._reason else ""
+        return ClusterGone(f"the head of the Ray cluster {self._where} does not answer any more{reason}")
 
     def _last_words(self) -> str:
         """Return the line of the bridge's output that says why it ended; Ray's stacks are of no use."""

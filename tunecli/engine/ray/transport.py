@@ -43,7 +43,7 @@ class Connection:
             UsageError: no cluster answers, or it has other versions of Ray or Python.
         """
         self.address, self.resolved = address, addresses.resolve(address)
-        self.bridge = BridgeProcess()
+        self.bridge = BridgeProcess(addresses.token_variables(self.resolved))
         wait_s = _CONNECT_S if self.resolved else _START_S
         try:
             answer = self.bridge.connect(self.resolved, wait_s)
@@ -77,7 +77,8 @@ def _refusal(where: str, cause: str) -> UsageError:
         )
     lines = [line for line in cause.splitlines() if line.strip()]
     return UsageError(
-        f"cannot connect to the Ray cluster {where}: {lines[0] if lines else 'no reason given'}"
+        f"cannot connect to the Ray cluster {where}: {lines[0] if lines else 'no reason given'}",
+        hint="run `ray status` there; a cluster that wants a token needs RAY_AUTH_MODE=token here as well",
     )
 
 
