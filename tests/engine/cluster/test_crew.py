@@ -20,6 +20,7 @@ class ByHand:
         self.answers: deque[Reply | CallFailed] = deque()
         self.calls: list[tuple[str, str]] = []
         self.dismissed: list[str] = []
+        self.n_dying = 0  # agents that die before they answer
 
     def share(self, blobs: Sequence[bytes]) -> None:
         pass
@@ -32,6 +33,10 @@ class ByHand:
 
     def hire(self, agent: str, setup: AgentSetup, resources: Resources) -> int:
         call = self.call(agent, "hello", b"")
+        if self.n_dying:
+            self.n_dying -= 1
+            self.answers.append(CallFailed(agent, call, "its node died", is_gone=True))
+            return call
         facts = AgentFacts(f"host of {agent}", agent, 1, 1)
         self.answers.append(Reply(agent, call, pack_facts(facts)))
         return call
@@ -69,6 +74,18 @@ def crew_of(n_slots: int) -> tuple[Crew, ByHand, list[Joined]]:
     while len(joined) < n_slots:
         joined += crew.news(0.0, is_needed=True)
     return crew, transport, [news for news in joined if isinstance(news, Joined)]
+
+
+def test_agents_that_die_before_they_answer_are_replaced_until_one_joins() -> None:
+    transport = ByHand()
+    transport.n_dying = 7
+    crew = Crew(transport, AgentSetup("study", "session", 0), Resources(1.0), _PATIENCE)
+    crew.begin(1, lambda: ())
+    news: list[News] = []
+    while not news:
+        news += crew.news(0.01, is_needed=True)
+    assert isinstance(news[0], Joined)
+    assert (crew.n_slots, crew.left_out) == (1, {})
 
 
 def test_a_late_answer_of_an_agent_that_was_left_out_is_dropped() -> None:

@@ -21,6 +21,7 @@ from tunecli.engine.versions import unlike_versions
 from tunecli.errors import ClusterGone, UsageError
 from tunecli.text import counted
 
+_MOST_PAUSE_S = 30.0  # between the deaths of agents that never answered
 _MOST_FAILED_STARTS = 3  # in a row, before slots are given up
 _FENCE_MARGIN = (
     1.1  # clocks of two machines run at different speeds, and a killed process ends a little later
@@ -88,7 +89,7 @@ class Crew:
         self._news: deque[News | Exception] = deque()
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count(1)
-        self._n_failed_starts = 0
+        self._n_failed_starts = self._n_deaths = 0
         self._contents: Callable[[], Sequence[bytes]] = lambda: ()
         self._gone: ClusterGone | None = None
         self._gone_s = self._retried_s = 0.0
@@ -219,7 +220,7 @@ class Crew:
 
     def _join(self, seat: Seat, answer: Reply) -> None:
         facts = unpack_facts(answer.message)
-        seat.facts, self._n_failed_starts = facts, 0
+        seat.facts, self._n_failed_starts, self._n_deaths = facts, 0, 0
         if why := facts.problem or unlike_versions(self._setup.versions, facts.versions):
             self.leave_out(seat, why)
             return
@@ -232,11 +233,10 @@ class Crew:
         self._poll(seat)
 
     def _failed(self, seat: Seat, method: str, number: int, failed: CallFailed) -> None:
-        if failed.is_gone:
-            if seat.facts is None:
-                self._failed_start(seat, failed.cause)
-            else:
-                self._lose(seat, failed.cause)
+        if failed.is_gone and seat.facts is not None:
+            self._lose(seat, failed.cause)
+        elif failed.is_gone and not failed.is_bug:
+            self._hire_later(seat)
         elif seat.fenced_until_s is not None:
             return
         elif failed.is_bug and seat.facts is not None:
@@ -300,6 +300,13 @@ class Crew:
         self._n_failed_starts = 0
         self.left_out["a node"] = cause
         self._reduce(seat.n_slots)
+
+    def _hire_later(self, seat: Seat) -> None:
+        """Replace an agent that died before it answered, perhaps with its node: no node is to blame."""
+        self._remove(seat)
+        self._n_deaths += 1
+        pause_s = min(self._patience.retry_s * self._n_deaths, _MOST_PAUSE_S)
+        self._at(pause_s, lambda: self._hire(seat.n_slots))
 
     def _remove(self, seat: Seat) -> None:
         if self._seats.pop(seat.name, None) is not None and seat.has_joined and seat.fenced_until_s is None:

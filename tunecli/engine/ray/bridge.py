@@ -148,8 +148,8 @@ class _Bridge:
                         found = {"is": "nodes", "nodes": _nodes(), "can_grow": _can_grow()}
                         self._answers.put((found, ()))
                     case "end_former":
-                        n_ended, n_left = self._end_former(header["study"])
-                        self._answers.put(({"is": "former", "n_ended": n_ended, "n_left": n_left}, ()))
+                        n_ended, left = self._end_former(header["study"])
+                        self._answers.put(({"is": "former", "n_ended": n_ended, "left": left}, ()))
                     case "greet":
                         self._called_s[header["agent"]] = time.monotonic()
                         if place := _place_of(self._agents.get(header["agent"])):
@@ -257,11 +257,11 @@ class _Bridge:
                 left.append(death)
         return left
 
-    def _end_former(self, study: str) -> tuple[int, int]:
+    def _end_former(self, study: str) -> tuple[int, list[Place]]:
         """End the named actors of a study that are not this bridge's, and wait for the end of their processes.
 
         Returns:
-            How many there were, and how many of them are not gone for certain.
+            How many there were, and the places of those that are not gone for certain.
         """
         own = {handle._actor_id for handle in self._agents.values()}
         handles = []
@@ -275,7 +275,7 @@ class _Bridge:
         _end_all(handles)
         while (left := living(places)) and time.monotonic() < until_s:
             time.sleep(_LOOK_AGAIN_S)
-        return len(handles), len(left)
+        return len(handles), list(left)
 
     def _send_answers(self) -> None:
         while True:

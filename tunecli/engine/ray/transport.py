@@ -130,8 +130,15 @@ class RayTransport:
             self.bridge.send({"do": "share"}, [blob])
 
     def end_former(self, study: str) -> int:
-        """End all agents of a study that other sessions started, and return their number."""
+        """End all agents of a study that other sessions started, and return their number.
+
+        An agent on a node that the network has cut off is waited for until it must have ended itself.
+        """
         answer = self._ask({"do": "end_former", "study": study}, "former", _ANSWER_S)
+        until_s = time.monotonic() + _ORPHANED_S
+        left = {Place(*place) for place in answer.header["left"]}
+        while (left := living(left)) and time.monotonic() < until_s:
+            time.sleep(_PAUSE_S)
         n_ended: int = answer.header["n_ended"]
         return n_ended
 
