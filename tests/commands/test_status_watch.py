@@ -71,6 +71,7 @@ def test_status_shows_each_running_trial_with_its_epoch_its_curve_and_its_origin
     [data] = status_view(found).data["running_trials"]
     assert {**data, "seconds": None} == {
         "trial": 1, "epoch": 5, "total_epochs": 6, "metric": 0.2, "seconds": None, "why": "random",
+            "machine": None,
     }  # fmt: skip
     assert data["seconds"] >= 0
     [text] = [text for label, text in status_view(found).lines if text.startswith("trial 1: ")]

@@ -7,6 +7,7 @@ three epochs of a small model at a moderate rate the difference is below 1e-5, w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -38,38 +39,37 @@ class Equality(Protocol):
     ) -> None: ...
 
 
+def match_plain_loop(
+    config: Mapping[str, Any],
+    own: Sequence[Mapping[str, Any]] = ({},),
+    objective: Objective = ACCURACY,
+    *,
+    is_thorough: bool = False,
+) -> None:
+    """Fused trials match the plain loop, and one has the same bits in another row of another group."""
+    jobs = [job_of(number, {**config, **own[number % len(own)]}, objective) for number in range(5)]
+    assert {why_not(job) for job in jobs} == {""}
+    assert len({signature(job) for job in jobs}) == 1
+    fused = epochs_of(events := [*run_group(jobs)])
+    numbers = [event.number for event in events if isinstance(event, EpochEnded)]
+    assert numbers == [0, 1, 2, 3, 4] * len(fused[0]), (
+        "the trials ran one by one, as after a failure of the group"
+    )
+    for number in (1, 4) if is_thorough or len(own) > 1 else (1,):
+        (plain,) = epochs_of(run(jobs[number])).values()
+        assert len(fused[number]) == len(plain)
+        for actual, expected in zip(fused[number], plain, strict=True):
+            assert set(actual) == set(expected)
+            assert actual == pytest.approx(expected, rel=TOLERANCE)
+    assert epochs_of(run_group([jobs[4], jobs[1], jobs[0]]))[1] == fused[1]
+    if is_thorough:
+        assert epochs_of(run_group(jobs[1:2]))[1] == fused[1]
+
+
 @pytest.fixture(params=["quick", pytest.param("thorough", marks=pytest.mark.slow)])
 def require_equal(request: pytest.FixtureRequest) -> Equality:
-    """Fused trials match the plain loop, and one has the same bits in another row of another group.
-
-    The ordinary run compares one trial of each setting. The slow suite compares two, and one trial alone as well.
-    """
-    is_thorough = request.param == "thorough"
-
-    def require(
-        config: Mapping[str, Any],
-        own: Sequence[Mapping[str, Any]] = ({},),
-        objective: Objective = ACCURACY,
-    ) -> None:
-        jobs = [job_of(number, {**config, **own[number % len(own)]}, objective) for number in range(5)]
-        assert {why_not(job) for job in jobs} == {""}
-        assert len({signature(job) for job in jobs}) == 1
-        fused = epochs_of(events := [*run_group(jobs)])
-        numbers = [event.number for event in events if isinstance(event, EpochEnded)]
-        assert numbers == [0, 1, 2, 3, 4] * len(fused[0]), (
-            "the trials ran one by one, as after a failure of the group"
-        )
-        for number in (1, 4) if is_thorough or len(own) > 1 else (1,):
-            (plain,) = epochs_of(run(jobs[number])).values()
-            assert len(fused[number]) == len(plain)
-            for actual, expected in zip(fused[number], plain, strict=True):
-                assert set(actual) == set(expected)
-                assert actual == pytest.approx(expected, rel=TOLERANCE)
-        assert epochs_of(run_group([jobs[4], jobs[1], jobs[0]]))[1] == fused[1]
-        if is_thorough:
-            assert epochs_of(run_group(jobs[1:2]))[1] == fused[1]
-
-    return require
+    """`match_plain_loop`. The ordinary run compares one trial of each setting, the slow suite two, and one alone."""
+    return partial(match_plain_loop, is_thorough=request.param == "thorough")
 
 
 ACTIVATIONS = sorted(
