@@ -79,17 +79,17 @@ class TestTokens:
         monkeypatch.setenv("HOME", str(tmp_path))
 
     def test_a_cluster_that_is_started_gets_a_new_token_each_time(self) -> None:
-        first, second = token_variables(""), token_variables("")
+        (first,), (second,) = token_variables(""), token_variables("")
         assert first["RAY_AUTH_MODE"] == "token"
         assert first["RAY_AUTH_TOKEN"] != second["RAY_AUTH_TOKEN"]
 
     def test_the_token_of_the_account_goes_to_a_cluster_of_this_machine_alone(self, tmp_path: Path) -> None:
-        assert token_variables("127.0.0.1:6379") == {}
+        assert token_variables("127.0.0.1:6379") == [{}]
         (tmp_path / ".ray").mkdir()
         (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
-        assert token_variables("127.0.0.1:6379") == {"RAY_AUTH_MODE": "token"}
-        assert token_variables("192.0.2.77:6379") == {}
+        assert token_variables("127.0.0.1:6379") == [{}, {"RAY_AUTH_MODE": "token"}]
+        assert token_variables("192.0.2.77:6379") == [{}]
 
     def test_the_mode_of_the_environment_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-        assert token_variables("") == {}
+        assert token_variables("") == [{}]

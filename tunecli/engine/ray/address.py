@@ -54,22 +54,23 @@ def resolve(address: str) -> str:
     return named
 
 
-def token_variables(resolved: str) -> dict[str, str]:
-    """Return the environment variables by which a bridge takes part in Ray's token authentication.
+def token_variables(resolved: str) -> list[dict[str, str]]:
+    """Return the sets of environment variables to try in turn, so that a cluster gets the token that it wants.
 
     `ray start` asks for a token wherever the account has one, but a client with an explicit address sends it only on
-    request. It is sent to a cluster of this machine only: another machine could keep it.
+    request. It is sent to a cluster of this machine only: another machine could keep it. Ray's workers cannot reach a
+    client that wants a token if their cluster has none, so the first attempt is without it.
 
     Args:
         resolved: the address, as `resolve` returns it; empty: a cluster is started, which gets a token of its own.
     """
     if _MODE in os.environ:
-        return {}
+        return [{}]
     if not resolved:
-        return {_MODE: "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        return [{_MODE: "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}]
     has_token = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
     has_token = has_token or (Path.home() / ".ray" / "auth_token").is_file()
-    return {_MODE: "token"} if has_token and _is_here(resolved) else {}
+    return [{}, {_MODE: "token"}] if has_token and _is_here(resolved) else [{}]
 
 
 def _is_here(address: str) -> bool:

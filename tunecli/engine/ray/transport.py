@@ -6,7 +6,7 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +43,16 @@ class Connection:
             UsageError: no cluster answers, or it has other versions of Ray or Python.
         """
         self.address, self.resolved = address, addresses.resolve(address)
-        self.bridge = BridgeProcess(addresses.token_variables(self.resolved))
+        *earlier, last = addresses.token_variables(self.resolved)
+        for environment in earlier:
+            with contextlib.suppress(UsageError):
+                self._connect(environment)
+                return
+        self._connect(last)
+
+    def _connect(self, environment: Mapping[str, str]) -> None:
+        """Connect through a new bridge with further environment variables."""
+        self.bridge = BridgeProcess(environment)
         wait_s = _CONNECT_S if self.resolved else _START_S
         try:
             answer = self.bridge.connect(self.resolved, wait_s)
