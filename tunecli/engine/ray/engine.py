@@ -43,12 +43,7 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
         ClusterGone: the cluster was lost meanwhile.
     """
     settings = options.settings if isinstance(options.settings, Ray) else Ray()
-    slot = Resources(
-        settings.cpus_per_trial(options.threads),
-        settings.gpus_per_trial(options.device, options.n_devices, options.per_device),
-        settings.memory or 0,
-        settings.resources,
-    )
+    slot = _slot(settings, options.threads, options.device, options.n_devices, options.per_device)
     if 0 < slot.gpus < 1:
         options = replace(options, per_device=int(1 / slot.gpus + 1e-9))
     environment = _environment(settings, slot)
@@ -72,6 +67,16 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
         raise
 
 
+def _slot(settings: Ray, threads: int, device: str, n_devices: int, per_device: int) -> Resources:
+    """The share of a node that a trial needs; the arguments are settings under ``run``."""
+    return Resources(
+        settings.cpus_per_trial(threads),
+        settings.gpus_per_trial(device, n_devices, per_device),
+        settings.memory or 0,
+        settings.resources,
+    )
+
+
 def _environment(settings: Ray, slot: Resources) -> Mapping[str, str]:
     """The environment variables of the workers on the nodes."""
     # Ray hides no GPU from an actor that asked for none, and a trial must not use one that others have.
@@ -91,12 +96,7 @@ def capacity(run: Run) -> Capacity:
     settings = run.ray
     if settings.storage not in _NO_STORAGE:
         storage_of(settings.storage).probe(f"tunecli_probe_{secrets.token_hex(6)}")
-    slot = Resources(
-        settings.cpus_per_trial(run.threads),
-        settings.gpus_per_trial(run.device, run.devices_per_trial, run.per_device),
-        settings.memory or 0,
-        settings.resources,
-    )
+    slot = _slot(settings, run.threads, run.device, run.devices_per_trial, run.per_device)
     connection = _connection(settings.address)
     transport = RayTransport(connection)
     try:
