@@ -201,7 +201,9 @@ def start(address: str, n_runs: int) -> None:
         print(
             f"start     {name:>5}  {statistics.median(each.first_s for each in found):7.2f} s to the first result, {statistics.median(each.whole_s for each in found):.2f} s in all"
         )
-    gap = statistics.median(r.first_s - l.first_s for l, r in zip(times["local"], times["ray"], strict=True))  # noqa: E741
+    gap = statistics.median(
+        ray.first_s - local.first_s for local, ray in zip(times["local"], times["ray"], strict=True)
+    )
     print(f"start     more   {gap:.2f} s  (goal: 4 s)")
 
 

@@ -1,4 +1,4 @@
-"""Nobody is sent to the package index for tunecli: there, the name belongs to another project."""
+"""No page and no message installs `tunecli` by its name: on the package index another project has it."""
 
 import re
 import tomllib

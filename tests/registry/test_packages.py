@@ -49,7 +49,7 @@ def test_without_a_known_extra_the_command_has_the_package(extra: str, tmp_path:
 def test_code_that_no_pip_installed_gets_the_name_of_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packages, "_DISTRIBUTION", "a-distribution-that-nobody-installed")
+    monkeypatch.setattr(packages, "_DISTRIBUTION", "a-distribution-that-is-absent")
     assert install_command("pyarrow", "parquet", tmp_path) == "pip install pyarrow"
 
 

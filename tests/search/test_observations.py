@@ -25,7 +25,7 @@ def observations_of(trials: Sequence[Observation], n_trials: int | None = None) 
 
 
 def trial(number: int, **point: object) -> Observation:
-    return Observation(number, point, State.COMPLETE, float(number))  # type: ignore[arg-type]
+    return Observation(number, point, State.COMPLETE, float(number))  # type: ignore[arg-type]  # the tests give points of plain values
 
 
 def test_a_point_is_found_by_values_and_types_in_any_order_of_names() -> None:

@@ -43,7 +43,7 @@ class LosingEngine(FakeEngine):
 
 
 class Noting(Silent):
-    """Keeps the notices that it is told."""
+    """A display that keeps the notices."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -129,7 +129,7 @@ class Ray(Knob):
         ]
     ) = "node"
     resources: dict[Annotated[str, AfterValidator(_resource)], Positive] = {}  # noqa: RUF012  (pydantic copies it)
-    files: list[Annotated[FileName, AfterValidator(_pattern)]] = []  # noqa: RUF012
+    files: list[Annotated[FileName, AfterValidator(_pattern)]] = []  # noqa: RUF012  (pydantic copies it)
     storage: Annotated[
         str,
         BeforeValidator(_storage),
@@ -149,7 +149,7 @@ class Ray(Knob):
         ),
     ] = "auto"
     wait: Seconds = 600.0
-    env: dict[VariableName, Annotated[str, BeforeValidator(_variable)]] = {}  # noqa: RUF012
+    env: dict[VariableName, Annotated[str, BeforeValidator(_variable)]] = {}  # noqa: RUF012  (pydantic copies it)
 
     def cpus_per_trial(self, threads: int) -> float:
         """Number of CPUs that a trial with ``threads`` threads takes."""

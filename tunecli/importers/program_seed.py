@@ -1,6 +1,6 @@
 """The option with which an imported program takes its seed, read from its source and never by running it.
 
-A program that ignores the trial's seed gives each repetition the same score, or one that nobody can reproduce.
+A program that ignores the trial's seed gives each repetition the same score, or a score that cannot be reproduced.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine on a real cluster: the contract of every engine, and the errors of what cannot run."""
+"""The engine on a real cluster: the contract of every engine, and the errors for trials that fit no node."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class TestRayApart(TestRay):
 
 
 def _run(cluster: RayCluster, **settings: object) -> Run:
-    ray = {"address": cluster.address, **settings.pop("ray", {})}  # type: ignore[dict-item]
+    ray = {"address": cluster.address, **settings.pop("ray", {})}  # type: ignore[dict-item]  # a keyword of this test
     return Run.model_validate({"engine": "ray", "ray": ray, **settings})
 
 

@@ -259,7 +259,7 @@ class Crew:
         """Give an agent up whose poll has no answer although its time is over."""
         if call not in self._calls or seat.name not in self._seats or seat.fenced_until_s is not None:
             return
-        # Its answer may have come while nobody listened, and wait behind those of other agents.
+        # The engine was busy elsewhere, and the answer may wait behind those of other agents.
         left_s = self._listens_since_s + self._patience.unsure_s - time.monotonic()
         if left_s > 0.0:
             self._at(left_s, lambda: self._if_silent(seat, call))
