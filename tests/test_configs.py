@@ -123,6 +123,8 @@ def test_a_user_function_is_tuned(tmp_path):
         ("page", "--trials 20 --repeats 1", "first paint"),
         ("peers", "--works mlp64 --trials 2 --runs 1 --methods tunecli", "mlp64: 2 trials"),
         ("predict", "--rows 200 --columns 12", "processor"),
+        ("real", "--methods random --problems iris-mlp --seeds 1 --marks 3", "after 3 trials"),
+        ("real", "--trainings 2 --methods curves --problems iris-mlp --seeds 1", "after 2 trainings"),
         ("recording", "--trials 4 --runs 1", "fuse: auto"),
         ("scale", "--trials 50 --runs 1", "50"),
         ("spaces", "--methods bayes --problems branins --seeds 1 --budget 6", "branins"),

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.benchmarks.methods import space_of
+from tests.benchmarks.methods import space_of, suggested_point
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import next_action, suggest
 from tunecli.trial import Observation, Parameters, State
 
-LossCurve = Callable[[Parameters, int], float]
-"""(parameters, number of epochs) → the loss after that many epochs."""
+LossCurve = Callable[[Parameters, int], float | None]
+"""(parameters, number of epochs) → the loss after that many epochs; None: the trial fails."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def full(sampler: str) -> Method:
             if point is None:
                 break
             loss = curve(point, full_epochs)
-            done.append(Observation(len(done), point, State.COMPLETE, loss))
-            ends.append((len(done) * full_epochs, loss))
+            done.append(Observation(len(done), point, State.FAILED if loss is None else State.COMPLETE, loss))
+            ends.append((len(done) * full_epochs, math.inf if loss is None else loss))
         return Spent(tuple(ends), tuple(seconds))
 
     return run
@@ -85,24 +86,63 @@ def pausing(knob: Pausing, sampler: str) -> Method:
             loss = curve(before.parameters, until)
             spent += until - before.epochs
             curves[number] = _after(before, action.rung, len(fractions), loss, until)
-            if until == full_epochs:
+            if until == full_epochs and loss is not None:
                 ends.append((spent, loss))
         return Spent(tuple(ends), tuple(seconds))
 
     return run
 
 
-def _after(before: Curve, rung: int, n_rungs: int, loss: float, epochs: int) -> Curve:
+def _after(before: Curve, rung: int, n_rungs: int, loss: float | None, epochs: int) -> Curve:
     number, point = before.number, before.parameters
+    if loss is None:
+        return Curve(number, point, State.FAILED, rung, before.losses, None, epochs)
     if rung == n_rungs - 1:
         return Curve(number, point, State.COMPLETE, rung, before.losses, loss, epochs)
     return Curve(number, point, State.PAUSED, rung, {**before.losses, rung: loss}, None, epochs)
+
+
+def optuna_with(sampler: str, *, is_pruning: bool) -> Method:
+    """Optuna's sampler of that name, alone or with its Hyperband pruner (one epoch is the least resource)."""
+
+    def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore")
+        pruner = optuna.pruners.HyperbandPruner(1, full_epochs) if is_pruning else optuna.pruners.NopPruner()
+        study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed), pruner=pruner)
+        space, ends, seconds, spent = space_of(text), list[tuple[int, float]](), list[float](), 0
+        while spent + full_epochs <= budget or (is_pruning and spent < budget):
+            began_s = time.perf_counter()
+            trial = study.ask()
+            point = suggested_point(trial, space)
+            seconds.append(time.perf_counter() - began_s)
+            state, loss = optuna.trial.TrialState.COMPLETE, None
+            for epoch in range(1 if is_pruning else full_epochs, full_epochs + 1):
+                loss = curve(point, epoch)
+                if loss is None:
+                    state = optuna.trial.TrialState.FAIL
+                    break
+                trial.report(loss, epoch)
+                if epoch < full_epochs and trial.should_prune():
+                    state = optuna.trial.TrialState.PRUNED
+                    break
+            spent += epoch
+            study.tell(trial, loss if state is optuna.trial.TrialState.COMPLETE else None, state=state)
+            if state is optuna.trial.TrialState.COMPLETE and loss is not None:
+                ends.append((spent, loss))
+        return Spent(tuple(ends), tuple(seconds))
+
+    return run
 
 
 METHODS: Mapping[str, Method] = {
     "random": full("random"),
     "bayes": full("bayes"),
     "optuna-tpe": full("tpe"),
+    "optuna-gp": optuna_with("GPSampler", is_pruning=False),
+    "optuna-hyperband": optuna_with("TPESampler", is_pruning=True),
     "halving": pausing(Halving(), "random"),
     "hyperband": pausing(Hyperband(), "random"),
     "hyperband-bayes": pausing(Hyperband(), "bayes"),

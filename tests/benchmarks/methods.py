@@ -173,13 +173,7 @@ def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
         for _ in range(n_trials):
             began_s = time.perf_counter()
             trial = study.ask()
-            values: dict[str, Scalar] = {}
-            point: dict[str, Scalar] = {}
-            for parameter in space.parameters:
-                if not is_active(parameter, values):
-                    continue
-                value = suggested_by(trial, parameter.key, parameter.domain)
-                values[parameter.key] = point[parameter.name] = value
+            point = suggested_point(trial, space)
             seconds.append(time.perf_counter() - began_s)
             loss = problem.loss(point)
             if loss is None:
@@ -190,6 +184,17 @@ def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
         return Sweep(tuple(losses), tuple(seconds))
 
     return run
+
+
+def suggested_point(trial: Any, space: Space) -> Parameters:
+    """The point that an Optuna trial suggests, branch by branch."""
+    values: dict[str, Scalar] = {}
+    point: dict[str, Scalar] = {}
+    for parameter in space.parameters:
+        if is_active(parameter, values):
+            value = suggested_by(trial, parameter.key, parameter.domain)
+            values[parameter.key] = point[parameter.name] = value
+    return point
 
 
 def suggested_by(trial: Any, key: str, domain: Any) -> Scalar:
