@@ -80,3 +80,20 @@ def test_feasible_trials_rank_by_loss_and_infeasible_ones_by_violation() -> None
 def test_missing_violations_become_nan() -> None:
     matrix = violation_matrix([(1.0, -2.0), (), (math.inf, 0.0)])
     np.testing.assert_array_equal(matrix, [[1.0, -2.0], [np.nan, np.nan], [np.nan, 0.0]])
+
+
+def test_failures_of_one_option_leave_another_one_reachable_where_it_never_failed() -> None:
+    x = np.linspace(0, 1, 11)
+    zero, one = np.zeros(11), np.full(11, math.sqrt(0.5))
+    first, second = np.column_stack([one, zero, x]), np.column_stack([zero, one, x])
+    groups, choices = np.array([0, 0, 1]), (slice(0, 2),)
+    # The first option fails above 0.5; the second was tried at the lower end only, with success.
+    finished, failed = np.vstack([first[:6], second[:2]]), first[6:]
+    shared, own = (
+        log_probability_success(finished, failed, groups, np.random.default_rng(0), options)
+        for options in ((), choices)
+    )
+    far = second[[10]]
+    assert shared(far)[0] < -1e3 < -20 < own(far)[0] < math.log(0.5)
+    np.testing.assert_allclose(own(finished), shared(finished))
+    assert own(first[[10]])[0] < -1e3

@@ -50,7 +50,7 @@ _ONE_HOT = math.sqrt(0.5)  # puts two options at distance 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Dimension:
+class Dimension:
     """One parameter.
 
     Attributes:
@@ -79,7 +79,7 @@ class Encoding:
         groups_F: the parameter that each column belongs to. Parameters that vary are counted from 0.
     """
 
-    dimensions: tuple[_Dimension, ...]
+    dimensions: tuple[Dimension, ...]
     groups_F: NDArray[np.intp]
 
 
@@ -89,6 +89,23 @@ def encoding_of(space: Space) -> Encoding:
     dimensions = tuple(_dimension(space, parameter, indices) for parameter in space.parameters)
     widths = [width for dimension in dimensions if (width := _n_columns(dimension))]
     return Encoding(dimensions, np.repeat(np.arange(len(widths)), widths))
+
+
+def columns_of(encoding: Encoding) -> dict[int, slice]:
+    """Return the columns of each parameter that has any, by its index in the space."""
+    widths = [_n_columns(dimension) for dimension in encoding.dimensions]
+    ends = np.cumsum(widths).tolist()
+    return {
+        index: slice(end - width, end)
+        for index, (width, end) in enumerate(zip(widths, ends, strict=True))
+        if width
+    }
+
+
+def option_columns(encoding: Encoding) -> tuple[slice, ...]:
+    """Return the columns of each choice without an order: one column an option, above 0 if a point has it."""
+    columns = columns_of(encoding)
+    return tuple(columns[index] for index in columns if encoding.dimensions[index].is_categorical)
 
 
 def units_of_points(space: Space, points: Iterable[Parameters]) -> Floats:
@@ -171,7 +188,7 @@ def units_of_coordinates(encoding: Encoding, coordinates_ND: Floats) -> Floats:
     return units_ND
 
 
-def _n_columns(dimension: _Dimension) -> int:
+def _n_columns(dimension: Dimension) -> int:
     if dimension.units_K is not None and len(dimension.units_K) == 1:
         return 0
     if dimension.is_categorical and dimension.units_K is not None:
@@ -179,7 +196,7 @@ def _n_columns(dimension: _Dimension) -> int:
     return 2 if dimension.conditions else 1
 
 
-def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _Dimension:
+def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> Dimension:
     domain = parameter.domain
     is_option = isinstance(domain, Categorical)
     count = n_values(domain)
@@ -202,7 +219,7 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> _
     if isinstance(domain, Categorical) and _is_ordered(domain, space):
         order_K = np.argsort(np.argsort([float(option) for option in domain.options]))  # type: ignore[arg-type]
     is_categorical = is_option and order_K is None
-    return _Dimension(units_K, edges_J, is_categorical, _ratio(domain), tuple(conditions), order_K)
+    return Dimension(units_K, edges_J, is_categorical, _ratio(domain), tuple(conditions), order_K)
 
 
 def _is_ordered(domain: Categorical, space: Space) -> bool:

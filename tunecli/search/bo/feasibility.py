@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.search.bo import gaussian_process
+from tunecli.search.bo.gaussian_process import GaussianProcess
 
 Floats = NDArray[np.float64]
 
@@ -33,6 +35,8 @@ _MIN_KNOWN = 2  # values of a constraint; a single one does not show where the c
 _N_KERNELS = 2
 # For each standard deviation below even odds; larger than any difference between two log acquisitions.
 _FAILURE_PENALTY = 1e15
+_OWN_WEIGHT = 0.1  # of an option's own trials where they contradict those of all options
+_LOG_OWN_WEIGHT, _LOG_ALL_WEIGHT = math.log(_OWN_WEIGHT), math.log(1 - _OWN_WEIGHT)
 
 
 def violation_matrix(violations: Sequence[Sequence[float]]) -> Floats:
@@ -131,7 +135,11 @@ def bilog(violations_N: Floats) -> Floats:
 
 
 def log_probability_success(
-    finished_NF: Floats, failed_UF: Floats, groups_F: NDArray[np.intp], generator: np.random.Generator
+    finished_NF: Floats,
+    failed_UF: Floats,
+    groups_F: NDArray[np.intp],
+    generator: np.random.Generator,
+    choices: Sequence[slice] = (),
 ) -> LogProbability:
     """Return the log-probability, as a function of rows, that a trial does not fail. 0 everywhere before any failure.
 
@@ -139,23 +147,50 @@ def log_probability_success(
     Below one half a penalty is added, so that every likely success ranks above every likely failure: else, once the
     good side of a border is known exactly, the search would continue on the bad side.
 
+    A learning rate at which `sgd` diverges may be the best one of `adamw`. So an option gets the penalty by its own
+    trials alone, and its own trials have a tenth of the weight where those of all options say that it fails.
+
     Args:
         finished_NF, failed_UF: encoded points of trials with each outcome.
         groups_F: the parameter of each column.
         generator: for the fit.
+        choices: the columns of each choice; see :func:`tunecli.search.bo.encoding.option_columns`.
     """
     if not len(failed_UF):
         return lambda rows_MF: np.zeros(len(rows_MF))
     rows = np.vstack([finished_NF, failed_UF])
     outcomes = np.concatenate([np.ones(len(finished_NF)), -np.ones(len(failed_UF))])
     model = gaussian_process.fit_gp(rows, outcomes, groups_F, 1, generator)
+    own_model = cache(partial(_own_model, model))
 
     def log_probability(rows_MF: Floats) -> Floats:
         from scipy.special import log_ndtr
 
-        (mean_M,), (deviation_M,) = model.predict(rows_MF)
-        z_M = mean_M / deviation_M
-        log_M: Floats = log_ndtr(z_M) - _FAILURE_PENALTY * np.maximum(-z_M, 0.0)
-        return log_M
+        z_M = _signal_to_noise(model, rows_MF)
+        own_z_M = z_M.copy()
+        for columns in choices:
+            for column in range(columns.start, columns.stop):
+                # Of several choices, one whose option is not known to fail here is enough.
+                is_doubtful_M = (own_z_M < 0) & (rows_MF[:, column] > 0)
+                if is_doubtful_M.any():
+                    own_z = _signal_to_noise(own_model(column), rows_MF[is_doubtful_M])
+                    own_z_M[is_doubtful_M] = np.maximum(own_z_M[is_doubtful_M], own_z)
+        log_M: Floats = np.logaddexp(log_ndtr(z_M) + _LOG_ALL_WEIGHT, log_ndtr(own_z_M) + _LOG_OWN_WEIGHT)
+        return log_M - _FAILURE_PENALTY * np.maximum(-own_z_M, 0.0)
 
     return log_probability
+
+
+def _own_model(model: GaussianProcess, column: int) -> GaussianProcess | None:
+    """Return the model after the trials of one option alone; None without any."""
+    is_own_N = model.rows_NF[:, column] > 0
+    return model.given_only(is_own_N) if is_own_N.any() else None
+
+
+def _signal_to_noise(model: GaussianProcess | None, rows_MF: Floats) -> Floats:
+    """Return the mean divided by the deviation, (M,); 0 without a model."""
+    if model is None:
+        return np.zeros(len(rows_MF))
+    (mean_M,), (deviation_M,) = model.predict(rows_MF)
+    ratio_M: Floats = mean_M / deviation_M
+    return ratio_M

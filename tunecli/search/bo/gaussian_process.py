@@ -119,6 +119,12 @@ class GaussianProcess:
         kernels_SH[:, NOISE] = np.maximum(kernels_SH[:, NOISE], 2 * math.log(noise))
         return _condition(kernels_SH, self.groups_F, self.rows_NF, self.values_SN)
 
+    def given_only(self, is_kept_N: NDArray[np.bool_]) -> GaussianProcess:
+        """Return the process with the same kernels after some of its observations alone, at least one."""
+        return _condition(
+            self.kernels_SH, self.groups_F, self.rows_NF[is_kept_N], self.values_SN[:, is_kept_N]
+        )
+
     def _covariances(self, rows_MF: Floats) -> Iterator[tuple[slice, int, Floats]]:
         """Yield parts of the rows with each kernel's index and covariances with the observations, (M, N)."""
         n_columns = len(self.rows_NF) * (self.kernels_SH.shape[1] - N_SHARED)

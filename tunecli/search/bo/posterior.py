@@ -26,7 +26,14 @@ from numpy.typing import NDArray
 
 from tunecli.config.space import Space
 from tunecli.search.bo.acquisition import Acquisition
-from tunecli.search.bo.encoding import Encoding, Floats, encoding_of, features, units_of_points
+from tunecli.search.bo.encoding import (
+    Encoding,
+    Floats,
+    encoding_of,
+    features,
+    option_columns,
+    units_of_points,
+)
 from tunecli.search.bo.feasibility import (
     LOG_HALF,
     LogProbability,
@@ -184,7 +191,11 @@ def fit_posterior(
         data.pending_PF
     )
     success = log_probability_success(
-        np.vstack([data.rows_NF, data.survived_PF]), data.failed_UF, groups_F, streams("feasibility")
+        np.vstack([data.rows_NF, data.survived_PF]),
+        data.failed_UF,
+        groups_F,
+        streams("feasibility"),
+        option_columns(data.encoding),
     )
     constraints = log_probability_constraints(
         data.rows_NF, data.violations_NC, data.pending_PF, groups_F, streams("constraints")
