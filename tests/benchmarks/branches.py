@@ -89,7 +89,8 @@ def _option(generator: np.random.Generator, n_own: int, kind: str, *, is_best: b
     floor = 0.0 if is_best else float(generator.uniform(0.06, 0.3))
     centre = tuple(generator.uniform(0.1, 0.9, n_own).tolist())
     if kind == "slow":
-        return Option(floor, 0.7, float(generator.uniform(0.2, 0.3)), centre)
+        # Valleys of two and of four own parameters then cover similar parts of their regions.
+        return Option(floor, 0.7, float(generator.uniform(0.2, 0.3)) * math.sqrt(n_own / 2), centre)
     width = float(generator.uniform(0.5, 0.9))
     if kind == "noisy":
         return Option(floor, 0.4, width, centre, noise=float(generator.uniform(0.1, 0.2)))

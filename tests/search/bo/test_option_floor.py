@@ -13,7 +13,8 @@ from tests.support.spaces import space_of
 from tunecli.config.space import Space, point_of_units
 from tunecli.search.bo.acquisition_optimizer import feasibility_of
 from tunecli.search.bo.encoding import encoding_of, snap, units_of_points
-from tunecli.search.bo.option_floor import OwedLook, options_of, owed_look, pinned
+from tunecli.search.bo.option_floor import options_of, owed_look, promising_floor, unconditional_floor
+from tunecli.search.bo.option_looks import OwedLook, pinned
 from tunecli.search.bo.posterior import trial_data
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, State
@@ -57,10 +58,11 @@ def look_of(space: Space, history: list[Observation], number: int = SLOT) -> Owe
 
 
 def option_of(space: Space, look: OwedLook | None) -> object:
-    """Return the value of the choice that the look pins."""
+    """Return the value that all candidates of the look share."""
     assert look is not None
-    snapped_MD = snap(look.encoding, np.full((1, len(space.parameters)), 0.5))
-    return point_of_units(space, snapped_MD[0].tolist())[space.parameters[look.option.parameter].name]
+    points = [point_of_units(space, row.tolist()) for row in look.candidates_MD]
+    (value,) = {point[space.parameters[look.option.parameter].name] for point in points}
+    return value
 
 
 @pytest.mark.parametrize("text", [TWO, NESTED, CHAIN, WEIGHTED])
@@ -94,16 +96,16 @@ def test_a_look_is_a_function_of_the_record_and_never_for_the_option_of_the_best
     assert number % 4 == 3 or look is None
     if look is not None and again is not None:
         assert (look.option.parameter, look.option.place) == (again.option.parameter, again.option.place)
-        np.testing.assert_array_equal(look.spread_MD, again.spread_MD)
+        np.testing.assert_array_equal(look.candidates_MD, again.candidates_MD)
         best = min(history, key=lambda trial: trial.loss or 0.0)
         name = space.parameters[look.option.parameter].name
         assert best.parameters.get(name) != option_of(space, look)
-        assert look.option.n_looks < max(look.option.unconditional_floor, look.option.promising_floor)
+        assert look.option.n_looks < max(unconditional_floor(look.option), promising_floor(look.option))
 
 
 def test_an_option_that_only_failed_is_owed_a_look() -> None:
     space = space_of(TWO)
-    look = look_of(space, with_options("abbaaaa", "cffcccc"))
+    look = look_of(space, with_options("abb" + "a" * 20, "cff" + "c" * 20))
     assert option_of(space, look) == "b"
 
 
@@ -124,9 +126,9 @@ def test_the_slot_goes_to_the_option_with_more_promise_by_its_own_trials() -> No
     space = space_of(text)
     history = []
     for number, option in enumerate("a" * 21 + "bcbcbcbcbcbc"):
-        # `b` is flat; `c` improves along its parameter.
-        u = (number % 12) / 12
-        loss = {"a": 0.1 + u / 100, "b": 1.0 + u / 100, "c": 1.0 - 0.8 * u}[option]
+        # `a` was tuned, `b` is flat, and `c` improves towards the part of its range where it was not tried.
+        u = (number % 12) / (12 if option == "a" else 24)
+        loss = {"a": 0.1 + (u - 0.5) ** 2, "b": 1.0 + u / 100, "c": 1.0 - u}[option]
         history.append(Observation(number, {"o": option, "o.u": u}, State.COMPLETE, loss))
     assert option_of(space, look_of(space, history)) == "c"
 
@@ -161,7 +163,7 @@ def test_the_first_looks_keep_the_best_trial_and_spread_the_options_own_paramete
     space = space_of(TWO)
     look = look_of(space, with_options("a" * 9), 11)
     assert look is not None
-    points = [point_of_units(space, row.tolist()) for row in look.spread_MD]
+    points = [point_of_units(space, row.tolist()) for row in look.candidates_MD]
     assert points[0] == {"o": "b", "o.v": 0.5, "o.w": 0.5, "s": 0.5}
     assert {point["s"] for point in points} == {0.5}
     assert len({point["o.v"] for point in points}) == len(points) > 8

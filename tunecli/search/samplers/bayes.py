@@ -108,25 +108,22 @@ def model_draws(
         turn = portfolio.at(number, progress_N, n_initial(space))
         fit = kind.conservative if turn.is_conservative else kind.default
         posterior = fit_posterior(data, fit, streams_of(history, number, seed), include_pending=True)
-        is_possible, acquisition, encoding = feasibility_of(space), turn.acquisition, data.encoding
-        spread_MD = data.units_ND[:0]
-        if owed := owed_look(data, number, seed, is_possible):
-            spread_MD, encoding = owed.spread_points(posterior, data), owed.encoding
-            posterior, acquisition = owed.judged_alone(posterior, acquisition, data)
         log_prior = log_user_prior(space, number)
 
         def score(units_MD: Floats) -> Floats:
             rows_MF = features(data.encoding, units_MD)
-            scores_M = posterior.score(rows_MF, acquisition) + log_prior(units_MD)
+            scores_M = posterior.score(rows_MF, turn.acquisition) + log_prior(units_MD)
             return exclude_repeats(scores_M, rows_MF, data.tried_TF)
 
-        ranked_MD = ranked_candidates(
-            encoding,
-            score,
-            data.best_ND,
-            generator_for(seed, number, "candidates"),
-            is_large=is_large_model(data.tried_TF if has_many_pending(history) else data.rows_NF),
-            is_feasible=is_possible,
-        )
-    yield from to_points(space, spread_MD[:1])
+        if owed := owed_look(data, number, seed, feasibility_of(space)):
+            ranked_MD = owed.ranked(posterior, data)
+        else:
+            ranked_MD = ranked_candidates(
+                data.encoding,
+                score,
+                data.best_ND,
+                generator_for(seed, number, "candidates"),
+                is_large=is_large_model(data.tried_TF if has_many_pending(history) else data.rows_NF),
+                is_feasible=feasibility_of(space),
+            )
     yield from to_points(space, ranked_MD)
