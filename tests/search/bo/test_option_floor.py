@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.spaces import space_of
@@ -79,7 +79,7 @@ def test_pinned_candidates_are_real_points_with_the_option(text: str) -> None:
         np.testing.assert_allclose(units_of_points(space, points), snapped_MD, atol=1e-12)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     text=st.sampled_from([TWO, NESTED, CHAIN, WEIGHTED]),
     n=st.integers(3, 40),
