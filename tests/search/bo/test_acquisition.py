@@ -31,7 +31,7 @@ class FixedModel:
 def test_values_and_order_equal_scikit_optimizes() -> None:
     rows, incumbent = np.zeros((41, 1)), np.array([-0.3])
     ei, pi, lcb = (
-        ACQUISITIONS[name].improving[0].acquisition(MEAN[None], DEVIATION[None], incumbent)
+        ACQUISITIONS[name].improving[0](MEAN[None], DEVIATION[None], incumbent)
         for name in ("ei", "pi", "lcb")
     )
     np.testing.assert_allclose(ei, np.log(gaussian_ei(rows, FixedModel(), y_opt=-0.3, xi=0.0)), atol=1e-9)
@@ -40,9 +40,9 @@ def test_values_and_order_equal_scikit_optimizes() -> None:
 
 
 ALL = dict.fromkeys(
-    turn.acquisition
+    acquisition
     for portfolio in ACQUISITIONS.values()
-    for turn in (*portfolio.improving, *portfolio.stalled)
+    for acquisition in (*portfolio.improving, *portfolio.stalled)
 )
 
 
@@ -103,15 +103,6 @@ def test_turns_follow_one_another_and_change_when_the_search_stalls() -> None:
     mixed, stalled, improving = ACQUISITIONS["mixed"], np.zeros(20), np.linspace(2.0, -2.0, 20)
     assert [mixed.at(number, improving) for number in range(8)] == [*mixed.improving, *mixed.improving]
     assert [mixed.at(number, stalled) for number in range(4, 8)] == list(mixed.stalled)
-
-
-def test_only_confidence_bounds_use_the_conservative_surrogate_and_only_until_the_search_stalls() -> None:
-    mixed = ACQUISITIONS["mixed"]
-    assert all(
-        turn.is_conservative == (turn.acquisition is not log_expected_improvement) for turn in mixed.improving
-    )
-    others = (ACQUISITIONS[name].improving for name in ("ei", "lcb", "pi"))
-    assert not any(turn.is_conservative for turns in (mixed.stalled, *others) for turn in turns)
 
 
 def test_log_h_is_continuous_between_its_formulas() -> None:

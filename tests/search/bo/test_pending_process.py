@@ -18,7 +18,7 @@ N_MANY = MAX_EXACT_PENDING + 41
 def process_of(n_kernels: int, n_points: int = 30) -> GaussianProcess:
     """A process under kernels around the prior's mean."""
     generator = np.random.default_rng(n_kernels)
-    kernels = kernel_prior(3).mean_H - 1 + 0.3 * generator.standard_normal((n_kernels, 7))
+    kernels = kernel_prior(3).mean_H - 1 + 0.3 * generator.standard_normal((n_kernels, 6))
     rows = generator.random((n_points, 4))
     values = np.sin(3 * rows[:, 0]) + rows[:, 1]
     return _condition(kernels, GROUPS, rows, np.tile(values, (n_kernels, 1)))

@@ -105,7 +105,7 @@ def test_the_minimum_of_a_parabola_is_suggested_at_once() -> None:
 
 def test_trials_are_the_middle_and_then_quasi_random_until_two_losses_are_known() -> None:
     space = space_of(MIXED)
-    assert n_initial(space) == 6
+    assert n_initial(space) == 11
     middle = {"activation": "gelu", "depth": 5, "dropout": 0.4, "optimizer": "adam", "optimizer.lr": 1e-3}
     first = bayes(space, [], 0, 5) or {}
     assert {name: first[name] for name in middle} == pytest.approx(middle)
@@ -239,22 +239,22 @@ def test_paused_trials_raise_the_probability_of_success_near_them() -> None:
     assert log_probabilities[1] > log_probabilities[0]
 
 
-def test_a_turn_of_the_confidence_bound_uses_the_conservative_surrogate() -> None:
+def test_a_suggestion_uses_the_conservative_surrogate() -> None:
     data = trial_data(space_of(LINE), line_history(8))
-    acquisition = ACQUISITIONS["mixed"].improving[1].acquisition
+    acquisition = ACQUISITIONS["mixed"].improving[3]
     points = []
     for fit in (SURROGATES["gp"].default, SURROGATES["gp"].conservative):
         with deterministic_blas():
-            posterior = fit_posterior(data, fit, partial(generator_for, 0, 9), include_pending=True)
+            posterior = fit_posterior(data, fit, partial(generator_for, 0, 11), include_pending=True)
 
             def score(units_MD: Floats, posterior: Posterior = posterior) -> Floats:
                 rows_MF = features(data.encoding, units_MD)
                 return exclude_repeats(posterior.score(rows_MF, acquisition), rows_MF, data.tried_TF)
 
-            generator = generator_for(0, 9, "candidates")
+            generator = generator_for(0, 11, "candidates")
             units = ranked_candidates(data.encoding, score, data.best_ND, generator)
         points.append(next(iter(to_points(space_of(LINE), units))))
-    assert bayes(space_of(LINE), line_history(8), 9, 0) == points[1] != points[0]
+    assert bayes(space_of(LINE), line_history(8), 11, 0) == points[1] != points[0]
 
 
 def test_an_unknown_surrogate_or_acquisition_is_an_error() -> None:

@@ -88,19 +88,6 @@ def log_ei_with_target(mean_SM: Floats, deviation_SM: Floats, incumbent_S: Float
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """How one trial is chosen.
-
-    Attributes:
-        acquisition: the function to maximise.
-        is_conservative: whether it uses the conservative surrogate instead of the default one.
-    """
-
-    acquisition: Acquisition
-    is_conservative: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Portfolio:
     """Acquisitions that trials use in turn.
 
@@ -109,11 +96,11 @@ class Portfolio:
         stalled: when the latest trials have hardly improved on the incumbent.
     """
 
-    improving: tuple[Turn, ...]
-    stalled: tuple[Turn, ...]
+    improving: tuple[Acquisition, ...]
+    stalled: tuple[Acquisition, ...]
 
-    def at(self, number: int, values_N: Floats, n_initial: int = 0) -> Turn:
-        """Return the turn of trial ``number``; the other arguments are those of :func:`has_stalled`."""
+    def at(self, number: int, values_N: Floats, n_initial: int = 0) -> Acquisition:
+        """Return the acquisition of trial ``number``; the other arguments are those of :func:`has_stalled`."""
         turns = self.stalled if has_stalled(values_N, n_initial) else self.improving
         return turns[number % len(turns)]
 
@@ -131,17 +118,16 @@ def has_stalled(values_N: Floats, n_initial: int = 0) -> bool:
 
 
 def _always(acquisition: Acquisition) -> Portfolio:
-    return Portfolio((Turn(acquisition),), (Turn(acquisition),))
+    return Portfolio((acquisition,), (acquisition,))
 
 
 _LCB_1, _LCB_3 = partial(negative_lcb, confidence=1.0), partial(negative_lcb, confidence=3.0)
-_EI = Turn(log_expected_improvement)
 
 ACQUISITIONS: Mapping[str, Portfolio] = MappingProxyType(
     {
         "mixed": Portfolio(
-            improving=(_EI, Turn(_LCB_1, is_conservative=True), _EI, Turn(_LCB_3, is_conservative=True)),
-            stalled=(_EI, Turn(log_ei_with_target), _EI, Turn(_LCB_3)),
+            improving=(log_expected_improvement, _LCB_1, log_expected_improvement, _LCB_3),
+            stalled=(log_expected_improvement, log_ei_with_target, log_expected_improvement, _LCB_3),
         ),
         "ei": _always(log_expected_improvement),
         "lcb": _always(negative_lcb),
@@ -155,12 +141,8 @@ trial minimises a lower confidence bound, alternately one and three deviations b
 its members (Hoffman, Brochu, de Freitas (2011), "Portfolio Allocation for Bayesian Optimization"), and a fixed order,
 unlike learnt gains, needs no state.
 
-Why the bounds use the conservative surrogate: the default one assumes that joint effects have long length scales, as
-they have for most hyper-parameters. If they do not, it is overconfident in regions without trials.
-
 Why a stalled search differs: the bound at one deviation chooses points near the incumbent, as expected improvement
-does. Once these no longer pay, its turn goes to large, unlikely improvements. The default surrogate returns because it
-alone ranks regions far from all trials; to a conservative one they are all alike.
+does. Once these no longer pay, its turn goes to large, unlikely improvements.
 """
 
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tunecli.search.bo.pending_process import PendingProcess
 
 from tunecli.search.bo.kernel import (
-    CONSERVATIVE_FACTOR_BOUNDS,
-    FACTOR_BOUNDS,
     FRACTION_BOUNDS,
     LENGTH_BOUNDS,
     MEAN_VARIANCE,
@@ -169,9 +167,8 @@ def fit_gp(
         groups_F: the parameter, from 0, that each column belongs to; the columns of one share a length scale.
         n_kernels: at least 1.
         generator: samples the other kernels.
-        is_conservative: whether the joint effect may have shorter length scales than the additive ones. The kernel is
-            then the mode next to this prior's mean: if the function is purely additive, longer length scales may be
-            more likely, but those are the default process's.
+        is_conservative: whether the prior expects short length scales, so that the process is less certain between the
+            points.
     """
     key = content_key(rows_NF, values_N, groups_F, n_kernels, generator.bit_generator.state, is_conservative)
 
@@ -203,13 +200,7 @@ def _fitted(
     n_parameters = len(distances_DNN)
     prior = kernel_prior(n_parameters, is_conservative=is_conservative)
     start_H = np.append(prior.mean_H[:-N_SHARED] - 1.5, prior.mean_H[-N_SHARED:])
-    factor_bounds = CONSERVATIVE_FACTOR_BOUNDS if is_conservative else FACTOR_BOUNDS
-    bounds = [LENGTH_BOUNDS] * n_parameters + [
-        factor_bounds,
-        SIGNAL_BOUNDS,
-        NOISE_BOUNDS,
-        FRACTION_BOUNDS,
-    ]
+    bounds = [LENGTH_BOUNDS] * n_parameters + [SIGNAL_BOUNDS, NOISE_BOUNDS, FRACTION_BOUNDS]
     optimum: Any = minimize(
         negative_log_posterior,
         start_H,

@@ -52,8 +52,10 @@ class SurrogateKind:
     """How one kind of surrogate is fitted.
 
     Attributes:
-        default: as certain between the trials as most hyper-parameters allow.
-        conservative: less certain between the trials; the same as ``default`` for kinds without such a variant.
+        default: for predictions, and for curves.
+        conservative: for suggestions; less certain between the trials. It is ``default`` for kinds without such a
+            variant. With the default Gaussian process a few sweeps stay in the corner that their first trials pointed
+            to.
     """
 
     default: FitSurrogate

@@ -56,7 +56,7 @@ from tunecli.search.bo.posterior import Streams, can_fit, deterministic_blas
 from tunecli.search.bo.surrogate import SURROGATES
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, is_exhausted, propose
 from tunecli.search.fidelity import Action, Curve, begun
-from tunecli.search.samplers.bayes import model_draws, n_initial
+from tunecli.search.samplers.bayes import model_draws
 from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, State
 
@@ -78,7 +78,7 @@ def freeze_thaw(
 ) -> Action | None:
     """Return the next action; see :class:`tunecli.search.protocols.PausingPruner`.
 
-    The sampler proposes the first trials: at least until there are `n_initial` trials and two different losses are
+    The sampler proposes the first trials: at least until there are `_n_initial` trials and two different losses are
     known. Once no trial may be begun, the paused trial that most probably ends best is continued, as long as this
     probability is at least 5 % or no trial is complete.
     """
@@ -86,7 +86,7 @@ def freeze_thaw(
     may_begin = may_begin and not is_exhausted(space, begun(curves))
     known = known_losses(curves, len(fractions))
     is_modelled = len({item.loss for item in known}) >= 2 and len(space.parameters) <= MAX_SOBOL_DIMENSIONS
-    if not is_modelled or (may_begin and number < n_initial(space)):
+    if not is_modelled or (may_begin and number < _n_initial(space)):
         return Action(None, 0) if may_begin else _continue_first(curves)
     with deterministic_blas():
         return _best_action(space, curves, known, fractions, seed, may_begin)
@@ -160,12 +160,12 @@ def _best_action(
         return _continue_likely_best(paused, log_probability_W, is_any_complete=is_any_complete)
     is_final_N = (data.log10_remaining_N == 0.0) & is_feasible(data.violations_NC)
     # Every complete trial was chosen by a model, so none of these losses is passed as that of an initial trial.
-    turn = ACQUISITIONS["mixed"].at(len(known), data.warping.values_N[is_final_N])
-    ranked_MD, best_score = _ranked_candidates(space, data, model, turn.acquisition, number, streams)
+    acquisition = ACQUISITIONS["mixed"].at(len(known), data.warping.values_N[is_final_N])
+    ranked_MD, best_score = _ranked_candidates(space, data, model, acquisition, number, streams)
     # The scores are logarithms: this divides the acquisition by the fraction of a full training that is left. For a
     # new trial this fraction is 1.
     costs_W = np.array([1.0 - fractions[curve.rung] for curve in paused])
-    scores_W = model.score(data.paused_WF, turn.acquisition) - np.log(costs_W)
+    scores_W = model.score(data.paused_WF, acquisition) - np.log(costs_W)
     best_paused = paused[int(np.argmax(scores_W))] if paused else None
     if best_paused is not None and scores_W.max() >= best_score:
         return _continue(best_paused)
@@ -226,13 +226,18 @@ def _full_fidelity_action(
     return Action(None, n_rungs - 1, point)
 
 
+def _n_initial(space: Space) -> int:
+    """Return the number of trials before the model is used. Fewer than those of `bayes`: each has a whole curve."""
+    return max(4, min(len(space.parameters) - 2, 16))
+
+
 def _predicted_initial_losses(
     space: Space, curves: Sequence[Curve], data: CurveData, seed: int
 ) -> Mapping[int, float]:
     """Return the predicted final losses of the paused trials among the initial ones, by number."""
     initial = [
         curve
-        for curve in curves[: n_initial(space)]
+        for curve in curves[: _n_initial(space)]
         if curve.is_paused and math.isfinite(curve.losses[curve.rung])
     ]
     if not initial:

@@ -71,8 +71,9 @@ def bayes(
 
 
 def n_initial(space: Space) -> int:
-    """Return the number of trials before the model is used: the number of parameters minus 2, clipped to [4, 16]."""
-    return max(4, min(len(space.parameters) - 2, 16))
+    """Return the number of trials before the model is used: D + 3 up to 12 for D parameters, then D - 2 up to 16."""
+    n_parameters = len(space.parameters)
+    return max(min(n_parameters + 3, 12), min(n_parameters - 2, 16))
 
 
 def _initial_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
@@ -105,14 +106,14 @@ def model_draws(
         # Scalarized losses change with each trial's weights, so they do not measure progress.
         is_scalarized = any(trial.losses for trial in history)
         progress_N = data.feasible_values_N[:0] if is_scalarized else data.feasible_values_N
-        turn = portfolio.at(number, progress_N, n_initial(space))
-        fit = kind.conservative if turn.is_conservative else kind.default
-        posterior = fit_posterior(data, fit, streams_of(history, number, seed), include_pending=True)
+        acquisition = portfolio.at(number, progress_N, n_initial(space))
+        streams = streams_of(history, number, seed)
+        posterior = fit_posterior(data, kind.conservative, streams, include_pending=True)
         log_prior = log_user_prior(space, number)
 
         def score(units_MD: Floats) -> Floats:
             rows_MF = features(data.encoding, units_MD)
-            scores_M = posterior.score(rows_MF, turn.acquisition) + log_prior(units_MD)
+            scores_M = posterior.score(rows_MF, acquisition) + log_prior(units_MD)
             return exclude_repeats(scores_M, rows_MF, data.tried_TF)
 
         if owed := owed_look(data, number, seed, feasibility_of(space)):
