@@ -1,14 +1,14 @@
 """The data sets of scikit-learn and torchvision, read into a `Table`.
 
-Both libraries are imported only when one of their sets is read. The facts about torchvision's sets are constants here,
-so that a check neither downloads nor imports anything. Loads no torch, except through torchvision.
+Both libraries are imported only when they make one of their sets; `bundled` reads the files of scikit-learn. The facts
+about torchvision's sets are constants here, so that a check neither downloads nor imports anything. Loads no torch,
+except through torchvision.
 
 Axes: N examples, F features, C channels, H rows, W columns.
 """
 
 from __future__ import annotations
 
-import gzip
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,38 +29,13 @@ from tunecli.config.schema.sources import (
 )
 from tunecli.errors import DataError
 from tunecli.registry.packages import install_command
+from tunecli.train.data.bundled import bundled_table
 from tunecli.train.data.table import Table
 
 
 def bundled(source: Bundled, data: Data, base_path: Path) -> Table:
     """A data set of scikit-learn (`sklearn.datasets.load_*`)."""
-    if source.name == "digits" and (digits := _digits()) is not None:
-        return digits
-    from sklearn import datasets
-
-    bunch: Any = getattr(datasets, f"load_{source.name}")()
-    if source.name == "diabetes":
-        return Table(
-            bunch.data, bunch.target.astype(np.float64), "regression", (), tuple(bunch.feature_names)
-        )
-    class_names = tuple(str(name) for name in bunch.target_names)
-    y_N = bunch.target.astype(np.int64)
-    if source.name == "digits":
-        return Table(bunch.images[:, None].astype(np.float32), y_N, "classification", class_names)
-    return Table(bunch.data, y_N, "classification", class_names, tuple(map(str, bunch.feature_names)))
-
-
-def _digits() -> Table | None:
-    """scikit-learn's digits, read from its file without the second that importing it takes; None without that file."""
-    package = find_spec("sklearn")
-    folder = Path(package.origin).parent if package is not None and package.origin else Path()
-    path = folder / "datasets" / "data" / "digits.csv.gz"
-    if not path.is_file():
-        return None
-    with gzip.open(path, "rt") as file:
-        rows = np.fromstring(file.read().strip().replace("\n", ","), sep=",").reshape(-1, 65)
-    images = rows[:, :-1].reshape(-1, 1, 8, 8).astype(np.float32)
-    return Table(images, rows[:, -1].astype(np.int64), "classification", tuple(map(str, range(10))))
+    return bundled_table(source.name)
 
 
 def blobs(knob: Blobs, data: Data, base_path: Path) -> Table:
