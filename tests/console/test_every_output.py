@@ -32,7 +32,10 @@ STREAMS = [("ascii", True), ("ascii", False), ("latin-1", False), ("cp1252", Tru
 WIDTHS = ["40", "60", "80", "120", "200", "400", "", "0", "garbage", "²"]
 MIXED = [(("ascii", True), "40"), (("utf-8", True), "60"), (("cp037", True), "200"), (("utf-8", True), "garbage"),
          (("utf-16", False), "")]  # fmt: skip
-"""Streams and widths of the ordinary tests: the narrowest and a wide terminal, a width that is no number, and a pipe."""
+"""Streams and widths of the ordinary tests: the narrowest and a wide terminal, a width that is no number, and a pipe.
+
+Each command takes the first one and two of the others in turns; the slow tests take all encodings and all widths.
+"""
 READING = [
     ["--help"], ["-h"], ["results", "-h"], ["--version"], ["bogus"], ["results"], ["search", "x", "--trials", "abc"],
     ["results", "nowhere"], ["check", "bad.yaml"], ["check", "one.yaml"], ["search", "one.yaml", "--dry-run"],
@@ -133,7 +136,9 @@ def check(patch, studies, words, **how):
 
 @pytest.mark.parametrize("words", READING, ids=" ".join)
 def test_every_output_is_written_in_any_encoding_at_any_width(monkeypatch, studies, words):
-    for (encoding, is_terminal), columns in MIXED:
+    first, *others = MIXED
+    turn = READING.index(words) % len(others)
+    for (encoding, is_terminal), columns in (first, others[turn - 1], others[turn]):
         check(monkeypatch, studies, words, encoding=encoding, columns=columns, is_terminal=is_terminal)
 
 
@@ -154,7 +159,13 @@ def test_every_output_fits_every_width(monkeypatch, studies, words):
 @pytest.mark.parametrize("words", RUNNING, ids=" ".join)
 @pytest.mark.parametrize(
     ("encoding", "columns", "is_terminal"),
-    [("utf-8", "60", True), ("latin-1", "200", True), ("ascii", "40", True), ("ascii", "", False)],
+    [
+        ("ascii", "40", True),
+        ("utf-8", "", False),
+        pytest.param("utf-8", "60", True, marks=pytest.mark.slow),
+        pytest.param("latin-1", "200", True, marks=pytest.mark.slow),
+        pytest.param("ascii", "", False, marks=pytest.mark.slow),
+    ],
 )
 def test_a_running_sweep_is_shown_on_every_stream(
     monkeypatch, studies, words, encoding, columns, is_terminal

@@ -266,13 +266,12 @@ run: {device: cpu, trial_limit: {idle: 1s}}
 @pytest.mark.parametrize(
     "trial", ['{python: "mine:hang"}', '{command: [sleep, "600"]}'], ids=["function", "command"]
 )
-def test_train_ends_a_hanging_trial_at_the_limit_of_the_file(folder, trial):
+def test_train_ends_a_hanging_trial_at_the_limit_of_the_file(folder, tunecli, trial):
     (folder / "mine.py").write_text(MINE + "\ndef hang(params, trial):\n    import time; time.sleep(600)\n")
     (folder / "own.yaml").write_text(LIMITED.replace('{python: "mine:hang"}', trial))
-    command = [sys.executable, "-m", "tunecli", "train", "own.yaml"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 3, done.stderr
-    assert "no epoch ended within run.trial_limit.idle, 1 s" in " ".join(done.stderr.split())
+    code, _, err = tunecli("train", "own.yaml")
+    assert code == 3, err
+    assert "no epoch ended within run.trial_limit.idle, 1 s" in " ".join(err.split())
 
 
 def test_train_gives_the_same_result_with_and_without_a_limit(folder, tunecli):

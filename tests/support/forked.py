@@ -19,7 +19,11 @@ from typing import Any
 
 
 def run_verb(
-    *arguments: object, cwd: Path, environment: Mapping[str, str] | None = None
+    *arguments: object,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    encoding: str = "utf-8",
+    terminal: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run `tunecli ARGUMENTS` in a folder, and return its exit code, its stdout and its stderr.
 
@@ -27,6 +31,8 @@ def run_verb(
         arguments: of the verb, the verb first.
         cwd: the working folder.
         environment: of the process. Default: that of this process. Folders of its PYTHONPATH come first in the path.
+        encoding: of its output; the process takes that of its PYTHONIOENCODING.
+        terminal: path of a terminal that has the place of stdin, stdout and stderr, which are then empty here.
     """
     words = [str(argument) for argument in arguments]
     with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile() as err:
@@ -34,11 +40,10 @@ def run_verb(
             "arguments": words,
             "cwd": str(cwd),
             "environment": dict(os.environ if environment is None else environment),
-            "out": out.name,
-            "err": err.name,
+            "streams": [terminal] * 3 if terminal else [os.devnull, out.name, err.name],
         }
         code = _answer(task)
-        said = [Path(file.name).read_text(encoding="utf-8") for file in (out, err)]
+        said = [Path(file.name).read_text(encoding=encoding) for file in (out, err)]
     return subprocess.CompletedProcess(["tunecli", *words], code, *said)
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ AT_A_TIME = 2
 """Number of tasks whose steps run side by side."""
 LOADED = (
     "scipy.stats.qmc",
-    "sklearn.datasets",
     "skopt",
     "torch",
     "torch.optim.swa_utils",
@@ -43,14 +42,21 @@ LOADED = (
 )
 
 
-def enter(folder: str, environment: Mapping[str, str], out: int, err: int) -> None:
-    """Give this process its working folder, its environment and its streams."""
+def enter(folder: str, environment: Mapping[str, str], streams: Sequence[int]) -> None:
+    """Give this process its working folder, its environment, and its stdin, stdout and stderr."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    for number, stream in enumerate((os.open(os.devnull, os.O_RDONLY), out, err)):
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
+    # as Python opens them at its start
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
+    how = {"encoding": encoding or None, "closefd": False}
+    sys.stdin = open(0, errors=errors or None, **how)  # noqa: SIM115
+    is_terminal = os.isatty(1)
+    sys.stdout = open(1, "w", 1 if is_terminal else -1, errors=errors or None, **how)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, errors="backslashreplace", **how)  # noqa: SIM115
 
 
 def run(arguments: list[str]) -> None:
@@ -75,8 +81,11 @@ def run_verb(task: dict[str, Any]) -> int:
     """Run one verb in a child; its exit code, or the negative number of a signal."""
     child = os.fork()
     if child == 0:
-        streams = (os.open(task[name], os.O_WRONLY) for name in ("out", "err"))
-        enter(task["cwd"], task["environment"], *streams)
+        flags = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
+        streams = [
+            os.open(path, flag | os.O_NOCTTY) for path, flag in zip(task["streams"], flags, strict=True)
+        ]
+        enter(task["cwd"], task["environment"], streams)
         run(task["arguments"])
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
@@ -85,7 +94,7 @@ def run_step(step: dict[str, Any], folder: Path, environment: Mapping[str, str])
     """Become the process of a step, which may have a failpoint, and exit with its code."""
     out = os.open(folder / "out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     err = os.open(folder / "err.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    enter(str(folder), environment, out, err)
+    enter(str(folder), environment, (os.open(os.devnull, os.O_RDONLY), out, err))
     sys.modules["torch"].set_num_threads(1)  # two steps run at a time
     if "failpoint" in step:
         mode, at = step["failpoint"]
