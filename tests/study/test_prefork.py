@@ -14,7 +14,7 @@ Fate = Callable[..., str]
 
 # One process loads the program and forks for each case, because its start takes longer than a case.
 CODE = """
-import json, os, sys, traceback
+import json, os, signal, sys, traceback
 from tunecli.engine.fork_client import server_id
 from tunecli.engine import engine_named
 from tunecli.engine.protocol import EngineOptions
@@ -36,9 +36,12 @@ def fate(threads, needs_torch, words):
             engine_named("local", EngineOptions(1, threads, needs_torch=needs_torch)).close()
             took = server_id()
     assert dict(os.environ) == before
-    return ("none" if guessed is None else "kept" if took == guessed and is_alive(guessed) else
-            "another" if took is not None and not is_alive(guessed) else
-            "ended" if not is_alive(guessed) else "left")
+    is_guess_alive = guessed is not None and is_alive(guessed)
+    if took is not None:
+        os.kill(took, signal.SIGKILL)  # it would go on loading for seconds
+    return ("none" if guessed is None else "kept" if took == guessed and is_guess_alive else
+            "another" if took is not None and not is_guess_alive else
+            "ended" if not is_guess_alive else "left")
 
 for line in sys.stdin:
     folder, *case = json.loads(line)

@@ -51,6 +51,11 @@ EXPECTED = {
     "too_big": "oom: MemoryError (programs.py:238)",
 }
 EXPECTED_OF_TORCH = {"loader": 28.0, "loader_that_stays": 28.0, "torch_spawn": 3.0}
+TRAINED = (
+    *("arguments", "pool", "start_method", "handler", "asyncio_run", "at_exit", "thread_that_ends"),
+    *("fork_that_returns", "folder_that_is_gone", "leaves", "leaves_at_once", "killed", "too_big"),
+)
+"""Programs of each kind that the ordinary tests train too; the slow ones train all."""
 STUDY = """\
 study: programs
 objective: {metric: val_loss}
@@ -95,19 +100,35 @@ def trained(tunecli, folder: Path, name: str) -> float | str:
     return re.sub("^the trial failed: ", "", message)
 
 
-def test_each_program_ends_alike_under_search_and_under_train(tunecli, folder):
+@pytest.mark.parametrize(
+    "names", [TRAINED, pytest.param(EXPECTED, marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_each_program_ends_alike_under_search_and_under_train(tunecli, folder, names):
     assert searched(tunecli, folder, EXPECTED) == EXPECTED
     n_exits = len([*(folder / "exits").iterdir()])
     assert n_exits == 1, "atexit ran at the trial's end"
     assert (folder / "thread.txt").read_text() == "done"
-    assert {name: trained(tunecli, folder, name) for name in EXPECTED} == EXPECTED
+    assert {name: trained(tunecli, folder, name) for name in names} == {
+        name: EXPECTED[name] for name in names
+    }
     assert len([*(folder / "exits").iterdir()]) == 2
 
 
-def test_each_program_with_torch_ends_alike_under_search_and_under_train(tunecli, folder):
+@pytest.mark.parametrize(
+    ("names", "trained_names"),
+    [
+        (["loader", "loader_that_stays"], ["loader"]),
+        pytest.param(EXPECTED_OF_TORCH, EXPECTED_OF_TORCH, marks=pytest.mark.slow),
+    ],
+    ids=["some", "all"],
+)
+def test_each_program_with_torch_ends_alike_under_search_and_under_train(
+    tunecli, folder, names, trained_names
+):
     (folder / "programs.py").write_text(PROGRAMS + TORCH)
-    assert searched(tunecli, folder, EXPECTED_OF_TORCH) == EXPECTED_OF_TORCH
-    assert {name: trained(tunecli, folder, name) for name in EXPECTED_OF_TORCH} == EXPECTED_OF_TORCH
+    assert searched(tunecli, folder, names) == {name: EXPECTED_OF_TORCH[name] for name in names}
+    for name in trained_names:
+        assert trained(tunecli, folder, name) == EXPECTED_OF_TORCH[name]
 
 
 def test_verify_reproduces_each_program_bit_for_bit(tunecli, folder):

@@ -121,8 +121,15 @@ def assert_continues_bit_for_bit(trial: Trial, *stops: int) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("average", AVERAGES)
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("name", "average"),
+    [
+        # the ordinary run takes the averages in turns, the slow suite each with each optimizer
+        pytest.param(name, average, marks=[pytest.mark.slow] if (number + place) % 2 else [])
+        for number, name in enumerate(OPTIMIZERS)
+        for place, average in enumerate(AVERAGES)
+    ],
+)
 def test_every_optimizer_continues_bit_for_bit(tmp_path: Path, name: str, average: str) -> None:
     training = {"epochs": 4, "batch_size": 32, "average": AVERAGES[average], "grad_clip": {"norm": 1.0}}
     optimizer: dict[str, Any] = {"name": name}

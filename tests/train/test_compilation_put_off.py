@@ -92,7 +92,10 @@ print(steps, torch._dynamo.__file__ is not None)
     [
         pytest.param("import torch._dynamo.config", marks=pytest.mark.slow),
         pytest.param("from torch._dynamo import config", marks=pytest.mark.slow),
-        "import torch; torch.use_deterministic_algorithms(True); torch.compiler.reset()",
+        pytest.param(
+            "import torch; torch.use_deterministic_algorithms(True); torch.compiler.reset()",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_using_the_compiler_loads_it(output_of: OutputOf, code: str) -> None:

@@ -6,14 +6,16 @@ import json
 import random
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tunecli.seeding import seed_for
+
+FoundOf = Callable[[str, list[int]], list[dict[str, float]]]
 
 SEED = 1000
 THREADS = 3
@@ -90,8 +92,7 @@ MODULES = {
     "never": NEVER,
 }
 PROGRAM = """
-import json, random, sys
-module, *numbers = sys.argv[1:]
+import json, os, random, sys, tempfile
 import numpy
 from tunecli.train.trials import run
 from tunecli.messages import Execution, Job, Task
@@ -100,35 +101,59 @@ from tunecli.objective import Objective
 def state():
     return random.getstate(), numpy.random.get_state()[1].tolist(), sys.meta_path[:]
 
-before, found = state(), []
-for number in map(int, numbers):
-    config, objective = {"python": f"{module}:train"}, Objective("loss", False)
-    task, execution = Task(config, objective, 1, SEED + number), Execution(device="cpu", threads=THREADS)
-    *_, last = run(Job(number, 1, task, execution=execution))
-    assert last.outcome.failure is None, last.outcome.failure.traceback
-    found.append(last.outcome.metrics)
-assert state() == before
-if "torch" in sys.modules:
-    import torch
-    after = torch.get_num_threads(), torch.get_default_dtype(), torch.get_deterministic_debug_mode()
-    assert after == (THREADS, torch.float32, 0), after
-print(json.dumps(found))
+def found_of(module, numbers):
+    before, found = state(), []
+    for number in numbers:
+        config, objective = {"python": f"{module}:train"}, Objective("loss", False)
+        task, execution = Task(config, objective, 1, SEED + number), Execution(device="cpu", threads=THREADS)
+        *_, last = run(Job(number, 1, task, execution=execution))
+        assert last.outcome.failure is None, last.outcome.failure.traceback
+        found.append(last.outcome.metrics)
+    assert state() == before
+    if "torch" in sys.modules:
+        import torch
+        after = torch.get_num_threads(), torch.get_default_dtype(), torch.get_deterministic_debug_mode()
+        assert after == (THREADS, torch.float32, 0), after
+    return found
+
+assert "torch" not in sys.modules
+for line in sys.stdin:
+    with tempfile.TemporaryFile("w+") as answer:
+        if (child := os.fork()) == 0:
+            folder, module, numbers = json.loads(line)
+            os.chdir(folder)
+            sys.path.insert(0, folder)
+            json.dump(found_of(module, numbers), answer)
+            answer.flush()
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        answer.seek(0)
+        print(json.dumps([status, answer.read()]), flush=True)
 """
 
 
+@pytest.fixture(scope="module")
+def program() -> Iterator[subprocess.Popen[str]]:
+    """A process that has loaded neither torch nor code of a user, and forks for each module."""
+    text = PROGRAM.replace("SEED", str(SEED)).replace("THREADS", str(THREADS))
+    command = [sys.executable, "-c", text]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+
+
 @pytest.fixture
-def found_of(tmp_path: Path) -> Any:
-    """Runs a module's trials in a new process, one after the other, and returns their metrics."""
+def found_of(program: subprocess.Popen[str], tmp_path: Path) -> FoundOf:
+    """Runs a module's trials in a new fork, one after the other, and returns their metrics."""
     for name, text in {**MODULES, "measuring": MEASURED}.items():
         (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "loading.py").write_text("import torch\nfrom measuring import *\nmade = torch.zeros(3)\n")
-    program = PROGRAM.replace("SEED", str(SEED)).replace("THREADS", str(THREADS))
 
     def found(module: str, numbers: list[int]) -> list[dict[str, float]]:
-        command = [sys.executable, "-c", program, module, *map(str, numbers)]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        metrics: list[dict[str, float]] = json.loads(done.stdout)
+        assert program.stdin is not None and program.stdout is not None
+        print(json.dumps([str(tmp_path), module, numbers]), file=program.stdin, flush=True)
+        status, answer = json.loads(program.stdout.readline())
+        assert status == 0, "its traceback is in the captured stderr"
+        metrics: list[dict[str, float]] = json.loads(answer)
         return metrics
 
     return found
@@ -159,12 +184,12 @@ def expected(number: int, dtype: int = 4) -> dict[str, float]:
     ids=["in the function", "in that of a later worker", "by another module", "in a thread"],
 )
 def test_random_draws_and_settings_do_not_depend_on_when_torch_loads(
-    found_of: Any, module: str, numbers: list[int]
+    found_of: FoundOf, module: str, numbers: list[int]
 ) -> None:
     assert found_of(module, numbers) == [expected(number) for number in numbers]
 
 
-def test_module_that_loads_torch_draws_from_a_seed(found_of: Any) -> None:
+def test_module_that_loads_torch_draws_from_a_seed(found_of: FoundOf) -> None:
     top = {
         "top": torch.rand((), generator=torch.Generator().manual_seed(0)).item(),
         "top_python": random.Random(0).random(),
@@ -173,5 +198,5 @@ def test_module_that_loads_torch_draws_from_a_seed(found_of: Any) -> None:
     assert found_of("at_its_top", [0, 1]) == [{**expected(number, dtype=8), **top} for number in (0, 1)]
 
 
-def test_function_without_torch_is_seeded_and_loads_no_torch(found_of: Any) -> None:
+def test_function_without_torch_is_seeded_and_loads_no_torch(found_of: FoundOf) -> None:
     assert found_of("never", [0, 1]) == [{**drawn(number), "loss": 0, "torch": 0} for number in (0, 1)]
