@@ -33,6 +33,7 @@ LOG_HALF = math.log(0.5)
 
 _MIN_KNOWN = 2  # values of a constraint; a single one does not show where the constraint is satisfied
 _N_KERNELS = 2
+_CLEAR = 0.5  # deviations above even odds; on a border that all options share, an option's own trials are not clear
 # For each standard deviation below even odds; larger than any difference between two log acquisitions.
 _FAILURE_PENALTY = 1e15
 _OWN_WEIGHT = 0.1  # of an option's own trials where they contradict those of all options
@@ -147,8 +148,8 @@ def log_probability_success(
     Below one half a penalty is added, so that every likely success ranks above every likely failure: else, once the
     good side of a border is known exactly, the search would continue on the bad side.
 
-    A learning rate at which `sgd` diverges may be the best one of `adamw`. So an option gets the penalty by its own
-    trials alone, and its own trials have a tenth of the weight where those of all options say that it fails.
+    A learning rate at which `sgd` diverges may be the best one of `adamw`. So an option whose own trials clearly say
+    that it does not fail gets no penalty, and its own trials have a tenth of the weight in the probability.
 
     Args:
         finished_NF, failed_UF: encoded points of trials with each outcome.
@@ -174,9 +175,11 @@ def log_probability_success(
                 is_doubtful_M = (own_z_M < 0) & (rows_MF[:, column] > 0)
                 if is_doubtful_M.any():
                     own_z = _signal_to_noise(own_model(column), rows_MF[is_doubtful_M])
-                    own_z_M[is_doubtful_M] = np.maximum(own_z_M[is_doubtful_M], own_z)
-        log_M: Floats = np.logaddexp(log_ndtr(z_M) + _LOG_ALL_WEIGHT, log_ndtr(own_z_M) + _LOG_OWN_WEIGHT)
-        return log_M - _FAILURE_PENALTY * np.maximum(-own_z_M, 0.0)
+                    own_z_M[is_doubtful_M] = np.where(own_z > _CLEAR, own_z, own_z_M[is_doubtful_M])
+        log_M = log_ndtr(z_M)
+        mixed_M = np.logaddexp(log_M + _LOG_ALL_WEIGHT, log_ndtr(own_z_M) + _LOG_OWN_WEIGHT)
+        log_probability_M: Floats = np.where(own_z_M > z_M, mixed_M, log_M)
+        return log_probability_M - _FAILURE_PENALTY * np.maximum(-own_z_M, 0.0)
 
     return log_probability
 

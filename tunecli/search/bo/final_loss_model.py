@@ -24,14 +24,7 @@ import numpy as np
 
 from tunecli.config.space import Space
 from tunecli.search.bo.acquisition import Acquisition, log_probability_of_improvement
-from tunecli.search.bo.encoding import (
-    Encoding,
-    Floats,
-    encoding_of,
-    features,
-    option_columns,
-    units_of_points,
-)
+from tunecli.search.bo.encoding import Encoding, Floats, encoding_of, features, units_of_points
 from tunecli.search.bo.feasibility import (
     LOG_HALF,
     feasibility_rank,
@@ -220,8 +213,7 @@ def fit_final_loss_model(data: CurveData, fit: FitSurrogate, streams: Streams) -
     # A trial that failed on its way to a rung counts as failed there and at its end; at its earlier rungs it succeeded.
     failed_UF = np.column_stack([data.failed_UF, data.failed_log10_remaining_U])
     failed_UF = np.vstack([failed_UF[data.failed_log10_remaining_U > 0.0], at_full_fidelity(data.failed_UF)])
-    choices = option_columns(data.encoding)
-    success = log_probability_success(rows_NF, failed_UF, groups_F, streams("feasibility"), choices)
+    success = log_probability_success(rows_NF, failed_UF, groups_F, streams("feasibility"))
     log_feasible = joint_log_probability(success, constraints)
     feasible_WF = at_full_fidelity(data.feasible_WF)
     if not len(feasible_WF):
