@@ -7,11 +7,13 @@
 Lindauer, Hutter 2021), real learning curves over 52 epochs on OpenML tasks. In the first form every trial is a full
 training. The second form compares methods at equal budgets of epochs, where a method may pause trials and continue them
 (`fidelity.py`); a method that has trained no trial to its end counts as the median of random search. The regret is
-(loss - best known) / (median of random - best known); 0 is the best known. Means and standard errors are over tasks,
-with the mean over seeds for each task. The rank is among the methods of this run.
+(loss - best known) / (median of random - best known); 0 is the best known. `regrets.py` describes the table by trials; that
+by epochs has means and standard errors over tasks, with the mean over seeds for each task.
 
 The range of the weight decay is that of the benchmark, uniform over four powers of ten. With ``--decay loguniform``
-every method samples it on a logarithmic scale.
+every method samples it on a logarithmic scale, as a practitioner would declare it: the main table.
+
+``--json FILE`` writes the results, and ``--join FILE`` adds those of such a file to the table, so that slow peers run once.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ import numpy as np
 
 from tests.benchmarks import fidelity
 from tests.benchmarks.methods import METHODS, Problem, Sweep, through_study
+from tests.benchmarks.regrets import Results, print_table
 from tunecli.registry.samplers import SAMPLERS
 from tunecli.trial import Parameters
 
@@ -117,6 +120,7 @@ def main() -> None:
         "--through-study", action="store_true", help="run our samplers in whole `tunecli search` runs"
     )
     parser.add_argument("--json", type=Path, help="the file to write every trial's regret to")
+    parser.add_argument("--join", type=Path, nargs="*", default=[], help="files of earlier runs to join")
     options = parser.parse_args()
     wanted = set(options.tasks.split(",")) - {""}
     tasks = [task for task in load(options.data) if not wanted or task.name in wanted]
@@ -128,7 +132,7 @@ def main() -> None:
         if options.epochs:
             by_epochs(tasks, options.methods or ",".join(fidelity.METHODS), sorted(options.epochs), run)
         else:
-            by_trials(tasks, options, run)
+            by_trials(tasks, seeds, options, run)
     finally:  # `with` would wait for all sweeps after an error in one
         pool.shutdown(cancel_futures=True)
 
@@ -166,10 +170,9 @@ def one(
     return method(problem_of(task, space), seed, budget)
 
 
-def by_trials(tasks: Sequence[Task], options: argparse.Namespace, run: Run) -> None:
+def by_trials(tasks: Sequence[Task], seeds: Sequence[int], options: argparse.Namespace, run: Run) -> None:
     """Print the regret of each of `methods.METHODS` after each number of trials in ``options.marks``."""
-    regrets: dict[str, np.ndarray[Any, Any]] = {}
-    seconds: dict[str, float] = {}
+    results = Results(tuple(task.name for task in tasks), tuple(seeds), options.decay)
     for name in (options.methods or "random,bayes,optuna-tpe,optuna-gp").split(","):
         try:
             sweeps: list[list[Sweep]] = run(
@@ -178,18 +181,20 @@ def by_trials(tasks: Sequence[Task], options: argparse.Namespace, run: Run) -> N
         except ImportError as error:
             print(f"{name}: left out, {error}", file=sys.stderr)
             continue
-        regrets[name] = np.array(
+        results.regrets[name] = np.array(
             [
                 [np.minimum.accumulate([task.regret(loss) for loss in sweep.losses]) for sweep in of_task]
                 for task, of_task in zip(tasks, sweeps, strict=True)
             ]
         )
-        seconds[name] = float(np.mean([sweep.seconds for of_task in sweeps for sweep in of_task]))
-        print(f"{name}: {regrets[name][:, :, -1].mean():.4f} at the end", file=sys.stderr)
+        results.seconds[name] = float(np.mean([sweep.seconds for of_task in sweeps for sweep in of_task]))
+        print(f"{name}: {results.regrets[name][:, :, -1].mean():.4f} at the end", file=sys.stderr)
     marks = sorted({mark for mark in options.marks if mark < options.budget} | {options.budget})
-    print_table(regrets, seconds, marks)
     if options.json:
-        options.json.write_text(json.dumps({name: regret.tolist() for name, regret in regrets.items()}))
+        results.save(options.json)
+    for path in options.join:
+        results = results.joined(path)
+    print_table(results, marks)
 
 
 def by_epochs(tasks: Sequence[Task], methods: str, marks: Sequence[int], run: Run) -> None:
@@ -214,29 +219,6 @@ def by_epochs(tasks: Sequence[Task], methods: str, marks: Sequence[int], run: Ru
         mean_s = float(np.mean([second for of_sweep in seconds for second in of_sweep]))
         steps = float(np.mean([len(of_sweep) for of_sweep in seconds]))
         print(f"{name:16}{cells}{mean_s:>10.4f}{steps:>8.0f}", flush=True)
-
-
-def print_table(
-    regrets: dict[str, np.ndarray[Any, Any]], seconds: dict[str, float], marks: Sequence[int]
-) -> None:
-    """Print the regret after each of ``marks`` trials; the axes of each method's array are tasks, seeds and trials."""
-    print(f"{'regret after':16}" + "".join(f"{mark:>18}" for mark in marks) + f"{'rank':>8}{'s each':>10}")
-    ranks = mean_ranks({name: regret[:, :, marks[-1] - 1] for name, regret in regrets.items()})
-    for name, regret in regrets.items():
-        cells = ""
-        for mark in marks:
-            by_task = regret[:, :, mark - 1].mean(axis=1)
-            error = by_task.std(ddof=1) / np.sqrt(len(by_task)) if len(by_task) > 1 else 0.0
-            cells += f"{by_task.mean():>10.4f} ± {error:.3f}"
-        print(f"{name:16}{cells}{ranks[name]:>8.2f}{seconds[name]:>10.4f}")
-
-
-def mean_ranks(final: dict[str, np.ndarray[Any, Any]]) -> dict[str, float]:
-    """The mean rank of each method among all, from 1; tied methods get the mean of their ranks."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(np.stack(list(final.values())), axis=0)
-    return {name: float(ranks[i].mean()) for i, name in enumerate(final)}
 
 
 if __name__ == "__main__":
