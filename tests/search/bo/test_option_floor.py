@@ -13,7 +13,13 @@ from tests.support.spaces import space_of
 from tunecli.config.space import Space, point_of_units
 from tunecli.search.bo.acquisition_optimizer import feasibility_of
 from tunecli.search.bo.encoding import encoding_of, snap, units_of_points
-from tunecli.search.bo.option_floor import options_of, owed_look, promising_floor, unconditional_floor
+from tunecli.search.bo.option_floor import (
+    look_instead,
+    options_of,
+    owed_look,
+    promising_floor,
+    unconditional_floor,
+)
 from tunecli.search.bo.option_looks import OwedLook, pinned
 from tunecli.search.bo.posterior import trial_data
 from tunecli.search.protocols import suggest
@@ -180,3 +186,14 @@ def test_bayes_keeps_looking_at_an_option_that_failed_at_first() -> None:
     counts = Counter(str(trial.parameters["o"]) for trial in history[6:])
     assert counts["b"] >= 3
     assert min(trial.loss for trial in history if trial.loss is not None) < 0.2
+
+
+def test_a_slot_whose_acquisition_goes_to_a_corner_of_another_option_becomes_a_look_at_it() -> None:
+    space = space_of(TWO)
+    history = with_options("a" * 12 + "b" * 12)
+    data = trial_data(space, history)
+    (corner_D,) = units_of_points(space, [{"o": "b", "o.v": 0.0, "o.w": 0.0, "s": 0.0}])
+    look = look_instead(data, corner_D, 23, 0)
+    assert option_of(space, look) == "b"
+    assert look_instead(data, corner_D, 24, 0) is None
+    assert look_instead(data, units_of_points(space, [history[3].parameters])[0], 23, 0) is None

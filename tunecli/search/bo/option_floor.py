@@ -5,12 +5,13 @@ budget elsewhere, although the option's own parameters were never tuned. So ever
 that is owed a look gets it.
 
 - **Which options are owed a look.** Each one, until it has 4 (√n - 2.5) / K trials, where n is the number of trials in
-  which its choice was active and K the number of options. Then each one, up to 2.5 √n and an even share, whose own
-  trials promise more than those of the best trial's option. The latter is never owed a look.
+  which its choice was active and K the number of options. Then each one with parameters of its own, up to 2.5 √n and an
+  even share, whose own trials promise more than those of the best trial's option. The latter is never owed a look. And
+  where the acquisition itself chooses such an option for a slot, that trial becomes a look.
 - **Own evidence.** An option promises the expected improvement on the best loss, by a Gaussian process of its own
   trials alone, times the share of them that did not fail. An option that was tuned and stays behind promises less with
   each trial (compare Li, Jiang, Gao, Shao, Zhang, Cui (2020), "Efficient Automatic CASH via Rising Bandits").
-- **Which point it is.** The first looks, and every second later one, spread the option's own parameters over their
+- **Which point it is.** The first looks, and two of three later ones, spread the option's own parameters over their
   ranges and take the others from the best trial. The rest improve the option's own best trial: the best trial of all is
   no measure within an option that is still far behind it. They are near it, since a model that knows little of an
   option expects most in the corners.
@@ -32,7 +33,7 @@ from tunecli.search.bo.acquisition import log_expected_improvement
 from tunecli.search.bo.acquisition_optimizer import IsFeasible
 from tunecli.search.bo.encoding import Floats, columns_of, features, snap
 from tunecli.search.bo.gaussian_process import fit_gp
-from tunecli.search.bo.option_looks import N_SAMPLED, Option, OwedLook, look_at, pinned
+from tunecli.search.bo.option_looks import N_SAMPLED, Option, OwedLook, look_at, own_parameters, pinned
 from tunecli.search.bo.posterior import TrialData
 from tunecli.seeding import generator_for
 
@@ -69,7 +70,11 @@ def owed_look(
         below.sort(key=lambda option: option.n_looks / unconditional_floor(option))
         looks = (look_at(data, option, seed, generator, is_feasible_point) for option in below[:_N_TRIED])
         return next((look for look in looks if look is not None), None)
-    contenders = [option for option in others if option.n_looks < promising_floor(option)]
+    contenders = [
+        option
+        for option in others
+        if option.n_looks < promising_floor(option) and own_parameters(data.encoding, option).any()
+    ]
     if not contenders:
         return None
     contenders = sorted(contenders, key=lambda option: option.n_looks)[:_N_CONTENDERS]
@@ -82,6 +87,29 @@ def owed_look(
         if rival is None or score >= promise(data, rival, units_MD, generator):
             return look_at(data, option, seed, generator, is_feasible_point)
     return None
+
+
+def look_instead(
+    data: TrialData, units_D: Floats, number: int, seed: int, is_feasible_point: IsFeasible | None = None
+) -> OwedLook | None:
+    """Return the look that replaces a slot's trial at another option than the best trial's; None to keep the trial.
+
+    The acquisition tries such an option where it is most uncertain: in a corner, which shows little of the option.
+
+    Args:
+        data, number, seed, is_feasible_point: as for :func:`owed_look`, which returned None.
+        units_D: the units of the point that the acquisition chose.
+    """
+    if number % _EVERY != _PHASE:
+        return None
+    best_F, (row_F,) = data.rows_NF[data.order_N[0]], features(data.encoding, units_D[None])
+    others = [
+        option for option in options_of(data) if row_F[option.column] > 0 and not best_F[option.column] > 0
+    ]
+    if not others:
+        return None
+    generator = generator_for(seed, number, "options")
+    return look_at(data, min(others, key=lambda option: option.n_looks), seed, generator, is_feasible_point)
 
 
 def unconditional_floor(option: Option) -> float:

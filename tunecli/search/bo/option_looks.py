@@ -1,6 +1,6 @@
 """A look at an option of a choice: the points that a trial may try, and which of them it tries.
 
-The first looks, and every second later one, spread the option's own parameters over their ranges and take the others
+The first looks, and two of three later ones, spread the option's own parameters over their ranges and take the others
 from the best trial. The rest improve the option's own best trial: the best trial of all is no measure within an option
 that is still far behind it. Their candidates are near it, since a model that knows little of an option expects most in
 the corners.
@@ -38,7 +38,7 @@ from tunecli.seeding import generator_for
 N_SAMPLED = 128
 """Points of an option that are drawn to judge it."""
 
-_N_FIRST = 2  # looks that spread, beside one for each own parameter
+_N_FIRST = 3  # looks that spread, beside one for each own parameter
 _N_SPREAD = 32  # a power of two, for Sobol
 _MARGIN = 0.05  # a spread point is not nearer to the ends of a range
 _FAR = 0.15  # root mean square over columns
@@ -119,8 +119,8 @@ def look_at(
         generator: draws the other points.
         is_feasible_point: the feasible ones of snapped points; None: all are.
     """
-    is_own_D = _is_own(data.encoding, option)
-    is_spread = option.n_looks % 2 == 0 or option.n_looks < is_own_D.sum() + _N_FIRST
+    is_own_D = own_parameters(data.encoding, option)
+    is_spread = option.n_looks % 3 != 2 or option.n_looks < is_own_D.sum() + _N_FIRST
     encoding = pinned(data.encoding, option.parameter, (option.place,))
     if is_spread:
         named = generator_for(seed, "option", option.parameter, option.place)
@@ -231,7 +231,7 @@ def _near_candidates(
     return snap(encoding, units_of_coordinates(data.encoding, coordinates_MD))
 
 
-def _is_own(encoding: Encoding, option: Option) -> NDArray[np.bool_]:
+def own_parameters(encoding: Encoding, option: Option) -> NDArray[np.bool_]:
     """Return which parameters exist only because of the option, or of a choice within it, (D,)."""
     is_own_D = np.zeros(len(encoding.dimensions), dtype=bool)
     for index, dimension in enumerate(encoding.dimensions):

@@ -24,7 +24,7 @@ from tunecli.search.bo.acquisition_optimizer import (
 )
 from tunecli.search.bo.batches import has_many_pending, in_batches, streams_of
 from tunecli.search.bo.encoding import Floats, features
-from tunecli.search.bo.option_floor import owed_look
+from tunecli.search.bo.option_floor import look_instead, owed_look
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
@@ -116,15 +116,18 @@ def model_draws(
             scores_M = posterior.score(rows_MF, acquisition) + log_prior(units_MD)
             return exclude_repeats(scores_M, rows_MF, data.tried_TF)
 
-        if owed := owed_look(data, number, seed, feasibility_of(space)):
-            ranked_MD = owed.ranked(posterior, data)
-        else:
+        is_feasible = feasibility_of(space)
+        look = owed_look(data, number, seed, is_feasible)
+        if look is None:
             ranked_MD = ranked_candidates(
                 data.encoding,
                 score,
                 data.best_ND,
                 generator_for(seed, number, "candidates"),
                 is_large=is_large_model(data.tried_TF if has_many_pending(history) else data.rows_NF),
-                is_feasible=feasibility_of(space),
+                is_feasible=is_feasible,
             )
+            look = look_instead(data, ranked_MD[0], number, seed, is_feasible) if len(ranked_MD) else None
+        if look is not None:
+            ranked_MD = look.ranked(posterior, data)
     yield from to_points(space, ranked_MD)
