@@ -11,7 +11,8 @@ training. The second form compares methods at equal budgets of epochs, where a m
 by epochs has means and standard errors over tasks, with the mean over seeds for each task.
 
 The range of the weight decay is that of the benchmark, uniform over four powers of ten. With ``--decay loguniform``
-every method samples it on a logarithmic scale, as a practitioner would declare it: the main table.
+every method samples it on a logarithmic scale, as a practitioner would declare it: the main table. With ``--as`` each
+range says which setting it is (`as: sgd.lr`), and our samplers get its prior.
 
 ``--json FILE`` writes the results, and ``--join FILE`` adds those of such a file to the table, so that slow peers run once.
 """
@@ -47,6 +48,16 @@ max_units: {logint: [64, 1024]}
 max_dropout: {uniform: [0, 1]}
 """
 N_EPOCHS = 52
+AS = {
+    "batch_size": "training.batch_size",
+    "learning_rate": "sgd.lr",
+    "momentum": "optimizer.momentum",
+    "weight_decay": "sgd.weight_decay",
+    "num_layers": "model.depth",
+    "max_units": "model.width",
+    "max_dropout": "model.dropout",
+}
+"""The settings that the names of the benchmark are."""
 _NAMES = (
     "batch_size",
     "learning_rate",
@@ -94,7 +105,13 @@ def load(data_path: Path) -> list[Task]:
 
 def problem_of(task: Task, space: str) -> Problem:
     """The problem of a task in which every trial is a full training."""
-    return Problem(task.name, space, task.error, task.error)
+    return Problem(task.name, space, task.error, task.error, has_priors=" as: " in space)
+
+
+def with_settings(space: str) -> str:
+    """The space whose ranges say which setting each is."""
+    lines = (line.partition(": ") for line in space.strip().splitlines())
+    return "\n".join(f"{name}: {body[:-1]}, as: {AS[name]}}}" for name, _, body in lines)
 
 
 def main() -> None:
@@ -114,6 +131,9 @@ def main() -> None:
     parser.add_argument("--marks", type=int, nargs="+", default=[25, 50, 100], help="trials to compare after")
     parser.add_argument("--decay", choices=["uniform", "loguniform"], default="uniform")
     parser.add_argument(
+        "--as", dest="has_settings", action="store_true", help="say which setting each range is"
+    )
+    parser.add_argument(
         "--jobs", type=int, default=1, help="processes; with more than one, they slow each other down"
     )
     parser.add_argument(
@@ -126,6 +146,7 @@ def main() -> None:
     tasks = [task for task in load(options.data) if not wanted or task.name in wanted]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     space = SPACE.replace("DECAY", options.decay)
+    space = with_settings(space) if options.has_settings else space
     pool = ProcessPoolExecutor(options.jobs, get_context("spawn"))
     run = partial(run_all, pool, options.data, space, tasks, seeds)
     try:

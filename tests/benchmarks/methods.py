@@ -27,6 +27,7 @@ import numpy as np
 from tunecli.cli import main
 from tunecli.config.domains import Categorical, Integer, Real
 from tunecli.config.grammar import parse
+from tunecli.config.priors.placing import with_priors
 from tunecli.config.reader import read
 from tunecli.config.space import Space, is_active
 from tunecli.search.protocols import suggest
@@ -45,17 +46,20 @@ class Problem:
         text: its space, as in the file.
         loss: the loss that a trial reports, possibly with noise.
         truth: the loss without noise, which the benchmark evaluates.
+        has_priors: whether our samplers get the priors of the settings that the space names (``search.priors``).
     """
 
     name: str
     text: str
     loss: Loss
     truth: Loss
+    has_priors: bool = False
 
     @property
     def space(self) -> Space:
         """The space that ``text`` describes."""
-        return space_of(self.text)
+        space = space_of(self.text)
+        return with_priors(space) if self.has_priors else space
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,18 @@ from typing import Any
 from tunecli.commands.check_cost import CostEstimate, cost_data, cost_lines, estimate_cost
 from tunecli.commands.check_machines import machine_data, machine_lines, machine_sections
 from tunecli.commands.check_notes import check_notes, first_suggestions
+from tunecli.commands.check_parameters import ParameterRow, parameter_rows, parameter_section
 from tunecli.commands.constraint_notes import constraint_lines
 from tunecli.commands.data import data_json, data_lines, data_notes, data_of
 from tunecli.config import objectives
 from tunecli.config.command import TRIAL_NAMES, words_of
 from tunecli.config.concrete_trial import concrete, points_to_check
-from tunecli.config.domains import Categorical, Domain
 from tunecli.config.enumeration import space_size
 from tunecli.config.feasibility import Share, feasible_share, n_feasible_grid
-from tunecli.config.labels import described, option_labels, shown
+from tunecli.config.labels import option_labels
 from tunecli.config.load import bytes_of, load
 from tunecli.config.paths import is_file
 from tunecli.config.schema import CommandTrial
-from tunecli.config.space import Space
 from tunecli.config.study import Search, StartFrom, StudySpec
 from tunecli.errors import ConfigError, UsageError
 from tunecli.objective import Objective
@@ -46,19 +45,9 @@ from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary
 from tunecli.train.machine import device_index
 from tunecli.train.validation import trial_problems
-from tunecli.trial import Scalar, Trial
+from tunecli.trial import Trial
 
 _MAX_SUGGESTIONS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterRow:
-    """One parameter: its name, range, default and the condition under which it is active, as texts."""
-
-    name: str
-    range: str
-    default: str
-    only_where: str
 
 
 @dataclass(frozen=True)
@@ -159,7 +148,7 @@ def check(spec: StudySpec, machines: Machines | None = None) -> Check:
         "none" if pruner == "none" else pruner.name,
         pauses,
         plan,
-        tuple(_rows(space)),
+        tuple(parameter_rows(space)),
         space_size(space),
         n_feasible_grid(space),
         study_fusing,
@@ -215,43 +204,6 @@ def _require_default_sampler(search: Search) -> None:
         )
 
 
-def _rows(space: Space) -> Iterator[ParameterRow]:
-    labels = option_labels(space)
-    names = {parameter.key: parameter.name for parameter in space.parameters}
-    for parameter in space.parameters:
-        conditions = [
-            f"{names[condition.key]} is {_any_of(condition.values, labels.get(names[condition.key], {}))}"
-            for condition in parameter.conditions
-        ]
-        own_labels = labels.get(parameter.name, {})
-        default = "" if parameter.default is None else _option(parameter.default, own_labels)
-        yield ParameterRow(
-            parameter.name, _range(parameter.domain, own_labels), default, " and ".join(conditions)
-        )
-
-
-def _range(domain: Domain, labels: Mapping[str, str]) -> str:
-    if isinstance(domain, Categorical):
-        texts = [_option(option, labels) for option in domain.options]
-        if domain.weights:
-            pairs = zip(texts, domain.weights, strict=True)
-            texts = [f"{text} (weight {weight:g})" for text, weight in pairs]
-        return f"choice {', '.join(texts)}"
-    return described(domain)
-
-
-def _option(option: Scalar, labels: Mapping[str, str]) -> str:
-    return labels.get(repr(option)) or shown(option)
-
-
-def _any_of(values: Sequence[Scalar], labels: Mapping[str, str]) -> str:
-    """``1 to 3`` for whole numbers in a row, else ``a or b``."""
-    numbers = [value for value in values if type(value) is int]
-    if len(numbers) == len(values) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
-        return f"{numbers[0]} to {numbers[-1]}"
-    return " or ".join(_option(value, labels) for value in values)
-
-
 def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose: bool = False) -> View:
     """The check as labelled lines and tables.
 
@@ -263,14 +215,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
     derived = tuple(ParameterRow(name, f"= {text}", "", "") for name, text in checked.derived)
     shown_rows = (*checked.parameters, *derived)
     names = tuple(dict.fromkeys(row.name for row in shown_rows))
-    rows = tuple((row.name, row.range, row.default, row.only_where) for row in shown_rows)
-    short = short_names(names)
-    narrow = tuple(  # the rows on a narrow terminal
-        (short[row.name], row.range, row.default, _with_short_names(row.only_where, short))
-        for row in shown_rows
-    )
-    columns = ("name", "range", "default", "only where")
-    sections = [Section("parameters", columns, rows, narrow=narrow)] if rows else []
+    sections = [parameter_section(shown_rows)] if shown_rows else []
     if suggestions:
         points = tuple(
             (str(trial.number), *(_value(trial, name, checked.labels.get(name, {})) for name in names))
@@ -315,10 +260,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
         "trials": plan.n_trials,
         "workers": plan.n_workers,
         "lookahead": plan.lookahead,
-        "parameters": [
-            {"name": row.name, "range": row.range, "default": row.default, "only_where": row.only_where}
-            for row in checked.parameters
-        ],
+        "parameters": [row.data for row in checked.parameters],
         **({"derived": [{"name": name, "expr": text} for name, text in checked.derived]} if derived else {}),
         "space_size": checked.size,
         "grid_size": checked.grid,
@@ -355,10 +297,6 @@ def _value(trial: Trial, name: str, labels: Mapping[str, str]) -> str:
         return ABSENT
     value = trial.parameters[name]
     return labels.get(repr(value)) or display_cell("null" if value is None else value)
-
-
-def _with_short_names(conditions: str, short: Mapping[str, str]) -> str:
-    return " ".join(short.get(word, word) for word in conditions.split(" "))
 
 
 def _space(checked: Check) -> str:

@@ -19,7 +19,7 @@ from tunecli.trial import Scalar
 
 RANGE_KEYS = ("choice", "uniform", "loguniform", "int", "logint", "normal", "list", "ref")
 """The keys that make a map a range."""
-MODIFIERS = ("default", "step", "grid", "weights", "ordered")
+MODIFIERS = ("default", "step", "grid", "weights", "ordered", "as")
 """Further keys of some ranges."""
 
 
@@ -53,7 +53,7 @@ class Choice:
     """One of ``options``; the record contains their ``labels``. The label of a scalar is the scalar.
 
     If an option is itself a range of numbers or a formula, that has the path as its name, and the choice has the name
-    ``<path>.choice``: ``{choice: [0, {loguniform: [1e-6, 1e-1]}]}``.
+    ``<path>.choice``: ``{choice: [0, {loguniform: [1e-6, 1e-1]}]}``. ``known_as`` is the knob that it is (``as:``).
     """
 
     labels: tuple[Scalar, ...]
@@ -63,6 +63,7 @@ class Choice:
     mark: Mark
     weights: tuple[float, ...] = ()
     is_ordered: bool | None = False
+    known_as: str = ""
     _has_name_inside: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,11 +77,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Numeric:
-    """A range of numbers."""
+    """A range of numbers; ``known_as`` is the knob that it is (``as:``), or empty."""
 
     domain: Domain
     default: Scalar
     mark: Mark
+    known_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ A map with one reserved key is a range:
     {ref: optimizer.lr}                 the value of another key
     {expr: "1 - gamma"}                 a value that a formula computes from others
 
-A range may have the keys `default`, `step` and `grid`, and a choice `default`, `weights` and `ordered`. Problems are
-collected, not raised. Does not know the meaning of keys outside ranges.
+A range may have the keys `default`, `step`, `grid` and `as`, and a choice `default`, `weights`, `ordered` and `as`.
+Problems are collected, not raised. Does not know the meaning of keys outside ranges.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ from tunecli.config.expressions import (
     walk,
 )
 from tunecli.config.labels import flow_label, labels_of
+from tunecli.config.modifiers import knob_beside, number_beside, order_beside, weights_beside
 from tunecli.config.numeric_ranges import UnusableRangeError, numeric_domain, powers_domain, shown
 from tunecli.config.range_lines import hint_of, lines_for
 from tunecli.config.range_words import exponent_word, range_word
@@ -62,8 +63,6 @@ from tunecli.errors import Problem
 from tunecli.trial import Scalar
 
 MAX_LIST_LENGTH = 64
-LEAST_WEIGHT = 1e-9
-"""The smallest weight of an option, as a fraction of the largest."""
 _BESIDE_NUMBERS = ("default", "step", "grid")
 _POWER_SHAPE = "`power` is `{of: 2, int: [3, 8]}`, with any range of numbers for the exponent"
 _TWO_NUMBERS = {"normal": "[mean, deviation]", "lognormal": "[mean, deviation] of the natural logarithm"}
@@ -140,13 +139,17 @@ class _Range:
     def _is_allowed(self, key: str) -> bool:
         match self.key:
             case "choice":
-                return key in ("default", "weights", "ordered")
-            case "list" | "power":
+                return key in ("default", "weights", "ordered", "as")
+            case "list":
                 return key == "default"
+            case "power":
+                return key in ("default", "as")
             case "ref" | "expr":
                 return False
-            case _:
+            case "normal" | "lognormal":  # they say themselves where good values lie
                 return key in _BESIDE_NUMBERS
+            case _:
+                return key in (*_BESIDE_NUMBERS, "as")
 
     def problem(self, message: str, hint: str = "", mark: Mark | None = None) -> Broken:
         at = mark or self.mark
@@ -172,25 +175,14 @@ class _Range:
                 return self.problem(
                     "an option must not be a `choice` itself", "write all options in one list", at.mark
                 )
-        default, weights = self._default(Categorical(labels)), self._weights(len(labels))
-        is_ordered = self._is_ordered(options)
-        if weights is None or isinstance(is_ordered, Broken):
+        default = self._default(Categorical(labels))
+        weights = weights_beside(self.node, len(labels), self.problem)
+        is_ordered = order_beside(self.node, options, self.problem)
+        known_as = knob_beside(self.node, options, self.problem)
+        if weights is None or known_as is None or isinstance(is_ordered, Broken):
             return Broken(self.mark)
-        return Choice(labels, options, default, "default" in self.node.items, self.mark, weights, is_ordered)
-
-    def _is_ordered(self, options: tuple[Expression, ...]) -> bool | Broken | None:
-        """Whether the options have an order; None: they are numbers, and the file does not say it."""
-        values = [option.value if isinstance(option, Fixed) else None for option in options]
-        are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        node = self.node.items.get("ordered")
-        if node is None:  # two options have the same distance in any case
-            return None if are_numbers and len(values) > 2 else False
-        if not isinstance(node, ScalarNode) or not isinstance(node.value, bool):
-            return self.problem("`ordered` must be true or false", mark=node.mark)
-        if node.value and not are_numbers:
-            hint = "remove `ordered`, or write only numbers as options"
-            return self.problem("only a choice among numbers can be ordered", hint, node.mark)
-        return node.value
+        has_default = "default" in self.node.items
+        return Choice(labels, options, default, has_default, self.mark, weights, is_ordered, known_as)
 
     def _list(self, body: Node) -> Expression:
         shape = "`list` must be `{of: …, length: …}`"
@@ -271,8 +263,10 @@ class _Range:
         return Reference(body.value.removeprefix("trial."), self.mark)
 
     def _numeric(self, body: Node) -> Expression:
-        domain = self._numbers(self.node, self.key)
-        return Broken(self.mark) if domain is None else Numeric(domain, self._default(domain), self.mark)
+        domain, known_as = self._numbers(self.node, self.key), knob_beside(self.node, None, self.problem)
+        if domain is None or known_as is None:
+            return Broken(self.mark)
+        return Numeric(domain, self._default(domain), self.mark, known_as)
 
     def _numbers(self, node: MapNode, word: str) -> Integer | Real | Normal | None:
         """The domain of the range ``word`` in ``node``; None after a problem."""
@@ -280,8 +274,8 @@ class _Range:
         numbers = self._two_numbers(body, word, is_whole=is_whole)
         if numbers is None:
             return None
-        grid = self._modifier(node, "grid", whole=True)
-        step = self._modifier(node, "step", whole=is_whole)
+        grid = number_beside(node, "grid", self.problem, whole=True)
+        step = number_beside(node, "step", self.problem, whole=is_whole)
         try:
             return numeric_domain(word, *numbers, step, None if grid is None else int(grid))
         except UnusableRangeError as problem:
@@ -307,12 +301,16 @@ class _Range:
             domain = powers_domain(base, exponents)
         except UnusableRangeError as problem:
             return self.problem(problem.message, problem.hint, body.items[problem.key or word].mark)
+        known_as = knob_beside(self.node, None, self.problem)
+        if known_as is None:
+            return Broken(self.mark)
         if "default" not in body.items:
-            return Numeric(domain, self._default(domain), self.mark)
+            return Numeric(domain, self._default(domain), self.mark, known_as)
         if "default" in self.node.items:
             return self.problem("`power` has two defaults", "remove one", self.node.items["default"].mark)
         exponent = self._default(exponents, body)
-        return Numeric(domain, None if exponent is None else power_at(domain, exponent), self.mark)
+        default = None if exponent is None else power_at(domain, exponent)
+        return Numeric(domain, default, self.mark, known_as)
 
     def _formula(self, body: Node) -> Expression:
         assert isinstance(body, ScalarNode)  # by `range_word`
@@ -322,28 +320,6 @@ class _Range:
         except FormulaError as error:
             where = "" if error.offset is None else f" at character {error.offset + 1} of `{text}`"
             return self.problem(f"{error.message}{where}", error.hint, body.mark)
-
-    def _weights(self, n_options: int) -> tuple[float, ...] | None:
-        """The weights of a choice, empty without any; None after a problem."""
-        node = self.node.items.get("weights")
-        if node is None:
-            return ()
-        items = node.items if isinstance(node, SequenceNode) else ()
-        values: list[Any] = [item.value for item in items if isinstance(item, ScalarNode)]
-        are_numbers = all(
-            isinstance(v, int | float) and not isinstance(v, bool) and 0 < v < math.inf for v in values
-        )
-        if not are_numbers or len(values) != len(items) or len(values) != n_options:
-            message = f"`weights` must be {n_options} numbers above 0, one for each option"
-            self.problem(message, "remove an option that must not be drawn", node.mark)
-            return None
-        weights = tuple(map(float, values))
-        if min(weights) < LEAST_WEIGHT * max(weights):
-            self.problem(
-                f"the smallest weight must be at least {LEAST_WEIGHT:g} of the largest", mark=node.mark
-            )
-            return None
-        return weights
 
     def _two_numbers(self, body: Node, word: str, *, is_whole: bool) -> tuple[float, float] | None:
         names = _TWO_NUMBERS.get(word, "[low, high]")
@@ -358,17 +334,6 @@ class _Range:
             self.problem(f"`{word}` must be two finite {kind}, {names}", self._syntax_hint(body), body.mark)
             return None
         return values[0], values[1]
-
-    def _modifier(self, owner: MapNode, key: str, *, whole: bool) -> int | float | None:
-        node = owner.items.get(key)
-        if node is None:
-            return None
-        value: Any = node.value if isinstance(node, ScalarNode) else None
-        is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if is_number and 0 < value < math.inf:
-            return int(value) if whole else float(value)
-        self.problem(f"`{key}` must be {'a whole number' if whole else 'a number'} above 0", mark=node.mark)
-        return None
 
     def _default(self, domain: Domain, owner: MapNode | None = None) -> Scalar:
         node = (owner or self.node).items.get("default")

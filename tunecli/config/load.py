@@ -49,6 +49,7 @@ from tunecli.config.mentions import argument_problems
 from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.overrides import TOP_LEVEL, override
 from tunecli.config.paths import is_folder
+from tunecli.config.priors.placing import with_priors
 from tunecli.config.reader import MAX_BYTES, MapNode, Node, ScalarNode, read
 from tunecli.config.refusals import refused_combinations
 from tunecli.config.resolution import MAX_VALUES
@@ -157,6 +158,8 @@ def parse_study(
             problems.extend(argument_problems(space, is_begun=is_begun, others=others))
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
+    if settings.search.priors == "auto" and sampler_info(settings.search.sampler_name).uses_priors:
+        space = with_priors(space)
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
 
 

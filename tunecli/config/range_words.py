@@ -53,4 +53,4 @@ def exponent_word(body: MapNode) -> str:
 def _is_power(node: MapNode) -> bool:
     body = node.items["power"]
     is_formed = isinstance(body, MapNode) and "of" in body.items and exponent_word(body) != ""
-    return is_formed and node.items.keys() <= {"power", "default"}
+    return is_formed and node.items.keys() <= {"power", "default", "as"}

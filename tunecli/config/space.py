@@ -35,6 +35,7 @@ from tunecli.config.expressions import (
     is_among,
     join,
 )
+from tunecli.config.priors.prior import Prior
 from tunecli.trial import Parameters, Scalar
 
 
@@ -56,6 +57,8 @@ class Parameter:
         domain: its domain; the options of a choice are labels.
         conditions: the parameter is active if all of them are met.
         default: value of the first trial; None if the file has no default.
+        known_as: the knob that the file says it is (``as:``); empty if it does not.
+        prior: where good values usually lie; None if nothing is known of it.
     """
 
     key: str
@@ -63,6 +66,8 @@ class Parameter:
     domain: Domain
     conditions: tuple[Condition, ...] = ()
     default: Scalar = None
+    known_as: str = ""
+    prior: Prior | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Space:
         orders_numbers: whether models use the order of three or more numbers in a choice. It is false in studies that
             began before tunecli did so.
         defaults: the version of the defaults of the trial's keys (`tunecli.config.earlier_defaults`).
+        priors: where good values of parameters usually lie, by key (`tunecli.config.priors`).
         memo: values that are computed once from the other fields, by name.
     """
 
@@ -84,12 +90,16 @@ class Space:
     start: tuple[Parameters, ...] = ()
     orders_numbers: bool = True
     defaults: int = DEFAULTS
+    priors: Mapping[str, Prior] = field(default_factory=dict)
     memo: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Every parameter of every branch, parents before children, in the order of the file."""
-        return tuple(_parameters(self.tree, "", "", ()))
+        every = _parameters(self.tree, "", "", ())
+        if not self.priors:
+            return tuple(every)
+        return tuple(replace(parameter, prior=self.priors.get(parameter.key)) for parameter in every)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -197,11 +207,11 @@ def _parameters(
             for place, item in enumerate(items):
                 yield from _parameters(item, join(name, place), join(key, place), conditions)
         case Numeric(domain=domain, default=default):
-            yield Parameter(key, name, domain, conditions, default)
+            yield Parameter(key, name, domain, conditions, default, expression.known_as)
         case Choice(labels=labels, options=options):
             default = expression.default if expression.has_default else None
             domain = Categorical(labels, expression.weights, expression.is_ordered)
-            yield Parameter(key, expression.name_at(name), domain, conditions, default)
+            yield Parameter(key, expression.name_at(name), domain, conditions, default, expression.known_as)
             for label, option in zip(labels, options, strict=True):
                 inner = (*conditions, Condition(key, (label,)))
                 yield from _parameters(option, name, f"{key}{{{label}}}", inner)

@@ -115,6 +115,8 @@ class Search(Knob):
             apply to a trial without one of its parameters.
         forbid: combinations of values that no trial has, such as `{data.balance: weight, loss: focal}`; a list of
             values forbids each of them.
+        priors: whether `bayes` and `curves` begin where good values of a setting usually lie. `auto` does so for the
+            settings that tunecli knows, and for ranges with `as:`. It fades as results come in.
         start: points that are tried first, in order, such as `{optimizer.lr: 0.01}`; parameters that are left out
             have their default or middle. Or `{from: runs/other}`, the best points of an earlier study.
     """
@@ -136,6 +138,15 @@ class Search(Knob):
     stop: Stop | None = None
     where: list[str] = Field(default_factory=list, max_length=100)
     forbid: list[dict[str, Any]] = Field(default_factory=list, max_length=1000)
+    priors: Annotated[
+        Literal["auto", "off"],
+        Values(
+            {
+                "auto": "Begin where good values usually lie, and trust that less with each result.",
+                "off": "All values of a range are alike until results tell them apart.",
+            }
+        ),
+    ] = "auto"
     start: Start = Field(default_factory=list)
 
     @property

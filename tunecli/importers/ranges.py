@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from tunecli.config.grammar import LEAST_WEIGHT
+from tunecli.config.modifiers import LEAST_WEIGHT
 from tunecli.config.range_words import RANGE_WORDS
 from tunecli.importers.written import Line
 

@@ -35,6 +35,7 @@ class SamplerInfo:
             as keywords, which returns the expected improvement of trial ``number`` in units of the loss, or None.
             Empty: ``search.stop.improvement`` does not work with the sampler.
         notes: ``module:attribute`` of a function of the space that returns notes for `check`; may be empty.
+        uses_priors: whether it reads `Parameter.prior`, where good values usually lie (``search.priors``).
         draws: what a suggestion that uses no results is, in a word for displays.
         summary: a sentence for editors and the reference; empty: that of ``settings``.
     """
@@ -51,6 +52,7 @@ class SamplerInfo:
     needs_grid: bool = False
     expected_improvement: str = ""
     notes: str = ""
+    uses_priors: bool = False
     draws: str = "random"
     summary: str = ""
 
@@ -120,6 +122,7 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 settings=Bayes,
                 n_initial="tunecli.search.samplers.bayes:n_initial",
                 expected_improvement="tunecli.search.prediction:expected_improvement",
+                uses_priors=True,
                 draws="quasi-random",
             ),
             SamplerInfo(

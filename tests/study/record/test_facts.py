@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunecli.commands.check import load_checked
+from tunecli.config.priors.prior import Prior, record_of
 from tunecli.errors import StoreDamaged, StoreTooNew, TunecliError
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
@@ -32,6 +33,7 @@ WHOLE: dict[str, Any] = {
     "ending": "",
     "start": [],
     "ordered_choices": False,
+    "priors": {"optimizer.lr": asdict(Prior("optimizer.lr", "log", 1e-3, 0.5))},
     "part_sizes": {"train": 80, "valid": 20, "folded": False},
     "confirmation": 0,
     "defaults": 1,
@@ -177,3 +179,29 @@ def test_a_study_keeps_the_order_of_numbers_that_it_began_with(
         for opened in (open_to_read(folder), reopen(folder, {})):
             with opened as study:
                 assert study.spec.space.orders_numbers is now
+
+
+KNOWN = """\
+objective: {metric: loss}
+trial: {command: [echo, "{n}"], params: {n: {loguniform: [1e-5, 1e-1], as: adamw.lr}}}
+run: {device: cpu, workers: 1}
+"""
+
+
+def test_a_study_keeps_the_priors_that_it_began_with(tmp_path: Path) -> None:
+    path, folder = tmp_path / "known.yaml", RunFolder(tmp_path / "run")
+    path.write_text(KNOWN)
+    with begin(load_checked(path, ()), folder.path) as study:
+        known = study.spec.space.priors
+        assert known.keys() == {"params.n"}
+    other = {"params.n": replace(known["params.n"], centre=0.02)}  # as another version of the table would say
+    for record, priors in [(record_of(known), known), (record_of(other), other), ({}, {})]:
+        with Log.open(folder.database_path) as log:
+            log.set_fact("priors", record)  # a study that began before has no such fact, and so no priors
+        for opened in (open_to_read(folder), reopen(folder, {})):
+            with opened as study:
+                assert study.spec.space.priors == priors
+    with Log.open(folder.database_path) as log:
+        log.set_fact("priors", {"params.n": {"scale": "cubic"}})
+    with pytest.raises(StoreDamaged, match="priors"), open_to_read(folder):
+        pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tunecli.config.expressions import MODIFIERS
 from tunecli.config.range_words import NUMERIC_WORDS
 
 RANGE = {"$ref": "#/$defs/Range"}
@@ -33,14 +34,15 @@ def choice_of(option: dict[str, Any]) -> dict[str, Any]:
         "minItems": 1,
         "items": option,
     }
-    beside = {word: {"$ref": f"#/$defs/{word}"} for word in ("default", "weights", "ordered")}
+    beside = {word: {"$ref": f"#/$defs/{word}"} for word in ("default", "weights", "ordered", "as")}
     return object_schema({"choice": options, **beside}, "choice")
 
 
 def range_definitions() -> dict[str, Any]:
     """The definitions by name: every range but `choice`, whose options depend on the key."""
     beside = {word: {"$ref": f"#/$defs/{word}"} for word in ("default", "step", "grid")}
-    default = {"default": beside["default"]}
+    known = {"as": {"$ref": "#/$defs/as"}}
+    further = {"power": {"default": beside["default"], **known}, "list": {"default": beside["default"]}}
     listing = object_schema(
         {
             "of": {"description": "Each item of the list: a value or a range.", "$ref": "#/$defs/Anything"},
@@ -83,11 +85,11 @@ def range_definitions() -> dict[str, Any]:
         "Range": {
             "$comment": "A search range instead of a value.",
             "anyOf": [
-                *(object_schema({word: number, **beside}, word) for word, number in numbers.items()),
                 *(
-                    object_schema({word: own[word], **(default if word in ("power", "list") else {})}, word)
-                    for word in own
+                    object_schema({word: number, **beside, **({} if "normal" in word else known)}, word)
+                    for word, number in numbers.items()
                 ),
+                *(object_schema({word: own[word], **further.get(word, {})}, word) for word in own),
             ],
         },
         "Anything": {
@@ -124,6 +126,10 @@ def range_definitions() -> dict[str, Any]:
             "description": "Whether models use the order of the options; by default true for three or more numbers.",
             "type": "boolean",
         },
+        "as": {
+            "description": "Known setting that this is, such as `optimizer.lr`, to begin where it is usually good.",
+            "type": "string",
+        },
     }
 
 
@@ -137,9 +143,7 @@ def range_texts() -> dict[str, str]:
         for word, part in form["properties"].items()
         if "description" in part
     }
-    beside = {
-        word: definitions[word]["description"] for word in ("default", "step", "grid", "weights", "ordered")
-    }
+    beside = {word: definitions[word]["description"] for word in MODIFIERS}
     return {"choice": choice, **words, **beside}
 
 

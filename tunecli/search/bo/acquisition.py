@@ -14,7 +14,7 @@ Axes: S members of a surrogate, M points, N losses, D parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from tunecli.config.domains import Categorical, n_values, unit_of_value
 from tunecli.config.space import Space
+from tunecli.search.bo.knob_priors import is_contradicted, log_density
+from tunecli.trial import Observation
 
 Floats = NDArray[np.float64]
 Acquisition = Callable[[Floats, Floats, Floats], Floats]
@@ -39,6 +41,7 @@ _MIN_GAIN = 0.1
 
 # πBO's β, in the paper a tenth of the budget: the prior's exponent is 1 at trial 10, and a tenth at trial 100.
 _PRIOR_STRENGTH = 10.0
+_KNOB_STRENGTH = 1.0  # a larger one loses after 15 trials the gain of the draws from the priors
 _PRIOR_DEVIATION = 0.25  # in units: a user's default is accurate to about a quarter of its range
 
 
@@ -159,16 +162,20 @@ def log_h(z: Floats) -> Floats:
     return log_values
 
 
-def log_user_prior(space: Space, number: int) -> Callable[[Floats], Floats]:
+def log_user_prior(
+    space: Space, number: int, history: Sequence[Observation] = ()
+) -> Callable[[Floats], Floats]:
     """Return the user's log-prior at trial ``number``: units (M, D), NaN if inactive → term of a log acquisition (M,).
 
     Hvarfner, Stoll, Souza, Lindauer, Hutter, Nardi (2022), "πBO: Augmenting Acquisition Functions with User Beliefs for
     Bayesian Optimization": the acquisition is multiplied by prior^(β / n) at trial n. The prior of a numeric parameter
     is normal around its ``default:``, in units. An option that is the default has twice the weight of any other.
-    Parameters without a default have a flat prior.
+    Parameters without a default have the prior of their setting (`knob_priors`), or else a flat one. The
+    priors of settings do not count if the ``history`` contradicts them.
     """
     with_default = [(i, p.domain, p.default) for i, p in enumerate(space.parameters) if p.default is not None]
     weight = _PRIOR_STRENGTH / max(number, 1)
+    knob_weight = 0.0 if is_contradicted(space, history) else _KNOB_STRENGTH / max(number, 1)
 
     def log_prior(units_MD: Floats) -> Floats:
         total_M = np.zeros(len(units_MD))
@@ -180,6 +187,6 @@ def log_user_prior(space: Space, number: int) -> Callable[[Floats], Floats]:
                 total_M -= math.log(2.0) * is_other_M
             else:
                 total_M -= 0.5 * np.square(np.nan_to_num(difference_M) / _PRIOR_DEVIATION)
-        return weight * total_M
+        return weight * total_M + knob_weight * log_density(space, units_MD)
 
     return log_prior

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunecli.config.space import Space, point_of_units
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, log_user_prior
 from tunecli.search.bo.acquisition_optimizer import (
@@ -24,11 +24,12 @@ from tunecli.search.bo.acquisition_optimizer import (
 )
 from tunecli.search.bo.batches import has_many_pending, in_batches, streams_of
 from tunecli.search.bo.encoding import Floats, features
+from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.option_floor import look_instead, owed_look
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
-from tunecli.search.draws import propose, sobol_draws
+from tunecli.search.draws import propose
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
 
@@ -44,10 +45,10 @@ def bayes(
 ) -> Parameters | None:
     """Return the point with the highest acquisition. None if a finite space is exhausted.
 
-    The first trial is the default, or else the middle of the space. The next trials are quasi-random: at least until
-    there are :func:`n_initial` trials and two different losses are known. In a space with more parameters than a Sobol
-    sequence has dimensions, there is no model, and every later trial is uniformly random. See
-    :class:`tunecli.search.protocols.Sampler`.
+    The first trial is the default, or else the most likely point. The next trials are quasi-random or drawn from the
+    priors (`initial_design`): at least until there are :func:`n_initial` trials and two different losses are known. In
+    a space with more parameters than a Sobol sequence has dimensions, there is no model, and every later trial is
+    uniformly random. See :class:`tunecli.search.protocols.Sampler`.
 
     Args:
         space, history, number, seed: as for every sampler.
@@ -64,7 +65,7 @@ def bayes(
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     known = in_batches(scalarize(history, number, seed))
     if number < n_initial(space) or not can_fit(space, known):
-        draws = _initial_draws(space, number, seed)
+        draws = initial_draws(space, known, number, seed)
     else:
         draws = model_draws(space, known, number, seed, kind, portfolio)
     return propose(space, history, number, seed, draws)
@@ -74,13 +75,6 @@ def n_initial(space: Space) -> int:
     """Return the number of trials before the model is used: D + 3 up to 12 for D parameters, then D - 2 up to 16."""
     n_parameters = len(space.parameters)
     return max(min(n_parameters + 3, 12), min(n_parameters - 2, 16))
-
-
-def _initial_draws(space: Space, number: int, seed: int) -> Iterator[Parameters]:
-    """Yield the middle of the space for trial 0, then a point of the Sobol sequence: its first for trials 0 and 1."""
-    if number == 0:
-        yield point_of_units(space, [0.5] * len(space.parameters))
-    yield from sobol_draws(space, max(number - 1, 0), seed)
 
 
 def model_draws(
@@ -109,7 +103,7 @@ def model_draws(
         acquisition = portfolio.at(number, progress_N, n_initial(space))
         streams = streams_of(history, number, seed)
         posterior = fit_posterior(data, kind.conservative, streams, include_pending=True)
-        log_prior = log_user_prior(space, number)
+        log_prior = log_user_prior(space, number, history)
 
         def score(units_MD: Floats) -> Floats:
             rows_MF = features(data.encoding, units_MD)

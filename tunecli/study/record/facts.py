@@ -20,6 +20,7 @@ from tunecli.config.concrete_trial import concrete_trials
 from tunecli.config.domains import Categorical
 from tunecli.config.earlier_defaults import DEFAULTS, UNRECORDED
 from tunecli.config.load import parse_study
+from tunecli.config.priors.prior import priors_in, record_of
 from tunecli.config.schema.data import Data
 from tunecli.config.schema.models.backbones import weights_file_of
 from tunecli.config.schema.sources import FileSource, Images
@@ -53,6 +54,7 @@ class _Facts:
     part_sizes: dict[str, Any] = field(default_factory=dict)
     confirmation: int = 0
     defaults: int = UNRECORDED
+    priors: dict[str, Any] = field(default_factory=dict)
 
 
 def facts_of(log: Log) -> dict[str, Any]:
@@ -68,6 +70,10 @@ def checked(facts: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Check and complete facts that were read from the database at ``path``, as `facts_of` does."""
     known = from_record(_Facts, facts, "the study", path)
     from_record(Plan, known.plan, "plan", path)
+    try:
+        priors_in(known.priors)
+    except ValueError:
+        raise _unreadable("the study.priors", "it does not hold priors", path) from None
     return {**facts, **asdict(known)}
 
 
@@ -113,7 +119,7 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
         spec = parse_study(
             facts["config"].encode(), file, tuple(facts["overrides"]), base_path, defaults=facts["defaults"]
         )
-        return with_recorded_order(spec, facts)
+        return with_recorded_space(spec, facts)
     except ConfigError as error:
         then, now = facts["versions"].get("tunecli"), versions()["tunecli"]
         if (absent := absent_plug_ins(facts["versions"])) and not error.hint:
@@ -124,9 +130,17 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
         raise
 
 
-def with_recorded_order(spec: StudySpec, facts: Mapping[str, Any]) -> StudySpec:
-    """The study, whose models use the order of numbers in a choice only if they did so when it began."""
-    return replace(spec, space=replace(spec.space, orders_numbers=bool(facts.get("ordered_choices", False))))
+def with_recorded_space(spec: StudySpec, facts: Mapping[str, Any]) -> StudySpec:
+    """The study with the order of numbers in a choice and the priors that its record has.
+
+    A study that began before tunecli had one of them goes on without it.
+    """
+    space = replace(
+        spec.space,
+        orders_numbers=bool(facts.get("ordered_choices", False)),
+        priors=priors_in(facts.get("priors", {})),
+    )
+    return replace(spec, space=space)
 
 
 def order_facts(spec: StudySpec) -> dict[str, Any]:
@@ -134,6 +148,11 @@ def order_facts(spec: StudySpec) -> dict[str, Any]:
     domains = (parameter.domain for parameter in spec.space.parameters)
     has_order = any(isinstance(domain, Categorical) and domain.is_ordered is None for domain in domains)
     return {"ordered_choices": spec.space.orders_numbers} if has_order else {}
+
+
+def prior_facts(spec: StudySpec) -> dict[str, Any]:
+    """The fact for the record with the priors of a study, which it keeps; empty if it has none."""
+    return {"priors": record_of(spec.space.priors)} if spec.space.priors else {}
 
 
 def from_record(kind: type[T], record: Any, name: str, path: Path) -> T:

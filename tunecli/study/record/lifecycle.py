@@ -40,9 +40,10 @@ from tunecli.study.record.facts import (
     facts_of,
     order_facts,
     plan_of,
+    prior_facts,
     recorded_spec,
     require_known_plan,
-    with_recorded_order,
+    with_recorded_space,
 )
 from tunecli.study.record.part_sizes import measured_sizes, size_facts
 from tunecli.study.record.plug_ins import plug_ins_of
@@ -124,6 +125,7 @@ def begin(
             "defaults": spec.space.defaults,
             **start_facts(spec),
             **order_facts(spec),
+            **prior_facts(spec),
             **size_facts(measured_sizes(spec)),
             **facts,
         }
@@ -179,7 +181,7 @@ def reopen(
         facts = facts_of(log)
         change = read_config_change(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(change, facts, folder)
-        spec = with_recorded_points(with_recorded_order(change.inspected(trial_problems), facts), facts)
+        spec = with_recorded_points(with_recorded_space(change.inspected(trial_problems), facts), facts)
         require_same_data(spec, facts, folder)
         log.require_agreement(change.recorded.objective.metric)
         machines = machines_of(spec.settings.run)

@@ -1,0 +1,130 @@
+"""The parameters of a study as `check` shows them: range, default, usual values, and where each is active."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tunecli.config.domains import Categorical, Domain, Integer, Powers
+from tunecli.config.labels import described, option_labels, shown
+from tunecli.config.priors.prior import usual_numbers, usual_options
+from tunecli.config.space import Parameter, Space
+from tunecli.results.columns import short_names
+from tunecli.results.view import Section
+from tunecli.trial import Scalar
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """One parameter as texts.
+
+    Attributes:
+        name: its name.
+        range: its range.
+        default: its default; empty if it has none.
+        only_where: the condition under which it is active.
+        usually: where good values usually lie; empty if nothing is known.
+        prior: the same for JSON: the known setting, and its usual numbers or options; None if nothing is known.
+    """
+
+    name: str
+    range: str
+    default: str
+    only_where: str
+    usually: str = ""
+    prior: Mapping[str, Any] | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The row as JSON."""
+        plain = {
+            "name": self.name,
+            "range": self.range,
+            "default": self.default,
+            "only_where": self.only_where,
+        }
+        return {**plain, "prior": self.prior}
+
+
+def parameter_rows(space: Space) -> Iterator[ParameterRow]:
+    """Yield a row for each parameter of a space, in the order of the file."""
+    labels = option_labels(space)
+    names = {parameter.key: parameter.name for parameter in space.parameters}
+    for parameter in space.parameters:
+        conditions = [
+            f"{names[condition.key]} is {_any_of(condition.values, labels.get(names[condition.key], {}))}"
+            for condition in parameter.conditions
+        ]
+        own_labels = labels.get(parameter.name, {})
+        default = "" if parameter.default is None else _option(parameter.default, own_labels)
+        range_text, only_where = _range(parameter.domain, own_labels), " and ".join(conditions)
+        usually, prior = _prior(parameter, own_labels)
+        yield ParameterRow(parameter.name, range_text, default, only_where, usually, prior)
+
+
+def parameter_section(rows: Sequence[ParameterRow]) -> Section:
+    """The table of the parameters; it has a column of usual values if some are known."""
+    short = short_names(tuple(dict.fromkeys(row.name for row in rows)))
+    narrow = tuple(  # the rows on a narrow terminal
+        _cells(row, short[row.name], _with_short_names(row.only_where, short)) for row in rows
+    )
+    whole = tuple(_cells(row, row.name, row.only_where) for row in rows)
+    columns: tuple[str, ...] = ("name", "range", "default", "usually", "only where")
+    if not any(row.usually for row in rows):
+        columns, whole, narrow = (
+            _without_usual(columns),
+            *(tuple(map(_without_usual, of)) for of in (whole, narrow)),
+        )
+    return Section("parameters", columns, whole, narrow=narrow)
+
+
+def _cells(row: ParameterRow, name: str, only_where: str) -> tuple[str, ...]:
+    return (name, row.range, row.default, row.usually, only_where)
+
+
+def _without_usual(cells: tuple[str, ...]) -> tuple[str, ...]:
+    return (*cells[:3], *cells[4:])
+
+
+def _prior(parameter: Parameter, labels: Mapping[str, str]) -> tuple[str, Mapping[str, Any] | None]:
+    prior, domain = parameter.prior, parameter.domain
+    if prior is None:
+        return "", None
+    if isinstance(domain, Categorical):
+        options = usual_options(prior, domain)
+        return ", ".join(_option(option, labels) for option in options), {
+            "as": prior.knob,
+            "options": options,
+        }
+    low, high = usual_numbers(prior, domain)
+    if isinstance(domain, Integer) or (isinstance(domain, Powers) and domain.is_whole):
+        low, high = round(low), round(high)
+    text = shown(low) if low == high else f"{shown(low)} to {shown(high)}"
+    return text, {"as": prior.knob, "low": low, "high": high}
+
+
+def _range(domain: Domain, labels: Mapping[str, str]) -> str:
+    if isinstance(domain, Categorical):
+        texts = [_option(option, labels) for option in domain.options]
+        if domain.weights:
+            pairs = zip(texts, domain.weights, strict=True)
+            texts = [f"{text} (weight {weight:g})" for text, weight in pairs]
+        return f"choice {', '.join(texts)}"
+    return described(domain)
+
+
+def _option(option: Scalar, labels: Mapping[str, str]) -> str:
+    return labels.get(repr(option)) or shown(option)
+
+
+def _any_of(values: Sequence[Scalar], labels: Mapping[str, str]) -> str:
+    """``1 to 3`` for whole numbers in a row, else ``a or b``."""
+    numbers = [value for value in values if type(value) is int]
+    if len(numbers) == len(values) > 2 and numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return " or ".join(_option(value, labels) for value in values)
+
+
+def _with_short_names(conditions: str, short: Mapping[str, str]) -> str:
+    return " ".join(short.get(word, word) for word in conditions.split(" "))

@@ -1,0 +1,200 @@
+"""Where good values of the trial's keys usually lie: one entry for each, with its source.
+
+An entry is the centre of a normal distribution on the key's own scale and its deviation; of names, it is a weight for
+each. `tests/benchmarks/priors.py` trains many small models and prints where their best settings lie; *calibrated* in a
+source means that the centre or the deviation follows from it.
+
+Rates are those for `REFERENCE_BATCH` examples a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tunecli.config.priors.prior import Scale
+
+REFERENCE_BATCH = 64
+BATCH = "training.batch_size"
+OPTIMIZER = "optimizer.name"
+RATE, DECAY, MOMENTUM = "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum"
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The usual numbers of a key.
+
+    Attributes:
+        centre: the value that is right most often.
+        deviation: standard deviation, in powers of ten on a logarithmic scale.
+        scale: the scale on which the distribution is normal.
+        source: where this is from.
+    """
+
+    centre: float
+    deviation: float
+    scale: Scale
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The usual names of a key: weights of those that differ from 1, and the source."""
+
+    weights: Mapping[str, float]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfOptimizer:
+    """The usual rate and decay of an optimizer.
+
+    Attributes:
+        rate: learning rate at `REFERENCE_BATCH`, without momentum.
+        batch_power: power of the batch size with which the rate grows.
+        momentum_power: power of (1 - momentum) with which the rate falls.
+        decay: weight decay.
+    """
+
+    rate: Numbers
+    batch_power: float = 0.5
+    momentum_power: float = 0.0
+    decay: Numbers | None = None
+
+
+def _rate(centre: float, deviation: float, source: str) -> Numbers:
+    return Numbers(centre, deviation, "log", source)
+
+
+_L2 = Numbers(1e-4, 1.5, "log", "He et al. 2016 (1e-4), Krizhevsky et al. 2012 (5e-4)")
+_L2_ADAPTIVE = Numbers(1e-5, 1.5, "log", "Loshchilov & Hutter 2019, section 4: far below that of SGD")
+_DECOUPLED = Numbers(1e-2, 1.2, "log", "Loshchilov & Hutter 2019; torch's default")
+_SQRT = "square root of the batch: Krizhevsky 2014, Malladi et al. 2022"
+
+OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
+    {
+        "sgd": OfOptimizer(
+            _rate(
+                0.2,
+                0.6,
+                "Goyal et al. 2017: 0.1 for 256, momentum 0.9; Sutskever et al. 2013: lr / (1 - momentum)",
+            ),
+            batch_power=0.5,
+            momentum_power=0.7,
+            decay=_L2,
+        ),
+        "gd": OfOptimizer(_rate(0.3, 0.6, "as sgd, with the least noise"), batch_power=0.0, decay=_L2),
+        "adam": OfOptimizer(_rate(2e-3, 0.5, f"Kingma & Ba 2015: 1e-3; {_SQRT}"), decay=_L2_ADAPTIVE),
+        "adamw": OfOptimizer(_rate(2e-3, 0.5, f"Loshchilov & Hutter 2019: 1e-3; {_SQRT}"), decay=_DECOUPLED),
+        "nadam": OfOptimizer(_rate(2e-3, 0.5, "Dozat 2016: 2e-3"), decay=_L2_ADAPTIVE),
+        "radam": OfOptimizer(_rate(2e-3, 0.5, "Liu et al. 2020: 1e-3"), decay=_L2_ADAPTIVE),
+        "adamax": OfOptimizer(_rate(3e-3, 0.5, "Kingma & Ba 2015: 2e-3"), decay=_L2_ADAPTIVE),
+        "adagrad": OfOptimizer(_rate(2e-2, 0.5, "torch's default: 1e-2"), decay=_L2),
+        "adadelta": OfOptimizer(_rate(1.0, 0.5, "Zeiler 2012: no rate, which is 1"), decay=_L2),
+        "rmsprop": OfOptimizer(_rate(1e-3, 0.5, "Hinton 2012: 1e-3"), momentum_power=0.7, decay=_L2_ADAPTIVE),
+        "rprop": OfOptimizer(_rate(1e-2, 0.6, "torch's default; steps adapt from it"), batch_power=0.0),
+        "asgd": OfOptimizer(_rate(0.1, 0.6, "as sgd"), decay=_L2),
+        "adafactor": OfOptimizer(_rate(1e-2, 0.6, "Shazeer & Stern 2018: 1e-2"), decay=_L2_ADAPTIVE),
+        "lbfgs": OfOptimizer(_rate(1.0, 0.4, "Liu & Nocedal 1989: a full step"), batch_power=0.0),
+        "muon": OfOptimizer(_rate(3e-3, 0.5, "Liu et al. 2025: as AdamW's"), decay=_DECOUPLED),
+        "lion": OfOptimizer(
+            _rate(2e-4, 0.5, "Chen et al. 2023: a third to a tenth of AdamW's"),
+            decay=Numbers(5e-2, 1.2, "log", "Chen et al. 2023: three to ten times AdamW's"),
+        ),
+    }
+)
+"""By name of the optimizer. `lion` is not one of tunecli's own; own code names it by `as: lion.lr`."""
+
+ANY_OPTIMIZER = OfOptimizer(
+    _rate(3e-3, 0.9, "the optimizers here, each equally likely"),
+    batch_power=0.5,
+    decay=Numbers(1e-3, 1.5, "log", "the optimizers here, each equally likely"),
+)
+"""Of a rate whose optimizer is unknown."""
+
+NUMBERS: Mapping[str, Numbers] = MappingProxyType(
+    {
+        MOMENTUM: Numbers(0.9, 0.6, "below_one", "Sutskever et al. 2013: 0.9 to 0.99"),
+        "optimizer.betas.0": Numbers(0.9, 0.4, "below_one", "Kingma & Ba 2015"),
+        "optimizer.betas.1": Numbers(0.995, 0.7, "below_one", "Kingma & Ba 2015: 0.999; 0.95 to 0.99 in short runs"),
+        "optimizer.alpha": Numbers(0.98, 0.6, "below_one", "Hinton 2012: 0.9; torch's default: 0.99"),
+        "optimizer.rho": Numbers(0.9, 0.5, "below_one", "Zeiler 2012: 0.95; torch's default: 0.9"),
+        "optimizer.eps": Numbers(1e-8, 2.0, "log", "Kingma & Ba 2015; Choi et al. 2019: larger ones may help"),
+        "optimizer.layer_decay": Numbers(0.85, 0.15, "linear", "Clark et al. 2020: 0.8 to 0.9; Bao et al. 2022"),
+        BATCH: Numbers(32, 0.5, "log", "Masters & Luschi 2018: 2 to 32; LCBench: 17 to 64"),
+        "training.epochs": Numbers(50, 0.5, "log", "tunecli's default: 20 to 40; calibrated"),
+        "training.grad_clip.norm": Numbers(1.0, 0.6, "log", "Pascanu et al. 2013; Merity et al. 2018: 0.25"),
+        "training.average.decay": Numbers(0.99, 0.6, "below_one", "Izmailov et al. 2018; tunecli's default"),
+        "learning_rate.warmup.epochs": Numbers(2.0, 2.5, "linear", "Goyal et al. 2017: 5 of 90 epochs"),
+        "learning_rate.one_cycle.warmup_fraction": Numbers(0.3, 0.12, "linear", "Smith & Topin 2019"),
+        "learning_rate.exponential.gamma": Numbers(0.95, 0.5, "below_one", "tunecli's default"),
+        "learning_rate.cut.factor": Numbers(0.3, 0.4, "log", "He et al. 2016: 0.1; torch's default: 0.1"),
+        "loss.label_smoothing": Numbers(0.05, 0.06, "linear", "Szegedy et al. 2016: 0.1"),
+        "loss.gamma": Numbers(2.0, 1.2, "linear", "Lin et al. 2017: 2"),
+        "model.dropout": Numbers(0.2, 0.3, "linear", "Srivastava et al. 2014: 0.5 if wide; LCBench: 0.06 to 0.8"),
+        "model.residual_dropout": Numbers(0.05, 0.12, "linear", "Gorishniy et al. 2021: 0"),
+        "model.attention_dropout": Numbers(0.15, 0.12, "linear", "Gorishniy et al. 2021: 0.2"),
+        "model.width": Numbers(200, 0.5, "log", "Gorishniy et al. 2021: 64 to 512; LCBench: 72 to 800"),
+        "model.hidden": Numbers(200, 0.5, "log", "as model.width"),
+        "model.depth": Numbers(3.5, 2.0, "linear", "Gorishniy et al. 2021: 1 to 8; LCBench: 4 to 5"),
+        "model.blocks": Numbers(2.5, 1.5, "linear", "Gorishniy et al. 2021: 1 to 8"),
+        "model.layers": Numbers(2.5, 1.2, "linear", "Gorishniy et al. 2021: 1 to 4"),
+        "model.heads": Numbers(6.0, 0.35, "log", "Vaswani et al. 2017: 8"),
+        "model.channels": Numbers(48, 0.35, "log", "He et al. 2016: 16 to 64 for small images"),
+        "weights.clip.norm": Numbers(3.5, 0.35, "log", "Srivastava et al. 2014: 3 to 4, of a row"),
+        "data.augment.mixup.alpha": Numbers(0.2, 0.4, "log", "Zhang et al. 2018: 0.1 to 0.4"),
+        "data.augment.noise.std": Numbers(0.1, 0.5, "log", "Bishop 1995; tunecli's default"),
+    }
+)  # fmt: skip
+"""By key of a trial, without the positions in lists."""
+
+NAMES: Mapping[str, Names] = MappingProxyType(
+    {
+        OPTIMIZER: Names(
+            {"adamw": 1.5, "adam": 1.5, "nadam": 1.5, "radam": 1.3, "muon": 1.3, "adagrad": 0.8, "adadelta": 0.6,
+             "gd": 0.3, "asgd": 0.6, "rprop": 0.5, "lbfgs": 0.7},
+            "Schmidt et al. 2021, Descending through a Crowded Valley: Adam's family is rarely far from the best",
+        ),
+        "model.activation": Names(
+            {"relu": 1.5, "gelu": 1.5, "silu": 1.5, "tanh": 0.9, "sigmoid": 0.3, "identity": 0.3, "hardtanh": 0.7},
+            "Glorot et al. 2011; Ramachandran et al. 2017",
+        ),
+        "model.init": Names(
+            {"zeros": 0.2, "constant": 0.2, "sparse": 0.5, "normal": 0.6, "uniform": 0.6}, "He et al. 2015"
+        ),
+        "loss": Names({"cross_entropy": 1.5, "mse": 1.3, "hinge": 0.7}, "the losses that the metrics follow"),
+    }
+)  # fmt: skip
+"""By key of a trial: the weights of names; any other name has 1."""
+
+_SAME = {
+    "optimizer": OPTIMIZER,
+    "model.hidden.length": "model.depth",
+    "model.activation.name": "model.activation",
+    "model.init.name": "model.init",
+    "loss.name": "loss",
+}
+"""Paths of a file with another name in the table."""
+_PER_OPTIMIZER = (RATE, DECAY)
+
+KNOBS: tuple[str, ...] = (
+    *_PER_OPTIMIZER,
+    *NUMBERS,
+    *NAMES,
+    *(f"{name}.{key.rpartition('.')[2]}" for name in OPTIMIZERS for key in _PER_OPTIMIZER),
+)
+"""The names that `as:` takes: keys of a trial, and `adamw.lr` for a rate with a known optimizer."""
+
+
+def knob_at(path: str) -> str:
+    """The name in the table of the parameter at ``path`` under ``trial``; empty if nothing is known of it."""
+    plain = ".".join(step for step in path.split(".") if not step.isdigit())
+    names = (_SAME.get(path, path), _SAME.get(plain, plain))
+    return next((name for name in names if name in NUMBERS or name in NAMES or name in _PER_OPTIMIZER), "")
+
+
+def split_optimizer(knob: str) -> tuple[str, str]:
+    """The optimizer and the key of a name: ``adamw.lr`` is ``("adamw", "optimizer.lr")``; "" without an optimizer."""
+    name, _, key = knob.partition(".")
+    return (name, f"optimizer.{key}") if name in OPTIMIZERS else ("", knob)
