@@ -8,12 +8,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.study.sweeps import Silent
+from tests.support.forked import started_verb
 from tests.support.recorded import STUDY, recorded_study, spec_in
 from tests.support.reports import text_of
 from tests.verbs import called
@@ -373,16 +375,20 @@ def test_watch_writes_once_and_ends_when_no_process_runs_the_study(tmp_path, run
     assert '<meta http-equiv="refresh"' not in folder.report_path.read_text(encoding="utf-8")
 
 
+def watch(folder):
+    return "report", folder.path, "--watch", 1
+
+
 def test_watch_follows_a_study_to_its_end_and_then_stops_the_reloading(tmp_path):
     folder = recorded_study(tmp_path, [*SCORES, "running"])
-    command = [sys.executable, "-m", "tunecli", "report", str(folder.path), "--watch", "1"]
-    with hold(folder.path):
-        watching = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        first = watching.stderr.readline()
-        page = folder.report_path.read_text(encoding="utf-8")
-    assert "writing" in first
-    assert '<meta http-equiv="refresh" content="1"' in page
-    _, err = watching.communicate(timeout=60)
+    with ExitStack() as exit_stack:
+        with hold(folder.path):
+            watching = exit_stack.enter_context(started_verb(*watch(folder), cwd=tmp_path))
+            first = watching.stderr.readline()
+            page = folder.report_path.read_text(encoding="utf-8")
+        assert "writing" in first
+        assert '<meta http-equiv="refresh" content="1"' in page
+        _, err = watching.communicate()
     assert watching.returncode == 0
     assert "no process runs the study" in err
     assert '<meta http-equiv="refresh"' not in folder.report_path.read_text(encoding="utf-8")
@@ -390,12 +396,10 @@ def test_watch_follows_a_study_to_its_end_and_then_stops_the_reloading(tmp_path)
 
 def test_a_signal_ends_a_watch_and_the_page_no_longer_reloads_itself(tmp_path):
     folder = recorded_study(tmp_path, [*SCORES, "running"])
-    command = [sys.executable, "-m", "tunecli", "report", str(folder.path), "--watch", "1"]
-    with hold(folder.path):
-        watching = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with hold(folder.path), started_verb(*watch(folder), cwd=tmp_path) as watching:
         watching.stderr.readline()
         watching.send_signal(signal.SIGTERM)  # a background process ignores SIGINT
-        watching.communicate(timeout=60)
+        watching.communicate()
     assert watching.returncode == 143
     page = folder.report_path.read_text(encoding="utf-8")
     assert '<meta http-equiv="refresh"' not in page

@@ -3,13 +3,12 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-from contextlib import contextmanager
+from contextlib import ExitStack
 
 import pytest
 
 from tests.console.test_terminals import on_a_terminal
+from tests.support.forked import started_verb
 from tests.support.recorded import STUDY, recorded_study
 from tests.verbs import called
 from tunecli.commands.status import status, status_view
@@ -29,15 +28,11 @@ def run(tmp_path, capsys, monkeypatch):
     return lambda *words: called(*words, capture=capsys, monkeypatch=monkeypatch)
 
 
-@contextmanager
-def watching(folder, *words):
+def watching(folder, *words, seconds=1):
     """A process that follows the study in a pipe."""
-    command = [sys.executable, "-m", "tunecli", "status", str(folder.path), "--watch", "1", *words]
     environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        yield process
+    verb = ("status", folder.path, "--watch", seconds, *words)
+    return started_verb(*verb, cwd=folder.path.parent, environment=environment)
 
 
 def lines_of(folder):
@@ -128,21 +123,18 @@ def test_watch_in_a_pipe_prints_a_line_at_each_change_until_the_study_ends(tmp_p
         second = process.stdout.readline()
         assert second.startswith("running  6/60 trials  5 complete, 1 failed (1 error)  best loss 0.0625")
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     assert (out, process.returncode) == ("", 143)
     assert "Traceback" not in err
 
 
 def test_watch_ends_with_the_study_and_the_last_line_is_its_end(tmp_path):
     folder = recorded_study(tmp_path, [*SCORES, "running"])
-    with hold(folder.path):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tunecli", "status", str(folder.path), "--watch", "600"],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout.readline().startswith("running")
-    out, _ = process.communicate(timeout=60)  # long before the 600 seconds are over
+    with ExitStack() as exit_stack:
+        with hold(folder.path):
+            process = exit_stack.enter_context(watching(folder, seconds=600))
+            assert process.stdout.readline().startswith("running")
+        out, _ = process.communicate()  # long before the 600 seconds are over
     assert process.returncode == 0
     assert out.startswith("interrupted  5/60 trials")
     assert out.count("\n") == 1
@@ -162,8 +154,8 @@ def test_a_reader_that_closes_the_pipe_ends_the_watch(tmp_path):
     with hold(folder.path), watching(folder) as process:
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(timeout=60) == 0
-        assert process.stderr.read() == ""
+        _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
 
 
 @pytest.mark.parametrize("changed", [{}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}, {"NO_COLOR": "1"}])

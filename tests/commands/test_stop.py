@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.sweeps import Silent, comparable
+from tests.support.forked import started_verb
 from tunecli.commands.check import load_checked
 from tunecli.commands.stop import stop, stop_trial
 from tunecli.engine.failures import as_ended, ended_by_hand
@@ -140,13 +139,10 @@ run: {device: cpu, workers: 1}
 def test_stop_ends_one_trial_of_another_process(tmp_path):
     (tmp_path / "endless.yaml").write_text(ENDLESS)
     os.mkfifo(tmp_path / "begun")
-    command = [sys.executable, "-m", "tunecli", "search", "endless.yaml", "--out", "run"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as sweeping:
+    with started_verb("search", "endless.yaml", "--out", "run", cwd=tmp_path) as sweeping:
         (tmp_path / "begun").read_text()  # waits for the trial
         ended = stop_trial(RunFolder(tmp_path / "run"), 0)
-        sweeping.communicate(timeout=60)
+        sweeping.communicate()
     assert ended.trial.state is State.PRUNED
     assert ended.trial.outcome is not None and ended.trial.outcome.score == 5.0
     assert sweeping.returncode == 3, "no trial is complete"
@@ -155,13 +151,10 @@ def test_stop_ends_one_trial_of_another_process(tmp_path):
 def test_a_stopped_sweep_says_how_to_resume(tmp_path):
     (tmp_path / "endless.yaml").write_text(ENDLESS)
     os.mkfifo(tmp_path / "begun")
-    command = [sys.executable, "-m", "tunecli", "search", "endless.yaml", "--out", "run"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as sweeping:
+    with started_verb("search", "endless.yaml", "--out", "run", cwd=tmp_path) as sweeping:
         (tmp_path / "begun").read_text()
         stopped = stop(RunFolder(tmp_path / "run"))
-        _, err = sweeping.communicate(timeout=60)
+        _, err = sweeping.communicate()
     assert stopped.is_ended and stopped.holder.process_id == sweeping.pid
     assert sweeping.returncode == 128 + signal.SIGTERM
     assert "Interrupted by SIGTERM after 0 of 1 trial; nothing is lost. Continue: tunecli resume run" in err

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.support.forked import run_verb
+from tests.support.forked import run_verb, started_verb
 from tests.support.plug_ins import documented_files, environment_with, install_documented, write_files
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -68,16 +68,8 @@ def test_a_killed_study_resumes_to_the_table_of_an_uninterrupted_one(work: Path,
     options = ("--set", "run.engine=local", "--set", "search.trials=8")
     whole = run(work, site, "search", "study.yaml", "--out", "runs/whole", *options)
     assert whole.returncode == 0, whole.stderr
-    command = [sys.executable, "-m", "tunecli", "search", "study.yaml", "--out", "runs/killed", *options]
-    with subprocess.Popen(
-        command,
-        cwd=work,
-        env=environment_with(site),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
+    words = ("search", "study.yaml", "--out", "runs/killed", *options)
+    with started_verb(*words, cwd=work, environment=environment_with(site)) as process:
         for line in process.stderr:
             if line.startswith("[2/8]"):
                 process.send_signal(signal.SIGKILL)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from tests.study.leftover_state import LEFT
+from tests.support.forked import started_verb
 from tests.verbs import called
 from tunecli.train.user_code import code as user_code
 
@@ -99,8 +99,7 @@ def test_a_study_that_is_killed_and_resumed_has_the_same_table_and_leaves_no_chi
     hung = LEFT.replace("    leave()\n    return", "    leave()\n    hold(trial)\n    return") + HOLD
     (folder / "left.py").write_text(hung)
     os.mkfifo(folder / "ready")
-    command = [sys.executable, "-m", "tunecli", "search", "s.yaml", "--out", "cut"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as search:
+    with started_verb("search", "s.yaml", "--out", "cut", cwd=folder) as search:
         worker = psutil.Process(int((folder / "ready").read_text()))
         search.send_signal(signal.SIGKILL)
         assert psutil.wait_procs([worker], timeout=10)[1] == []

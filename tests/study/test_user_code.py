@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.forked import started_verb
 from tests.verbs import called
 
 FUNCTION = """\
@@ -304,8 +305,7 @@ def running_search(folder):
     """A running search of a command: the search, its worker, the program, and the program's child."""
     (folder / "own.yaml").write_text(SLEEPER)
     os.mkfifo(folder / "ready")
-    command = [sys.executable, "-m", "tunecli", "search", "own.yaml"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as search:
+    with started_verb("search", "own.yaml", cwd=folder) as search:
         yield search, *(psutil.Process(int(word)) for word in (folder / "ready").read_text().split())
 
 
@@ -313,7 +313,7 @@ def test_a_program_dies_with_its_worker(running_search):
     search, worker, *programs = running_search
     worker.kill()
     assert psutil.wait_procs(programs, timeout=10)[1] == []
-    _, err = search.communicate(timeout=60)
+    _, err = search.communicate()
     assert search.returncode == 3
     assert "the worker was killed by SIGKILL" in err
 
@@ -321,7 +321,7 @@ def test_a_program_dies_with_its_worker(running_search):
 def test_a_search_that_is_stopped_leaves_no_program(running_search):
     search, _, *programs = running_search
     search.send_signal(signal.SIGTERM)
-    _, err = search.communicate(timeout=60)
+    _, err = search.communicate()
     assert psutil.wait_procs(programs, timeout=10)[1] == []
     assert search.returncode == 143
     assert "Traceback" not in err

@@ -9,13 +9,16 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 def run_verb(
@@ -45,6 +48,64 @@ def run_verb(
         code = _answer(task)
         said = [Path(file.name).read_text(encoding=encoding) for file in (out, err)]
     return subprocess.CompletedProcess(["tunecli", *words], code, *said)
+
+
+class StartedVerb:
+    """A verb that runs in a process of its own.
+
+    Attributes:
+        pid: its process id.
+        stdout, stderr: what it writes.
+        returncode: its exit code, or the negative number of a signal; None before `communicate`.
+    """
+
+    def __init__(self, pid: int, stdout: TextIO, stderr: TextIO) -> None:
+        self.pid, self.stdout, self.stderr = pid, stdout, stderr
+        self.returncode: int | None = None
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self) -> tuple[str, str]:
+        """Wait for its end; the rest of its stdout and of its stderr, empty for one that is closed here."""
+        with ThreadPoolExecutor(1) as threads:  # it could wait for a reader of the other stream
+            errors = threads.submit(_rest, self.stderr)
+            said = _rest(self.stdout), errors.result()
+        if self.returncode is None:
+            self.returncode = _answer({"wait": self.pid})
+        return said
+
+
+def _rest(stream: TextIO) -> str:
+    return "" if stream.closed else stream.read()
+
+
+@contextmanager
+def started_verb(
+    *arguments: object, cwd: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[StartedVerb]:
+    """Start a verb, as `run_verb` runs one; the block ends after the verb."""
+    with tempfile.TemporaryDirectory() as folder:
+        pipes = [Path(folder, name) for name in ("out", "err")]
+        for pipe in pipes:
+            os.mkfifo(pipe)
+        task = {
+            "arguments": [str(argument) for argument in arguments],
+            "cwd": str(cwd),
+            "environment": dict(os.environ if environment is None else environment),
+            "streams": [os.devnull, *map(str, pipes)],
+            "starts": True,
+        }
+        pid = _answer(task)  # it begins when this process opens both pipes
+        with pipes[0].open(encoding="utf-8") as out, pipes[1].open(encoding="utf-8") as err:
+            verb = StartedVerb(pid, out, err)
+            try:
+                yield verb
+            finally:
+                verb.communicate()
 
 
 def run_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:

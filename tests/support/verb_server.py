@@ -1,7 +1,7 @@
 """The process that `tests.support.forked` starts: it loads the program once, and forks for each verb.
 
 It reads one line of JSON per task and answers each with one line: a verb with its exit code, where a negative one is a
-signal, and several tasks of steps with how each of their steps ended. It starts no thread and no tensor is made in it,
+signal, or with its process id if it is only started; and several tasks of steps with how each of their steps ended. It starts no thread and no tensor is made in it,
 so its forks begin as a new process does after its imports.
 """
 
@@ -77,8 +77,8 @@ def run(arguments: list[str]) -> None:
         os._exit(code)
 
 
-def run_verb(task: dict[str, Any]) -> int:
-    """Run one verb in a child; its exit code, or the negative number of a signal."""
+def start_verb(task: dict[str, Any]) -> int:
+    """Begin one verb in a child; its process id."""
     child = os.fork()
     if child == 0:
         flags = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
@@ -87,7 +87,22 @@ def run_verb(task: dict[str, Any]) -> int:
         ]
         enter(task["cwd"], task["environment"], streams)
         run(task["arguments"])
+    return child
+
+
+def end_of(child: int) -> int:
+    """Wait for the end of a child; its exit code, or the negative number of a signal."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def answer_to(task: dict[str, Any]) -> Any:
+    """Carry a task out."""
+    if "tasks" in task:
+        return run_tasks(task["tasks"], task["environment"])
+    if "wait" in task:
+        return end_of(task["wait"])
+    child = start_verb(task)
+    return child if task.get("starts") else end_of(child)
 
 
 def run_step(step: dict[str, Any], folder: Path, environment: Mapping[str, str]) -> None:
@@ -141,9 +156,7 @@ def main() -> None:
         importlib.import_module(name)
     gc.freeze()  # else the first collection of each child copies the shared pages
     for line in sys.stdin:
-        task = json.loads(line)
-        answer = run_tasks(task["tasks"], task["environment"]) if "tasks" in task else run_verb(task)
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer_to(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
