@@ -13,7 +13,7 @@ from tests.support.read_only import open_path, read_only  # noqa: F401  # fixtur
 # A busy machine must not fail a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
-    "ordinary", settings.get_profile("patient"), derandomize=True, database=None, max_examples=50
+    "ordinary", settings.get_profile("patient"), derandomize=True, database=None, max_examples=30
 )
 settings.register_profile("explore", settings.get_profile("patient"), print_blob=True, max_examples=200)
 

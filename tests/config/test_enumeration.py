@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.concrete_trial import concrete
@@ -67,7 +67,6 @@ def _key(point: Any) -> str:
     return json.dumps(point, sort_keys=True)
 
 
-@settings(max_examples=60, deadline=None)
 @given(finite_spaces)
 def test_points_and_positions_are_inverse_bijections(space: Space) -> None:
     size = space_size(space)
@@ -77,7 +76,6 @@ def test_points_and_positions_are_inverse_bijections(space: Space) -> None:
     assert len({_key(point) for point in points}) == size
 
 
-@settings(max_examples=60, deadline=None)
 @given(finite_spaces)
 def test_grid_points_and_positions_are_inverse_bijections(space: Space) -> None:
     size, all_points = grid_size(space), space_size(space)
@@ -88,7 +86,6 @@ def test_grid_points_and_positions_are_inverse_bijections(space: Space) -> None:
     assert [grid_position_of_point(space, point) for point in points] == list(range(size))
 
 
-@settings(max_examples=60, deadline=None)
 @given(finite_spaces, st.data())
 def test_every_numbered_point_belongs_to_the_space(space: Space, data: st.DataObject) -> None:
     position = data.draw(st.integers(0, (space_size(space) or 1) - 1))

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.concrete_trial import concrete, locate
@@ -75,7 +75,6 @@ spaces = st.recursive(leaves, _larger, max_leaves=8).map(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(spaces, st.data())
 def test_a_point_is_restored_from_its_units(space: Space, data: st.DataObject) -> None:
     unit = st.floats(1e-6, 1 - 1e-6)  # further out a normal's tail has no digits left
@@ -89,7 +88,6 @@ def test_a_point_is_restored_from_its_units(space: Space, data: st.DataObject) -
         assert back[name] == (pytest.approx(value, rel=1e-9, abs=1e-9) if type(value) is float else value)
 
 
-@settings(max_examples=150, deadline=None)
 @given(spaces, st.randoms(use_true_random=False))
 def test_a_point_holds_exactly_the_active_parameters_and_is_concrete(space: Space, random: Any) -> None:
     point = point_of_units(space, [random.random() for _ in space.parameters])
@@ -100,7 +98,6 @@ def test_a_point_holds_exactly_the_active_parameters_and_is_concrete(space: Spac
     assert "choice" not in json.dumps(concrete(space, point))
 
 
-@settings(max_examples=150, deadline=None)
 @given(spaces)
 def test_a_default_point_lies_in_the_space_and_repeats_every_active_default(space: Space) -> None:
     point = default_point(space)

@@ -1,7 +1,7 @@
 """Syntax errors of YAML: both places, and a hint."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.reader import read
@@ -102,7 +102,6 @@ def test_places_are_those_of_the_surrounding_file():
     assert "at 7:11 " in problem.message
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.text("a: [{]},'\"\n-\t=#&*%@!|>lr0", max_size=40))
 def test_any_text_is_read_or_refused_in_plain_words(text):
     try:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.log_records import (
@@ -63,7 +63,6 @@ def outcomes() -> st.SearchStrategy[Outcome]:
 
 
 class TestRoundTrip:
-    @settings(max_examples=60, deadline=None)
     @given(
         st.lists(st.tuples(PARAMETERS, st.integers(0, 2**63 - 1), st.none() | outcomes()), max_size=4),
         st.lists(METRICS, max_size=4),
@@ -180,7 +179,6 @@ class TestAttempts:
             st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), min_size=1, max_size=5), max_size=4
         )
     )
-    @settings(max_examples=60, deadline=None)
     def test_epochs_equal_a_list_that_each_attempt_truncates_at_its_start(
         self, trials: list[list[tuple[int, int]]]
     ) -> None:

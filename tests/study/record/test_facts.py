@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.commands.check import load_checked
@@ -72,7 +72,6 @@ def test_a_missing_field_of_the_plan_has_its_default_or_is_an_error(name: str) -
     st.dictionaries(st.text(max_size=6), VALUES, max_size=3),
     st.dictionaries(st.text(max_size=6), VALUES, max_size=3),
 )
-@settings(max_examples=60, deadline=None)
 def test_unknown_facts_are_unchanged(facts: dict[str, Any], plan: dict[str, Any]) -> None:
     complete = checked({**facts, **WHOLE, "plan": {**plan, **PLAN}}, PATH)
     facts = {key: value for key, value in facts.items() if key not in WHOLE}
@@ -81,7 +80,6 @@ def test_unknown_facts_are_unchanged(facts: dict[str, Any], plan: dict[str, Any]
 
 
 @given(st.sampled_from([*WHOLE, *(f"plan.{name}" for name in PLAN)]), VALUES)
-@settings(max_examples=100, deadline=None)
 def test_a_fact_of_another_type_is_an_error_that_names_it(name: str, value: Any) -> None:
     facts = {**WHOLE, "plan": {**PLAN}}
     group, _, field = name.rpartition(".")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.commands.check import load_checked
@@ -123,7 +123,6 @@ def test_an_export_with_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> N
         st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8
     )
 )
-@settings(max_examples=60, deadline=None)
 def test_a_tree_is_refused_only_for_a_text_that_is_not_utf_8(tree: Any) -> None:
     require_text(tree, Path("/"))
     for broken in ({"a": tree, "b": ["\udc80"]}, ["\ud800", tree]):
@@ -132,7 +131,6 @@ def test_a_tree_is_refused_only_for_a_text_that_is_not_utf_8(tree: Any) -> None:
 
 
 @given(st.text() | st.lists(st.sampled_from(["$", "{", "}", "${env:", "HOME", "a", "/"])).map("".join))
-@settings(max_examples=100, deadline=None)
 def test_an_escaped_text_names_no_variable(text: str) -> None:
     assert names_in(escaped(text)) == ()
     assert resolved(escaped(text), {}) == text

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.train.data.columns import Request
@@ -32,7 +32,6 @@ def assert_same_fields(path: Path) -> bool:
     return True
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.text("ab1,,,;\t| \"'\n\n\r", max_size=60),
     st.sampled_from(["\n", "\r\n", "\r"]),

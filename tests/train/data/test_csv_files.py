@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.schema.data import Data
@@ -34,7 +34,6 @@ def texts_of(columns: Columns) -> dict[str, list[object]]:
     return {name: values.tolist() for name, values in columns.values.items()}
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(SEPARATORS),
     st.lists(st.text("ab,;\t| \"'0", min_size=1, max_size=8), min_size=2, max_size=5, unique_by=str.strip),
@@ -285,7 +284,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(
     st.lists(PIECES, max_size=30).map("".join),
     st.sampled_from(["y", "a", "x", "1"]),
@@ -307,7 +305,6 @@ def test_any_file_gives_a_table_or_data_error(body: str, target: str, text: str 
             assert error.parameter
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_give_columns_or_data_error(body: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:

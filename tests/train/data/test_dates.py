@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.train.data.dates import DateForm, Recognised, parts_of, recognise, seconds_of, varying
@@ -31,7 +31,6 @@ def objects(values: list[str | None]) -> np.ndarray:
     return array
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.sampled_from(sorted(FORMATS)), st.lists(MOMENTS, min_size=1, max_size=5))
 def test_a_written_date_is_read_back(written: str, moments: list[datetime]) -> None:
     moments = [*moments, datetime(2024, 5, 31)]  # a day that is no month
@@ -45,7 +44,6 @@ def test_a_written_date_is_read_back(written: str, moments: list[datetime]) -> N
     np.testing.assert_allclose(seconds_N[:-1], expected, rtol=0, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
 @given(MOMENTS)
 def test_parts_are_those_of_the_calendar(moment: datetime) -> None:
     seconds = (moment - datetime(1970, 1, 1)) / timedelta(seconds=1)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.schema.data import Data
@@ -71,7 +71,6 @@ def tables(draw: st.DrawFn) -> tuple[dict[str, list[Cell]], int]:
     return rows, max(n_train, len(labels))
 
 
-@settings(max_examples=60, deadline=None)
 @given(tables(), st.sampled_from(["csv", "parquet"]))
 def test_rows_are_encoded_the_same_in_one_or_two_files(
     drawn: tuple[dict[str, list[Cell]], int], ending: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.train.data.number_format import NumberFormat, formats_of, has_decimals, read_number
@@ -38,7 +38,6 @@ formats = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     formats,
     st.lists(st.tuples(st.integers(-(10**10), 10**10), st.integers(0, 5)), min_size=1, max_size=12),

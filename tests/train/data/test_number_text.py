@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tunecli.train.data.number_text import INFINITE, MISSING, MISSING_AMONG_NUMBERS, read_fields
@@ -70,7 +70,6 @@ def by_grammar(text: str) -> bool:
 texts = st.lists(st.sampled_from(PIECES), max_size=7).map("".join).map(str.strip)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(texts, min_size=20, max_size=20))
 @example(
     [

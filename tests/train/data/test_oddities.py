@@ -85,7 +85,6 @@ COLUMNS: dict[str, tuple[str, Plant]] = {
 }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=80)
 @given(
     st.sampled_from(sorted(COLUMNS)), st.integers(0, 10**6), st.sampled_from(["classification", "regression"])
 )
@@ -134,7 +133,6 @@ TARGETS: dict[str, Callable[[np.random.Generator], list[Any]]] = {
 }
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(sorted(TARGETS)), st.integers(0, 10**6))
 def test_numbers_read_as_classes_are_reported_unless_the_task_is_set(written: str, seed: int) -> None:
     r = np.random.default_rng(seed)

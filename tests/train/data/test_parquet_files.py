@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.schema.data import Data
@@ -97,7 +97,6 @@ def test_index_that_is_a_training_input_is_read(tmp_path: Path) -> None:
     assert table.x[:, 1].tolist() == [7.0, 9.0, 8.0]
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(-(2**63), 2**63 - 1) | st.none(), min_size=1, max_size=8),
     st.lists(st.integers(0, 2**64 - 1) | st.none(), min_size=1, max_size=8),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -82,7 +82,6 @@ def with_other_rows_wild(table: Table, kept: NDArray[np.int64], rng: np.random.G
     return dataclasses.replace(table, x=x, y=y, text=tuple(map(wild, table.text)), prose=prose)
 
 
-@settings(max_examples=60)
 @example(3, "features", "regression", "power")
 @given(
     st.integers(0, 2**32),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tunecli.config.schema.data import Data
@@ -94,7 +94,6 @@ def test_packed_content_under_a_plain_name_is_named(tmp_path: Path) -> None:
             read_csv(tmp_path / "t.csv", SOURCE)
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n"), max_size=30), max_size=8),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252", "latin-1"]),

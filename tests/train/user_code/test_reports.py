@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.jobs import change_job, make_job
@@ -82,7 +82,6 @@ def epochs_and_cuts(draw: st.DrawFn) -> tuple[list[int], list[int], list[int]]:
     return epochs, cuts, backs
 
 
-@settings(max_examples=60, deadline=None)
 @given(epochs_and_cuts(), st.lists(st.none() | st.floats(-1, 1), max_size=12), st.none() | st.integers(1, 30))
 def test_interrupted_attempts_give_the_same_curve_as_one_run(
     tmp_path_factory: pytest.TempPathFactory,
