@@ -108,6 +108,31 @@ class Outcome:
     weights_sha256: str = ""
 
 
+@dataclass(frozen=True)
+class EarlierStudy:
+    """The complete trials of an earlier study that a new one learns from, as points of the new study's space.
+
+    Attributes:
+        name: its run folder, as the file names it.
+        points: the trials that fit the space, by number.
+        losses: the loss of each point, in the unit of the earlier study; lower is better.
+        unknown: the parameters of which no trial has a value; the points have the default or the middle there.
+        n_complete: the number of its complete trials.
+        n_fitting: the number of those that fit the space. There are fewer points if these are very many.
+        left_out: by parameter, the number of trials whose value the space does not contain.
+        basis: the source of the losses, if they are not those of the study's own objective; else empty.
+    """
+
+    name: str
+    points: tuple[Parameters, ...]
+    losses: tuple[float, ...]
+    unknown: tuple[str, ...] = ()
+    n_complete: int = 0
+    n_fitting: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    basis: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A point of the space with its seed, its state and its outcome; ``number`` is its identity."""

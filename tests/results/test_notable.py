@@ -75,6 +75,7 @@ ORIGINS = Origins(({"lr": 0.5},), {"lr": 0.1}, "quasi-random", 4)
         (trial(2, lr=0.3), ORIGINS, "quasi-random"),
         (trial(4, lr=0.3), ORIGINS, "model"),
         (trial(0, lr=0.3), Origins((), None, "quasi-random", 4), "first trial"),
+        (trial(0, lr=0.3), Origins((), None, "quasi-random", 4, ({"lr": 0.3},)), "earlier study"),
         (trial(0, lr=0.3), Origins((), None, "random"), "random"),
         (trial(9, lr=0.3), Origins((), None, "grid"), "grid"),
     ],

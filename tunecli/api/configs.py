@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from tunecli.config.schema.sources import absolute, with_absolute_path
 from tunecli.config.study import StudySpec
 from tunecli.config.yaml_writer import yaml_text
 from tunecli.errors import ConfigError, Problem, UsageError
+from tunecli.store.folder import RunFolder
 from tunecli.study.record.earlier_points import with_earlier_points
+from tunecli.study.record.earlier_studies import with_earlier_studies
 from tunecli.train.validation import trial_problems
 
 Config = str | PathLike[str] | Mapping[str, Any]
@@ -84,9 +86,19 @@ def checked(config: Config, texts: tuple[str, ...]) -> StudySpec:
             )
 
 
+def run_paths(runs: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list[str]:
+    """The absolute paths of run folders, each given by its path or by the study's name under ``runs/``.
+
+    Raises:
+        UsageError: there is no such study.
+    """
+    several = [runs] if isinstance(runs, str | PathLike) else runs
+    return [str(RunFolder.find(fspath(run)).path.resolve()) for run in several]
+
+
 def _parsed(data: bytes, overrides: tuple[str, ...]) -> StudySpec:
     spec = parse_study(data, CONFIG, overrides, Path.cwd(), trial_problems)
-    return with_earlier_points(spec, CONFIG)
+    return with_earlier_studies(with_earlier_points(spec, CONFIG), CONFIG)
 
 
 def _tree(config: Mapping[str, Any]) -> dict[str, Any]:

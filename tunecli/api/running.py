@@ -33,6 +33,7 @@ def search(
     trials: int | None = None,
     workers: int | None = None,
     device: str | None = None,
+    earlier: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     restart: bool | Callable[[str], bool] = False,
     progress: bool | Display = True,
     say: Say | None = None,
@@ -49,6 +50,8 @@ def search(
         trials: the total number of trials; None: that of the configuration.
         workers: the number of parallel trials; None: that of the configuration.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or ``xpu``; None: that of the configuration.
+        earlier: run folders of earlier studies, or their names under ``runs/``, whose trials inform the sampler; empty:
+            those of the configuration's `search.from`.
         restart: begin a new study in place of the one in the run folder. A study with scores is moved aside. A function
             is asked first.
         progress: True: a live table on a terminal, else a few lines on stderr. False: nothing. Or an object with the
@@ -72,18 +75,19 @@ def search(
         >>> study.best.parameters  # doctest: +SKIP
     """
     stop_import("tunecli.search")
-    from tunecli.api.configs import checked
+    from tunecli.api.configs import checked, run_paths
     from tunecli.api.plain_values import override_places, override_texts
     from tunecli.commands import search as verb
     from tunecli.config.study import StudySpec
     from tunecli.study.runner.signals import resumable
 
-    flags = {"search.trials": trials, "run.workers": workers, "run.device": device}
+    runs = run_paths(earlier) or None
+    flags = {"search.trials": trials, "run.workers": workers, "run.device": device, "search.from": runs}
     texts = override_texts(overrides, flags)
     if isinstance(config, StudySpec):
         if texts:
             raise UsageError(
-                "a loaded study takes no overrides, no trials, no workers and no device",
+                "a loaded study takes no overrides, trials, workers, device and earlier studies",
                 hint="give them to tunecli.load, or give tunecli.search the path",
             )
         spec = config

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from tunecli.cli.app import verb
 from tunecli.console.options import (
@@ -35,6 +38,16 @@ if TYPE_CHECKING:
     from tunecli.study.sweep import Ending
 
 
+From = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="Learn from the trials of an earlier study; repeat it for several. It replaces `search.from`.",
+    ),
+]
+
+
 @verb(short_help="Run a sweep and rank its trials.")
 def search(
     config: ConfigFile,
@@ -45,6 +58,7 @@ def search(
     device: Device = None,
     engine: EngineName = None,
     address: Address = None,
+    earlier: From = None,
     dry_run: DryRun = False,
     is_restarted: Restart = False,
     is_agreed: Agreed = False,
@@ -55,7 +69,7 @@ def search(
 
     Progress goes to stderr, the ranked table to stdout. `tunecli resume` continues an interrupted sweep.
     """
-    from tunecli.api.configs import checked
+    from tunecli.api.configs import checked, run_paths
     from tunecli.api.running import search
     from tunecli.commands.check import dry_run_view
     from tunecli.console import Console
@@ -67,6 +81,7 @@ def search(
         "run.workers": workers,
         "run.device": device,
         **engine_flags(engine, address),
+        "search.from": json.dumps(run_paths(earlier)) if earlier else None,
     }
     spec = checked(config, overrides_of(sets, flags))
     if is_confirmed:

@@ -14,6 +14,7 @@ from tunecli.commands.check_notes import check_notes, first_suggestions
 from tunecli.commands.check_parameters import ParameterRow, parameter_rows, parameter_section
 from tunecli.commands.constraint_notes import constraint_lines
 from tunecli.commands.data import data_json, data_lines, data_notes, data_of
+from tunecli.commands.earlier import earlier_data, earlier_lines
 from tunecli.config import objectives
 from tunecli.config.command import TRIAL_NAMES, words_of
 from tunecli.config.concrete_trial import concrete, points_to_check
@@ -38,6 +39,7 @@ from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.machines import Machines, devices_of, jobs_by_device, known_machines
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.earlier_points import with_earlier_points
+from tunecli.study.record.earlier_studies import with_earlier_studies
 from tunecli.study.record.publish import with_derived
 from tunecli.study.runner.jobs import trial_seed
 from tunecli.study.runner.pause_schedule import pause_epochs_of
@@ -45,7 +47,7 @@ from tunecli.text import counted
 from tunecli.train.data.summary import DataSummary
 from tunecli.train.machine import device_index
 from tunecli.train.validation import trial_problems
-from tunecli.trial import Trial
+from tunecli.trial import EarlierStudy, Trial
 
 _MAX_SUGGESTIONS = 10
 
@@ -74,6 +76,7 @@ class Check:
         start_from: the earlier studies that the start points come from.
         derived: the path and the text of each formula.
         machines: the machines that run the trials.
+        earlier: the earlier studies that inform the sampler.
     """
 
     study: str
@@ -97,6 +100,7 @@ class Check:
     start_from: tuple[str, ...] = ()
     derived: tuple[tuple[str, str], ...] = ()
     machines: Machines = field(default_factory=Machines)
+    earlier: tuple[EarlierStudy, ...] = ()
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -116,7 +120,7 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
             raise
         hint = f"tunecli import {as_argument(path)} -o study.yaml"
         raise UsageError(f"{path} is {kind.title}, not a study", hint=hint) from error
-    return with_earlier_points(spec, str(path))
+    return with_earlier_studies(with_earlier_points(spec, str(path)), str(path))
 
 
 def check(spec: StudySpec, machines: Machines | None = None) -> Check:
@@ -163,6 +167,7 @@ def check(spec: StudySpec, machines: Machines | None = None) -> Check:
         search.start.folders if isinstance(search.start, StartFrom) else (),
         tuple((path, derived.formula.text) for path, derived in space.formulas),
         machines,
+        space.earlier,
     )
 
 
@@ -235,6 +240,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
         ("search space", _space(checked)),
         *([("grid", counted(checked.grid, "point"))] if checked.grid is not None else []),
         *constraint_lines(checked.feasible, checked.n_start, checked.start_from),
+        *earlier_lines(checked.earlier),
         ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}"),
         *([("lookahead", _lookahead(plan.lookahead))] if is_verbose else []),
         ("pruner", _pruner(checked)),
@@ -269,6 +275,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
         else {**asdict(checked.feasible), "fraction": checked.feasible.fraction},
         "start_points": checked.n_start,
         "start_from": list(checked.start_from),
+        **earlier_data(checked.earlier),
         "jobs_by_device": dict(checked.jobs_by_device),
         **machine_data(checked.plan.engine, checked.machines),
         "fusing": {

@@ -10,6 +10,7 @@ from typing import Any
 
 from tunecli.commands.check import Check, check
 from tunecli.commands.data import first_lines
+from tunecli.commands.earlier import earlier_lines
 from tunecli.commands.exports import with_exports
 from tunecli.commands.logs import log_lines
 from tunecli.commands.outcome_summary import (
@@ -230,5 +231,6 @@ def ending_view(ending: Ending) -> View:
 
 
 def opening_lines(checked: Check) -> list[str]:
-    """Lines for the start of a sweep: a short summary of the data, and the notes of `check`."""
-    return [*first_lines(checked.data), *(f"note: {note}" for note in checked.notes)]
+    """Lines for the start of a sweep: the data in short, the earlier studies, and the notes of `check`."""
+    earlier = (f"{label}: {text}" for label, text in earlier_lines(checked.earlier))
+    return [*first_lines(checked.data), *earlier, *(f"note: {note}" for note in checked.notes)]

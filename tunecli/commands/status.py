@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from tunecli.commands.earlier import earlier_data, earlier_lines
 from tunecli.commands.outcome_summary import (
     front_data,
     front_lines,
@@ -26,7 +27,7 @@ from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, open_to_read
 from tunecli.study.record.phase import number_ended, phase_of
 from tunecli.text import duration
-from tunecli.trial import FailureKind, State, Trial
+from tunecli.trial import EarlierStudy, FailureKind, State, Trial
 
 _SPARK_WIDTH = 20
 _WAITING = {
@@ -59,6 +60,7 @@ class Status:
         running: the trials that run.
         annotation: the study's note and tags.
         stagnation: the number at `search.stop.stagnation`; None: the file has none.
+        earlier: the earlier studies that inform the sampler.
     """
 
     study: str
@@ -78,6 +80,7 @@ class Status:
     running: tuple[RunningTrial, ...] = ()
     annotation: Annotation = field(default_factory=Annotation)
     stagnation: int | None = None
+    earlier: tuple[EarlierStudy, ...] = ()
 
 
 def status(folder: RunFolder) -> Status:
@@ -142,6 +145,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
         running,
         annotation_of(study.folder.path),
         None if stop is None else stop.stagnation,
+        study.spec.space.earlier,
     )
 
 
@@ -181,7 +185,7 @@ def status_view(status: Status) -> View:
     is_limited = status.word == "interrupted" and resume_options(status.ending)
     if (status.word == "finished" and status.ending) or is_limited:
         lines.append(reason_line(status.ending, status.n_trials, status.stagnation))
-    lines += annotation_lines(status.annotation)
+    lines += [*earlier_lines(status.earlier), *annotation_lines(status.annotation)]
     if status.word == "interrupted":
         lines.append(("next", resume_command(status.path, status.ending)))
     data = {
@@ -201,6 +205,7 @@ def status_view(status: Status) -> View:
         "best_so_far": [{"trial": number, "score": score} for number, score in status.best_so_far.steps],
         "running_trials": [running_data(running, status.objective.metric) for running in status.running],
         "reason": status.ending or None,
+        **earlier_data(status.earlier),
         "tags": list(status.annotation.tags),
         "note": status.annotation.note or None,
         "holder": str(status.holder) if status.holder else None,

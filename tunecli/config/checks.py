@@ -167,7 +167,7 @@ def grid_problems(space: Space) -> Iterator[Problem]:
 
 
 def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Problem]:
-    """Settings that do not work with several objectives, or with constraints."""
+    """Settings that do not work with several objectives, with constraints, or with earlier studies."""
     objective, search = settings.objective.objective, settings.search
     several, bounded = bool(objective.further_objectives), bool(objective.constraints)
     unsupported_settings: list[tuple[str, str, str]] = []
@@ -186,6 +186,15 @@ def goal_problems(settings: StudySettings, settings_tree: Space) -> Iterator[Pro
             ("stop", message, "remove `stop`, or turn all objectives but one into constraints: `subject_to`")
         )
     info = sampler_info(search.sampler_name)
+    if search.earlier and not info.reads_earlier:
+        fitting = [f"`{sampler.name}`" for sampler in SAMPLERS.values() if sampler.reads_earlier]
+        message = f"the sampler `{info.name}` does not learn from earlier studies"
+        unsupported_settings.append(("from", message, f"remove `from`, or use {' or '.join(fitting)}"))
+    elif search.earlier and several:
+        message = f"`from` needs one objective, and this study has {len(objective.goals)}"
+        unsupported_settings.append(
+            ("from", message, "remove `from`, or turn all objectives but one into constraints: `subject_to`")
+        )
     if (several and not info.handles_several_goals) or (bounded and not info.handles_constraints):
         unsupported = "several objectives" if several and not info.handles_several_goals else "constraints"
         fitting = [f"`{sampler.name}`" for sampler in SAMPLERS.values() if _learns_from_all(sampler)]

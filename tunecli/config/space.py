@@ -36,7 +36,7 @@ from tunecli.config.expressions import (
     join,
 )
 from tunecli.config.priors.prior import Prior
-from tunecli.trial import Parameters, Scalar
+from tunecli.trial import EarlierStudy, Parameters, Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Space:
         tree: the parsed ``trial``.
         constraints: which points a search may propose; see :mod:`tunecli.config.feasibility`.
         start: the points that a study tries first, in order.
+        earlier: the trials of earlier studies that inform the sampler.
         orders_numbers: whether models use the order of three or more numbers in a choice. It is false in studies that
             began before tunecli did so.
         defaults: the version of the defaults of the trial's keys (`tunecli.config.earlier_defaults`).
@@ -88,6 +89,7 @@ class Space:
     tree: Expression
     constraints: Constraints = NO_CONSTRAINTS
     start: tuple[Parameters, ...] = ()
+    earlier: tuple[EarlierStudy, ...] = ()
     orders_numbers: bool = True
     defaults: int = DEFAULTS
     priors: Mapping[str, Prior] = field(default_factory=dict)

@@ -34,6 +34,8 @@ UNCOUNTED = "uncounted"
 BY_DATA = "the size of your own data"
 """A value of it."""
 DEFAULT_TRIALS = 50
+MAX_EARLIER = 10
+"""The most studies in `search.from`: each one adds a model, and so time, to every suggestion."""
 
 
 class Stop(Knob):
@@ -119,6 +121,8 @@ class Search(Knob):
             settings that tunecli knows, and for ranges with `as:`. It fades as results come in.
         start: points that are tried first, in order, such as `{optimizer.lr: 0.01}`; parameters that are left out
             have their default or middle. Or `{from: runs/other}`, the best points of an earlier study.
+        from: the run folder of an earlier study, or several, whose trials inform the sampler `bayes`; a relative path
+            starts from the file's folder.
     """
 
     sampler: Sampler = "bayes"
@@ -148,6 +152,15 @@ class Search(Knob):
         ),
     ] = "auto"
     start: Start = Field(default_factory=list)
+    earlier: (
+        Annotated[str, Field(min_length=1)]
+        | Annotated[list[str], Field(min_length=1, max_length=MAX_EARLIER)]
+    ) = Field(default_factory=list, alias="from")
+
+    @property
+    def earlier_folders(self) -> tuple[str, ...]:
+        """The run folders of `from`, as the file names them."""
+        return (self.earlier,) if isinstance(self.earlier, str) else tuple(self.earlier)
 
     @property
     def sampler_name(self) -> str:

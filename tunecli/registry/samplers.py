@@ -36,6 +36,8 @@ class SamplerInfo:
             Empty: ``search.stop.improvement`` does not work with the sampler.
         notes: ``module:attribute`` of a function of the space that returns notes for `check`; may be empty.
         uses_priors: whether it reads `Parameter.prior`, where good values usually lie (``search.priors``).
+        reads_earlier: whether it learns from the trials of earlier studies, ``Space.earlier``; else `search.from` may
+            not be given.
         draws: what a suggestion that uses no results is, in a word for displays.
         summary: a sentence for editors and the reference; empty: that of ``settings``.
     """
@@ -53,6 +55,7 @@ class SamplerInfo:
     expected_improvement: str = ""
     notes: str = ""
     uses_priors: bool = False
+    reads_earlier: bool = False
     draws: str = "random"
     summary: str = ""
 
@@ -123,6 +126,7 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 n_initial="tunecli.search.samplers.bayes:n_initial",
                 expected_improvement="tunecli.search.prediction:expected_improvement",
                 uses_priors=True,
+                reads_earlier=True,
                 draws="quasi-random",
             ),
             SamplerInfo(

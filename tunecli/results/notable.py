@@ -124,6 +124,8 @@ def origin_of(trial: Trial, origins: Origins, scores: Iterable[tuple[int, float 
         return "start point"
     if trial.number == len(origins.start) and trial.parameters == origins.default:
         return "default"
+    if trial.parameters in origins.earlier:
+        return "earlier study"
     if trial.number == 0 and origins.n_initial is not None:
         return "first trial"
     if origins.n_initial is None or trial.number < origins.n_initial or not _has_two_scores(trial, scores):

@@ -29,9 +29,12 @@ from tunecli.search.bo.option_floor import look_instead, owed_look
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
+from tunecli.search.bo.transfer import N_FROM_EARLIER, best_earlier_points, has_weight, informed
 from tunecli.search.draws import propose
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
+
+_FIRST_INFORMED = 4  # fewer trials can hardly tell a related study from an unrelated one
 
 
 def bayes(
@@ -45,10 +48,11 @@ def bayes(
 ) -> Parameters | None:
     """Return the point with the highest acquisition. None if a finite space is exhausted.
 
-    The first trial is the default, or else the most likely point. The next trials are quasi-random or drawn from the
-    priors (`initial_design`): at least until there are :func:`n_initial` trials and two different losses are known. In
-    a space with more parameters than a Sobol sequence has dimensions, there is no model, and every later trial is
-    uniformly random. See :class:`tunecli.search.protocols.Sampler`.
+    The first trial is the default, or else the most likely point; with earlier studies, the first two are their best
+    points. The next trials are quasi-random or drawn from the priors (`initial_design`): at least until there are
+    :func:`n_initial` trials and two different losses are known. In a space with more parameters than a Sobol sequence
+    has dimensions, there is no model, and every later trial is uniformly random. See
+    :class:`tunecli.search.protocols.Sampler`.
 
     Args:
         space, history, number, seed: as for every sampler.
@@ -64,10 +68,10 @@ def bayes(
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     known = in_batches(scalarize(history, number, seed))
-    if number < n_initial(space) or not can_fit(space, known):
-        draws = initial_draws(space, known, number, seed)
-    else:
+    if _is_modelled(space, known, number, seed):
         draws = model_draws(space, known, number, seed, kind, portfolio)
+    else:
+        draws = _first_draws(space, known, number, seed)
     return propose(space, history, number, seed, draws)
 
 
@@ -75,6 +79,27 @@ def n_initial(space: Space) -> int:
     """Return the number of trials before the model is used: D + 3 up to 12 for D parameters, then D - 2 up to 16."""
     n_parameters = len(space.parameters)
     return max(min(n_parameters + 3, 12), min(n_parameters - 2, 16))
+
+
+def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int) -> bool:
+    """Return whether the model proposes trial ``number``.
+
+    If earlier studies inform it, it proposes every second initial trial from ``_FIRST_INFORMED`` on.
+    """
+    if number >= n_initial(space) or not can_fit(space, known):
+        return can_fit(space, known)
+    if not space.earlier or number < _FIRST_INFORMED or number % 2:
+        return False
+    with deterministic_blas():
+        return has_weight(space, trial_data(space, known), generator_for(seed, number, "surrogate"))
+
+
+def _first_draws(space: Space, known: Sequence[Observation], number: int, seed: int) -> Iterator[Parameters]:
+    """Yield the best points of earlier studies for the first trials, then the points of the initial design."""
+    n_from_earlier = N_FROM_EARLIER if space.earlier else 0
+    if number < n_from_earlier:
+        yield from best_earlier_points(space)
+    yield from initial_draws(space, known, max(number - n_from_earlier, 0), seed)
 
 
 def model_draws(
@@ -102,7 +127,8 @@ def model_draws(
         progress_N = data.feasible_values_N[:0] if is_scalarized else data.feasible_values_N
         acquisition = portfolio.at(number, progress_N, n_initial(space))
         streams = streams_of(history, number, seed)
-        posterior = fit_posterior(data, kind.conservative, streams, include_pending=True)
+        fit = informed(kind.conservative, space, data.encoding)
+        posterior = fit_posterior(data, fit, streams, include_pending=True)
         log_prior = log_user_prior(space, number, history)
 
         def score(units_MD: Floats) -> Floats:

@@ -50,6 +50,7 @@ class _Facts:
     elapsed_s: float = 0.0
     ending: str = ""
     start: list[dict[str, Any]] = field(default_factory=list)
+    earlier: list[dict[str, Any]] = field(default_factory=list)
     ordered_choices: bool = False
     part_sizes: dict[str, Any] = field(default_factory=dict)
     confirmation: int = 0

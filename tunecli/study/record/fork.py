@@ -38,6 +38,7 @@ from tunecli.study.plan.machines import machines_of
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.config_change import ConfigChange, assignments, read_config_change
 from tunecli.study.record.earlier_points import with_earlier_points, with_recorded_points
+from tunecli.study.record.earlier_studies import with_earlier_studies, with_recorded_studies
 from tunecli.study.record.facts import data_hashes, facts_of, require_known_plan
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.plug_ins import plug_ins_of
@@ -107,6 +108,10 @@ def fork(
             spec = with_recorded_points(spec, facts)
         else:
             spec = with_earlier_points(spec, change.file)
+        if spec.settings.search.earlier == change.recorded.settings.search.earlier:
+            spec = with_recorded_studies(spec, facts, log.path)
+        else:
+            spec = with_earlier_studies(spec, change.file)
         if sampler_info(spec.settings.search.sampler_name).needs_grid:
             require_grid(spec.space)
         machines = machines_of(spec.settings.run)

@@ -35,6 +35,7 @@ from tunecli.study.record.config_change import (
     require_same_study,
 )
 from tunecli.study.record.earlier_points import start_facts, with_recorded_points
+from tunecli.study.record.earlier_studies import earlier_facts, with_recorded_studies
 from tunecli.study.record.facts import (
     data_hashes,
     facts_of,
@@ -124,6 +125,7 @@ def begin(
             "elapsed_s": 0.0,
             "defaults": spec.space.defaults,
             **start_facts(spec),
+            **earlier_facts(spec),
             **order_facts(spec),
             **prior_facts(spec),
             **size_facts(measured_sizes(spec)),
@@ -182,6 +184,7 @@ def reopen(
         change = read_config_change(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(change, facts, folder)
         spec = with_recorded_points(with_recorded_space(change.inspected(trial_problems), facts), facts)
+        spec = with_recorded_studies(spec, facts, path)
         require_same_data(spec, facts, folder)
         log.require_agreement(change.recorded.objective.metric)
         machines = machines_of(spec.settings.run)
@@ -237,7 +240,7 @@ def open_to_read(folder: RunFolder, *, must_know_plan: bool = False) -> Iterator
         facts = facts_of(log)
         if must_know_plan:
             require_known_plan(facts, log.path)
-        spec = recorded_spec(facts, folder)
+        spec = with_recorded_studies(recorded_spec(facts, folder), facts, log.path)
         log.require_agreement(spec.objective.metric)
         yield Study(spec, plan_of(facts, log.path), folder, log)
 

@@ -78,4 +78,5 @@ def _origins(study: Study) -> Origins:
         n_initial = (
             info.n_initial if isinstance(info.n_initial, int) else implementation(info.n_initial)(space)
         )
-    return Origins(space.start, feasible_default(space), info.draws, n_initial)
+    earlier = tuple(point for study in space.earlier for point in study.points)
+    return Origins(space.start, feasible_default(space), info.draws, n_initial, earlier)
