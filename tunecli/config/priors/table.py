@@ -68,8 +68,9 @@ def _rate(centre: float, deviation: float, source: str) -> Numbers:
 
 
 _L2 = Numbers(1e-4, 1.5, "log", "He et al. 2016 (1e-4), Krizhevsky et al. 2012 (5e-4)")
-_L2_ADAPTIVE = Numbers(1e-5, 1.5, "log", "Loshchilov & Hutter 2019, section 4: far below that of SGD")
-_DECOUPLED = Numbers(1e-2, 1.2, "log", "Loshchilov & Hutter 2019; torch's default")
+_L2_ADAPTIVE = Numbers(3e-5, 1.5, "log", "Loshchilov & Hutter 2019, section 4: far below that of SGD")
+_DECOUPLED = Numbers(1e-2, 1.4, "log", "Loshchilov & Hutter 2019; torch's default")
+_SHORT = "ten times that in short trainings (calibrated)"
 _SQRT = "square root of the batch: Krizhevsky 2014, Malladi et al. 2022"
 
 OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
@@ -85,14 +86,20 @@ OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
             decay=_L2,
         ),
         "gd": OfOptimizer(_rate(0.3, 0.6, "as sgd, with the least noise"), batch_power=0.0, decay=_L2),
-        "adam": OfOptimizer(_rate(2e-3, 0.5, f"Kingma & Ba 2015: 1e-3; {_SQRT}"), decay=_L2_ADAPTIVE),
-        "adamw": OfOptimizer(_rate(2e-3, 0.5, f"Loshchilov & Hutter 2019: 1e-3; {_SQRT}"), decay=_DECOUPLED),
-        "nadam": OfOptimizer(_rate(2e-3, 0.5, "Dozat 2016: 2e-3"), decay=_L2_ADAPTIVE),
-        "radam": OfOptimizer(_rate(2e-3, 0.5, "Liu et al. 2020: 1e-3"), decay=_L2_ADAPTIVE),
-        "adamax": OfOptimizer(_rate(3e-3, 0.5, "Kingma & Ba 2015: 2e-3"), decay=_L2_ADAPTIVE),
-        "adagrad": OfOptimizer(_rate(2e-2, 0.5, "torch's default: 1e-2"), decay=_L2),
+        "adam": OfOptimizer(
+            _rate(4e-3, 0.7, f"Kingma & Ba 2015: 1e-3; {_SHORT}; {_SQRT}"), decay=_L2_ADAPTIVE
+        ),
+        "adamw": OfOptimizer(
+            _rate(4e-3, 0.7, f"Loshchilov & Hutter 2019: 1e-3; {_SHORT}; {_SQRT}"), decay=_DECOUPLED
+        ),
+        "nadam": OfOptimizer(_rate(4e-3, 0.7, f"Dozat 2016: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
+        "radam": OfOptimizer(_rate(4e-3, 0.7, f"Liu et al. 2020: 1e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
+        "adamax": OfOptimizer(_rate(6e-3, 0.7, f"Kingma & Ba 2015: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
+        "adagrad": OfOptimizer(_rate(3e-2, 0.7, f"torch's default: 1e-2; {_SHORT}"), decay=_L2),
         "adadelta": OfOptimizer(_rate(1.0, 0.5, "Zeiler 2012: no rate, which is 1"), decay=_L2),
-        "rmsprop": OfOptimizer(_rate(1e-3, 0.5, "Hinton 2012: 1e-3"), momentum_power=0.7, decay=_L2_ADAPTIVE),
+        "rmsprop": OfOptimizer(
+            _rate(3e-3, 0.7, f"Hinton 2012: 1e-3; {_SHORT}"), momentum_power=0.7, decay=_L2_ADAPTIVE
+        ),
         "rprop": OfOptimizer(_rate(1e-2, 0.6, "torch's default; steps adapt from it"), batch_power=0.0),
         "asgd": OfOptimizer(_rate(0.1, 0.6, "as sgd"), decay=_L2),
         "adafactor": OfOptimizer(_rate(1e-2, 0.6, "Shazeer & Stern 2018: 1e-2"), decay=_L2_ADAPTIVE),
