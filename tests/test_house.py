@@ -48,7 +48,6 @@ SHORT = {
     "study/record/user_files.py": "the files of other machines, of which the facts have the hashes only",
     "results/page/classes_section.py": "each section of the page is one module",
     "results/page/script.py": "joins the parts of the page's script",
-    "search/bo/initial_design.py": "the trials before a model, whatever their distributions are",
     "search/bo/memo.py": "the one state that the pure functions of search keep",
     "search/samplers/random.py": "each sampler is one module",
     "shims/wandb_path/wandb/_errors.py": "a module of the package that scripts import",

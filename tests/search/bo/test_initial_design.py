@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from tests.support.spaces import space_of
 from tunecli.config.priors.placing import with_priors
@@ -31,6 +32,19 @@ def test_the_first_trial_is_the_most_likely_point():
 def test_a_space_without_priors_gets_the_sobol_sequence():
     for number in range(1, 9):
         assert list(initial_draws(PLAIN, [], number, 3)) == list(sobol_draws(PLAIN, number - 1, 3))
+
+
+def test_a_plain_range_over_magnitudes_is_covered_like_a_logarithmic_one():
+    plain, logarithmic = (
+        space_of(f"{{a: {{{kind}: [1e-5, 0.1]}}, b: {{uniform: [0, 1]}}}}")
+        for kind in ("uniform", "loguniform")
+    )
+    for number in range(9):
+        (*_, point), (*_, expected) = (
+            list(initial_draws(space, [], number, 3)) for space in (plain, logarithmic)
+        )
+        assert point == pytest.approx(expected)
+    assert next(initial_draws(plain, [], 0, 3)) == pytest.approx({"a": 1e-3, "b": 0.5})
 
 
 def test_trials_are_draws_from_the_priors_and_the_first_sobol_points():

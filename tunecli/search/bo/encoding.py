@@ -219,14 +219,14 @@ def _dimension(space: Space, parameter: Parameter, indices: dict[str, int]) -> D
     if isinstance(domain, Categorical) and _is_ordered(domain, space):
         order_K = np.argsort(np.argsort([float(option) for option in domain.options]))  # type: ignore[arg-type]
     is_categorical = is_option and order_K is None
-    return Dimension(units_K, edges_J, is_categorical, _ratio(domain), tuple(conditions), order_K)
+    return Dimension(units_K, edges_J, is_categorical, magnitude_ratio(domain), tuple(conditions), order_K)
 
 
 def _is_ordered(domain: Categorical, space: Space) -> bool:
     return space.orders_numbers if domain.is_ordered is None else domain.is_ordered
 
 
-def _ratio(domain: Domain) -> float | None:
+def magnitude_ratio(domain: Domain) -> float | None:
     """Return the value at unit 1 divided by the value at unit 0 if the coordinate is logarithmic, else None."""
     if not is_plain_over_magnitudes(domain):
         return None

@@ -3,13 +3,18 @@
 After Mallik, Bergman, Hvarfner, Stoll, Janowski, Lindauer, Nardi, Hutter (2023), "PriorBand: Practical Hyperparameter
 Optimization in the Age of Deep Learning": samples of a prior and uniform ones share the trials, so that a good prior is
 used at once and a wrong one costs a share of them.
+
+A plain range over magnitudes is covered by its magnitudes, as the model reads it (`encoding`): uniform points would all
+be in the largest one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from tunecli.config.space import Space, point_of_units
+from tunecli.config.domains import LAST_UNIT, value_of_unit
+from tunecli.config.space import Space, point_of_units, units_of_point
+from tunecli.search.bo.encoding import magnitude_ratio
 from tunecli.search.bo.knob_priors import drawn_units, is_contradicted, mode_units
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, sobol_draws, sobol_units
 from tunecli.seeding import generator_for
@@ -28,15 +33,36 @@ def initial_draws(
     the priors, other Sobol points replace these.
     """
     if number == 0:
-        yield point_of_units(space, mode_units(space))
+        has_prior = {parameter.key for parameter in space.parameters if parameter.prior}
+        yield from _by_magnitudes(space, [point_of_units(space, mode_units(space))], has_prior)
     place = max(number - 1, 0)
     if any(parameter.prior for parameter in space.parameters):
         place, is_other_turn = divmod(place, 2)
         if not is_other_turn and is_contradicted(space, history):
-            yield from sobol_draws(space, _FURTHER + place, seed)
+            yield from _by_magnitudes(space, sobol_draws(space, _FURTHER + place, seed))
         elif not is_other_turn:
             yield from _prior_draws(space, place, seed)
-    yield from sobol_draws(space, place, seed)
+    yield from _by_magnitudes(space, sobol_draws(space, place, seed))
+
+
+def _by_magnitudes(
+    space: Space, points: Iterable[Parameters], left_out: Collection[str] = ()
+) -> Iterator[Parameters]:
+    """Yield the points, with each unit of a plain range over magnitudes as the share of its logarithmic axis.
+
+    Args:
+        space: the space of the points.
+        points: with uniform units.
+        left_out: the keys of parameters that keep their values.
+    """
+    for point in points:
+        moved = dict(point)
+        for parameter, unit in zip(space.parameters, units_of_point(space, point), strict=True):
+            ratio = magnitude_ratio(parameter.domain)
+            if unit is not None and ratio is not None and parameter.key not in left_out:
+                at = min((ratio**unit - 1.0) / (ratio - 1.0), LAST_UNIT)
+                moved[parameter.name] = value_of_unit(parameter.domain, at)
+        yield moved
 
 
 def _prior_draws(space: Space, position: int, seed: int) -> Iterator[Parameters]:
