@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
@@ -122,6 +123,45 @@ def run_tasks(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str
     """
     ends: dict[str, list[dict[str, Any]]] = _answer({"tasks": dict(tasks), "environment": dict(os.environ)})
     return ends
+
+
+class Verb:
+    """A verb that runs on beside the test, in a session of its own."""
+
+    def __init__(
+        self, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str], output: Path
+    ) -> None:
+        """Start `tunecli ARGUMENTS` in a folder; its output is added to a file."""
+        output.touch()
+        task = {"arguments": list(arguments), "cwd": str(cwd), "environment": dict(environment)}
+        streams = [os.devnull, str(output), str(output)]
+        self.pid: int = _answer({**task, "streams": streams, "beside": True})
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, or the negative number of a signal; None: it runs."""
+        if self._code is None:
+            self._code = _answer({"poll": self.pid})
+        return self._code
+
+    def wait(self, wait_s: float) -> int:
+        """Wait for its end, and return what `poll` does.
+
+        Raises:
+            TimeoutError: it runs on after so many seconds.
+        """
+        until_s = time.monotonic() + wait_s
+        while (code := self.poll()) is None:
+            if time.monotonic() > until_s:
+                raise TimeoutError
+            time.sleep(0.02)
+        return code
+
+    def kill(self) -> None:
+        """Kill it as SIGKILL does, and wait for its end."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait(60.0)
 
 
 def _answer(task: Mapping[str, Any]) -> Any:

@@ -25,6 +25,10 @@ import psutil
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MOST_STARTS = 4
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # Ray's 15 would starve the agents on a loaded machine
+}
 
 
 class RayCluster:
@@ -56,7 +60,7 @@ class RayCluster:
             env={
                 **os.environ,
                 "RAY_TMPDIR": self._folder,
-                "RAY_USAGE_STATS_ENABLED": "0",
+                **_SETTINGS,
                 "PYTHONPATH": str(_ROOT),
                 **self._environment,
             },
@@ -79,7 +83,6 @@ class RayCluster:
         raylet = self.raylet(node)
         for process in [*raylet.children(recursive=True), raylet]:
             _kill(process)
-        self._ask(do="forget", node=node)
 
     def raylet(self, node: int) -> psutil.Process:
         """The raylet of a node."""
@@ -131,7 +134,10 @@ class RayCluster:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError(f"the cluster's process ended at {order}")
-        return json.loads(line)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"{answer['error']} at {order}")
+        return answer["found"]
 
 
 def _kill(process: psutil.Process) -> None:
@@ -140,39 +146,60 @@ def _kill(process: psutil.Process) -> None:
 
 
 def _obey() -> None:
-    from ray.cluster_utils import Cluster
-
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever Ray prints
-    cluster: Any = None
-    nodes: list[Any] = []
+    nodes = _Nodes()
     for line in sys.stdin:
-        answer: Any = None
-        match json.loads(line):
-            case {"do": "start"}:
-                cluster = Cluster(
-                    initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
-                )
-                answer = cluster.address
-                if version := os.environ.get("RAY_CLUSTER_TEST_VERSION"):
-                    _pretend(cluster, version)
-            case {"do": "add", **resources}:
-                renamed = {
-                    f"num_{name}" if name in ("cpus", "gpus") else name: n for name, n in resources.items()
-                }
-                nodes.append(cluster.add_node(**renamed))
-                cluster.wait_for_nodes()
-            case {"do": "forget", "node": node}:
-                cluster.worker_nodes.discard(nodes[node])
-            case {"do": "raylet", "node": node}:
-                answer = _process_of(nodes[node], "raylet")
-            case {"do": "gcs"}:
-                answer = _process_of(cluster.head_node, "gcs_server")
-            case {"do": "restart_gcs"}:
-                cluster.head_node.all_processes.pop("gcs_server", None)
-                cluster.head_node.start_gcs_server()
+        order = json.loads(line)
+        try:
+            answer = {"found": getattr(nodes, order.pop("do"))(**order)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+class _Nodes:
+    """The cluster in its own process; each method is an order."""
+
+    def __init__(self) -> None:
+        self._cluster: Any = None
+        self._nodes: list[Any] = []
+
+    def start(self) -> str:
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 0, "include_dashboard": False}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        if version := os.environ.get("RAY_CLUSTER_TEST_VERSION"):
+            _pretend(self._cluster, version)
+        address: str = self._cluster.address
+        return address
+
+    def add(self, **resources: Any) -> None:
+        """Add a node, and wait until the head knows it. Others may have died unseen, so their number says nothing."""
+        renamed = {f"num_{name}" if name in ("cpus", "gpus") else name: n for name, n in resources.items()}
+        for left in reversed(range(_MOST_STARTS)):
+            known = set(self._cluster.worker_nodes)
+            try:
+                self._nodes.append(self._cluster.add_node(**renamed))
+                return
+            except Exception:  # Ray gives a node 30 s to start, which is too short on a loaded machine
+                for node in set(self._cluster.worker_nodes) - known:
+                    node.kill_all_processes(check_alive=False, allow_graceful=False)
+                    self._cluster.worker_nodes.discard(node)
+                if not left:
+                    raise
+
+    def raylet(self, node: int) -> int:
+        return _process_of(self._nodes[node], "raylet")
+
+    def gcs(self) -> int:
+        return _process_of(self._cluster.head_node, "gcs_server")
+
+    def restart_gcs(self) -> None:
+        self._cluster.head_node.all_processes.pop("gcs_server", None)
+        self._cluster.head_node.start_gcs_server()
 
 
 def _pretend(cluster: Any, version: str) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from tests.support.forked import Verb
 
 TOKEN = "RAY_SWEEP_OF"
 """A variable of all processes of a sweep and of its workers on the nodes; its value is the sweep's folder."""
@@ -100,39 +100,29 @@ class Sweep:
         self.run = folder / "run"
         self.output = folder / "output.txt"
 
-    def start(self, address: str = "", **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, address: str = "", **environment: str) -> Verb:
         """Begin or resume it; the driver's output goes to a file."""
         verb = ["resume", str(self.run)] if (self.run / "study.db").is_file() else self._search()
         named = {"RAY_ADDRESS": address} if address else {}
-        with self.output.open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "tunecli", *verb],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env={**os.environ, TOKEN: str(self.folder), **named, **environment},
-            )
+        return Verb(
+            verb,
+            self.folder,
+            {**os.environ, TOKEN: str(self.folder), **named, **environment},
+            self.output,
+        )
 
     def _search(self) -> list[str]:
         return ["search", "study.yaml", "--out", str(self.run)]
 
     def finish(self, address: str = "", wait_s: float = 300.0, **environment: str) -> None:
         """Run it to its end."""
-        process = self.start(address, **environment)
+        driver = self.start(address, **environment)
         try:
-            code = process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            self.kill(process)
+            code = driver.wait(wait_s)
+        except TimeoutError:
+            driver.kill()
             raise
         assert code == 0, self.output.read_text()[-3000:]
-
-    @staticmethod
-    def kill(process: subprocess.Popen[bytes]) -> None:
-        """Kill the driver."""
-        process.kill()
-        process.wait()
 
     def table(self) -> list[dict[str, str]]:
         """The rows of ``results.csv`` without their times."""

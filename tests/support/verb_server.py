@@ -78,10 +78,14 @@ def run(arguments: list[str]) -> None:
 
 
 def start_verb(task: dict[str, Any]) -> int:
-    """Begin one verb in a child; its process id."""
+    """Begin one verb in a child; its process id. One that is ``beside`` the test has a session, and adds its output."""
+    is_beside = task.get("beside", False)
     child = os.fork()
     if child == 0:
-        flags = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
+        if is_beside:
+            os.setsid()
+        out = os.O_WRONLY | (os.O_APPEND if is_beside else 0)
+        flags = (os.O_RDONLY, out, out)
         streams = [
             os.open(path, flag | os.O_NOCTTY) for path, flag in zip(task["streams"], flags, strict=True)
         ]
@@ -95,14 +99,22 @@ def end_of(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def poll(child: int) -> int | None:
+    """How a child ended; None: it runs."""
+    ended, status = os.waitpid(child, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended else None
+
+
 def answer_to(task: dict[str, Any]) -> Any:
     """Carry a task out."""
     if "tasks" in task:
         return run_tasks(task["tasks"], task["environment"])
     if "wait" in task:
         return end_of(task["wait"])
+    if "poll" in task:
+        return poll(task["poll"])
     child = start_verb(task)
-    return child if task.get("starts") else end_of(child)
+    return child if task.get("starts") or task.get("beside") else end_of(child)
 
 
 def run_step(step: dict[str, Any], folder: Path, environment: Mapping[str, str]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.support.forked import Verb
 from tests.support.ray_cluster import RayCluster
 from tests.support.ray_sweeps import Sweep, await_that
 
@@ -98,7 +98,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict
     return tables
 
 
-def _bridges(driver: subprocess.Popen[bytes]) -> list[psutil.Process]:
+def _bridges(driver: Verb) -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process(driver.pid).children()
@@ -114,9 +114,7 @@ def _workers(sweep: Sweep, agents: list[psutil.Process]) -> list[psutil.Process]
     return [process for process in below if not process.children()]
 
 
-def _inject(
-    fault: str, clusters: _Clusters, driver: subprocess.Popen[bytes], sweep: Sweep, chance: random.Random
-) -> bool:
+def _inject(fault: str, clusters: _Clusters, driver: Verb, sweep: Sweep, chance: random.Random) -> bool:
     """Do it; return whether the driver was killed with it."""
     cluster = clusters.get()
     match fault:
@@ -139,7 +137,7 @@ def _inject(
             clusters.nodes.clear()
             clusters.fill()
         case "driver":
-            Sweep.kill(driver)
+            driver.kill()
             return True
         case "bridge":
             for bridge in _bridges(driver):
@@ -156,9 +154,7 @@ def _inject(
     return False
 
 
-def _await_moment(
-    moment: str, cluster: RayCluster, sweep: Sweep, driver: subprocess.Popen[bytes], n_trials: int
-) -> None:
+def _await_moment(moment: str, cluster: RayCluster, sweep: Sweep, driver: Verb, n_trials: int) -> None:
     """Wait for the moment, or for the end of the sweep."""
 
     def is_there() -> bool:
@@ -219,7 +215,7 @@ def test_a_fault_at_any_moment_leaves_the_table_as_it_was(
             _check(sweep, cluster, table)
     finally:
         if driver.poll() is None:
-            Sweep.kill(driver)
+            driver.kill()
         if fault in _BREAKS_THE_HEAD:
             clusters.drop()
 
@@ -256,5 +252,5 @@ def test_random_kills_leave_the_table_as_it_was(
             _check(sweep, cluster, undisturbed["none"])
         finally:
             if driver.poll() is None:
-                Sweep.kill(driver)
+                driver.kill()
     print(f"{fault}: {n_killed} kills in {n_sweeps} sweeps", file=sys.stderr)
