@@ -15,13 +15,13 @@ from pathlib import Path
 from tests.study.sweeps import Silent
 from tunecli.commands.check import load_checked
 from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
-from tunecli.engine.cluster.in_process import Faults, InProcessTransport
 from tunecli.engine.cluster.protocol import Resources
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Checkpointed, Event, Started
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import Study, begin, reopen
 from tunecli.study.sweep import sweep
+from tunecli.testing.in_process_cluster import Faults, InProcessTransport
 from tunecli.trial import FailedAttempt
 
 STUDY = """\

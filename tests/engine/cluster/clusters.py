@@ -10,11 +10,11 @@ from typing import Any
 
 from tests.support.jobs import change_job, make_job
 from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
-from tunecli.engine.cluster.in_process import InProcessTransport
 from tunecli.engine.cluster.protocol import Patience, Resources
 from tunecli.engine.protocol import Engine, EngineOptions
 from tunecli.messages import Checkpointed, Ended, Event, Job, Paused, Stopped
 from tunecli.objective import Objective
+from tunecli.testing.in_process_cluster import InProcessTransport
 
 SOON = Patience(poll_s=2.0, orphan_s=20.0, unsure_s=20.0, retry_s=0.02, reconnect_s=0.6)
 QUICK = replace(SOON, orphan_s=3.0, unsure_s=0.3)

@@ -9,9 +9,9 @@ import pytest
 
 from tests.engine.cluster.clusters import QUICK, cluster, function_job, run
 from tests.support.jobs import change_job
-from tunecli.engine.cluster.in_process import Faults, InProcessTransport
 from tunecli.errors import ClusterGone, UsageError
 from tunecli.messages import Ended, EpochEnded, Started, Stopped
+from tunecli.testing.in_process_cluster import Faults, InProcessTransport
 from tunecli.trial import FailureKind, State
 
 NODES = {"n1": 2, "n2": 2}

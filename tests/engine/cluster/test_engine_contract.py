@@ -5,11 +5,11 @@ from typing import ClassVar
 import pytest
 
 from tunecli.engine.cluster.engine import ClusterEngine
-from tunecli.engine.cluster.in_process import InProcessTransport
 from tunecli.engine.cluster.protocol import Resources
 from tunecli.engine.protocol import Engine, EngineOptions
 from tunecli.registry.engines import EngineInfo
 from tunecli.testing import EngineContract
+from tunecli.testing.in_process_cluster import InProcessTransport
 
 INFO = EngineInfo("cluster", "tunecli.engine.cluster.engine:ClusterEngine")
 

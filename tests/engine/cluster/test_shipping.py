@@ -8,7 +8,6 @@ import pytest
 
 from tests.engine.cluster.clusters import cluster, function_job, run
 from tests.support.jobs import change_job, make_job
-from tunecli.engine.cluster.in_process import Faults, InProcessTransport
 from tunecli.engine.cluster.node_files import NodeFiles, own_files, path_of
 from tunecli.engine.cluster.protocol import AgentSetup, SentFile
 from tunecli.engine.cluster.shipping import is_intact, outgoing, received
@@ -20,6 +19,7 @@ from tunecli.errors import UsageError
 from tunecli.messages import Checkpointed, Ended, Started, Stopped
 from tunecli.object_storage.pointer import resolved
 from tunecli.objective import Objective
+from tunecli.testing.in_process_cluster import Faults, InProcessTransport
 from tunecli.trial import Checkpoint, Outcome, State
 
 

@@ -17,7 +17,6 @@ import pytest
 from tests.study.folder_content import folder_of
 from tests.support.s3_server import CREDENTIALS, S3Server
 from tests.support.storage_sweeps import Swept
-from tunecli.engine.cluster.in_process import Faults
 from tunecli.errors import UsageError
 from tunecli.object_storage import CLAIMS_NAME
 from tunecli.object_storage.claims import pointer_in, pointers_in
@@ -26,6 +25,7 @@ from tunecli.object_storage.storage import ObjectStorage
 from tunecli.store.folder import RunFolder
 from tunecli.store.removal import remove_study
 from tunecli.study.record.lifecycle import open_to_read
+from tunecli.testing.in_process_cluster import Faults
 
 ROOT = Path(__file__).parents[3]
 

@@ -11,7 +11,6 @@ from tests.study.sweeps import Silent, comparable, run_whole
 from tunecli.commands.check import load_checked
 from tunecli.engine import needs_torch
 from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
-from tunecli.engine.cluster.in_process import Faults, InProcessTransport
 from tunecli.engine.cluster.protocol import Resources
 from tunecli.engine.protocol import EngineOptions
 from tunecli.messages import Checkpointed, EpochEnded
@@ -20,6 +19,7 @@ from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.user_files import user_files
 from tunecli.study.sweep import sweep
+from tunecli.testing.in_process_cluster import Faults, InProcessTransport
 
 ACCURACY = "{metric: val_accuracy, direction: maximize}"
 TRAINING = "  training: {epochs: 6, batch_size: 32}\n"
