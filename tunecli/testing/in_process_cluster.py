@@ -54,6 +54,7 @@ class _Hired:
         node: the node that it is on; empty: it waits for one.
         calls: the calls without an answer.
         is_reachable: whether calls reach it.
+        clock: its answer to the last beat.
     """
 
     setup: AgentSetup
@@ -62,6 +63,7 @@ class _Hired:
     agent: Agent | None = None
     calls: dict[int, tuple[str, bytes, Sequence[bytes]]] = field(default_factory=dict)
     is_reachable: bool = True
+    clock: bytes = b""
     is_gone: bool = False
     is_dismissed: bool = False
 
@@ -334,4 +336,4 @@ class InProcessTransport:
             for hired in list(self._hired.values()):
                 is_meant = hired.is_reachable and not hired.is_dismissed and not self.faults.is_head_gone
                 if hired.agent is not None and not hired.is_gone and is_meant:
-                    hired.agent.call("beat")
+                    hired.clock, _ = hired.agent.call("beat", hired.clock)

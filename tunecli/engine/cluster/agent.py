@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from dataclasses import replace
 from multiprocessing import connection
 from pathlib import Path
 
+from tunecli.engine.cluster.lease import Lease
 from tunecli.engine.cluster.node_files import NodeFiles
 from tunecli.engine.cluster.outbox import Outbox
 from tunecli.engine.cluster.protocol import AgentFacts, AgentSetup
@@ -71,10 +71,10 @@ class Agent:
             setup: the agent's settings.
             blobs: the contents of the user's files.
             node: the cluster's identifier of the node.
-            on_orphaned: called when the agent has ended itself, because its calls ceased; ends the process.
+            on_orphaned: called when the agent has ended itself, because its beats ceased; ends the process.
         """
         self._setup, self._node, self._on_orphaned = setup, node, on_orphaned
-        self._called_s = time.monotonic()
+        self._lease = Lease(setup.orphan_s)
         self._inbox: dict[int, tuple[Order, Sequence[bytes]]] = {}
         self._next_order = 1
         self._outbox = Outbox()
@@ -101,9 +101,7 @@ class Agent:
                 ),
                 folder=self._working_folder(),
             )
-        self._called_s = (
-            time.monotonic()
-        )  # the start may have taken longer than an agent lives without a call
+        self._lease.begin()  # the start may have taken longer than an agent lives without a beat
         self._thread = threading.Thread(target=self._run, name="tunecli-agent", daemon=True)
         self._thread.start()
 
@@ -124,7 +122,6 @@ class Agent:
             ValueError: there is no such method.
             Exception: an error of the agent's own code, in this call or an earlier one.
         """
-        self._called_s = time.monotonic()
         match method:
             case "hello":
                 return pack_facts(self._facts()), ()
@@ -135,7 +132,7 @@ class Agent:
                 batch, contents = self._outbox.take(*unpack_poll(message))
                 return pack_batch(batch), contents
             case "beat":
-                return b"{}", ()
+                return self._lease.renew(message), ()
             case "close":
                 self.close()
                 return b"{}", ()
@@ -190,7 +187,7 @@ class Agent:
     # The thread that owns the engine
 
     def _run(self) -> None:
-        while not self._is_ending and time.monotonic() - self._called_s <= self._setup.orphan_s:
+        while not self._is_ending and self._lease.left_s >= 0.0:
             try:
                 self._wait()
                 if not self._is_broken:
@@ -213,7 +210,7 @@ class Agent:
 
     def _wait(self) -> None:
         """Wait for an order, for news of a worker, or for the time of the next look at limits."""
-        left_s = self._called_s + self._setup.orphan_s - time.monotonic()
+        left_s = self._lease.left_s
         if self._engine.needs_looks:
             left_s = min(left_s, _LOOK_S)
         sources = [] if self._is_broken else self._engine.sources()

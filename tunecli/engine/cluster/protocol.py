@@ -10,11 +10,13 @@ The methods of an agent, each with a JSON message and blobs; `tunecli.engine.clu
   they come in another order or several times.
 - ``poll``: waits for events, and returns them as a numbered batch. The agent keeps a batch until a later poll
   acknowledges it, so a lost reply loses no event; the engine drops a batch that it has seen.
-- ``beat``: does nothing. The transport calls it by itself, without the engine, see `Transport`.
+- ``beat``: prolongs the agent's life, see `tunecli.engine.cluster.lease`. The transport calls it by itself, without the
+  engine, with the answer to the last beat.
 - ``close``: ends the workers and removes the agent's files. The transport calls it before it ends the agent's process.
 
-An agent without a call for `ORPHAN_S` seconds ends itself with its workers: its coordinator is gone, or cannot
-reach it and has given its trials to others (fencing).
+An agent to which no beat was sent for `ORPHAN_S` seconds ends itself with its workers: its coordinator is gone, or
+cannot reach it and has given its trials to others (fencing). A beat, or any other call, that arrives late changes
+nothing.
 """
 
 from __future__ import annotations
@@ -26,15 +28,16 @@ from typing import Protocol
 POLL_S = 20.0
 """How long a poll waits for events, in seconds."""
 ORPHAN_S = 60.0
-"""How long an agent lives without a call, in seconds."""
+"""How long an agent lives after the last beat that was sent to it, in seconds."""
 BEAT_S = 10.0
-"""The longest time between two calls of an agent, in seconds: without another call, the transport sends a ``beat``."""
+"""The longest time between two beats of an agent, in seconds."""
 UNSURE_S = 30.0
 """How long the engine asks an agent that does not answer, before it gives up its trials and ends it, in seconds."""
 RETRY_S = 1.0
 """The pause before a call that failed is repeated, in seconds."""
-RECONNECT_S = 60.0
-"""How long the engine tries to reach a cluster again, in seconds."""
+RECONNECT_S = 90.0
+"""How long the engine tries to reach a cluster again, in seconds: longer than an agent lives that nobody can reach,
+because before that the transport does not connect again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ class AgentSetup:
         folder: the coordinator's working folder, for workers whose node has it.
         workers_lock: the file of which every worker holds a shared lock if the run folder is shared; empty: none.
         versions: the versions that the agent's software is compared with, by package.
-        orphan_s: how long the agent lives without a call.
+        orphan_s: how long the agent lives after the last beat that was sent to it.
         environment: environment variables of the workers. Variables of threads that are not among them are removed.
     """
 
@@ -198,7 +201,8 @@ class Transport(Protocol):
     Every method but `end_former`, `replies` and `close` returns without waiting for an agent. `ClusterGone` is raised
     by any of them once the cluster's head cannot be reached any more; the transport then tries to connect again only
     through `reconnect`. The engine may compute for minutes between two of its calls, so the transport itself keeps the
-    agents alive: it calls ``beat`` of each agent at least every `BEAT_S` seconds, but never of one that was dismissed.
+    agents alive: it calls ``beat`` of each agent at least every `BEAT_S` seconds, the first time without a message and
+    then with the last answer to it, but never of one that was dismissed.
     """
 
     def share(self, blobs: Sequence[bytes]) -> None:

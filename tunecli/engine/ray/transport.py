@@ -214,23 +214,19 @@ class RayTransport:
         yield from came
 
     def _take(self, frame: Frame) -> None:
-        """Keep the answers of a frame."""
-        if frame.header["is"] == "failed":
-            raise ClusterGone(f"the Ray cluster cannot {frame.header['do']}: {frame.header['cause']}")
-        if frame.header["is"] != "answers":
-            return
-        blobs = iter(frame.blobs)
-        for item in frame.header["items"]:
-            agent, call = item["agent"], item["call"]
-            contents = [next(blobs) for _ in range(item.get("n_blobs", 0))]
-            if "place" in item:
-                self._places[agent] = Place(*item["place"])
-            if "failed" in item:
-                if item["failed"]["is_gone"]:
-                    self._places.pop(agent, None)
-                self._came.append(CallFailed(agent, call, **item["failed"]))
-            else:
-                self._came.append(Reply(agent, call, contents[0], contents[1:]))
+        """Keep the answer of a frame."""
+        header = frame.header
+        match header["is"]:
+            case "answer":
+                if "place" in header:
+                    self._places[header["agent"]] = Place(*header["place"])
+                self._came.append(Reply(header["agent"], header["call"], frame.blobs[0], frame.blobs[1:]))
+            case "failure":
+                if header["failed"]["is_gone"]:
+                    self._places.pop(header["agent"], None)
+                self._came.append(CallFailed(header["agent"], header["call"], **header["failed"]))
+            case "failed":
+                raise ClusterGone(f"the Ray cluster cannot {header['do']}: {header['cause']}")
 
     def _ask(self, header: dict[str, Any], answer: str, wait_s: float) -> Frame:
         """Send a question to the head, and return the answer; keep other frames."""
