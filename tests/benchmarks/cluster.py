@@ -53,13 +53,13 @@ class InstantTransport:
     def call(self, agent: str, method: str, message: bytes, blobs: Sequence[bytes] = ()) -> int:
         self._n_calls += 1
         if method == "poll":
-            unpack_poll(message)
+            order = unpack_poll(message).order
             self._polls[agent] = self._n_calls
         else:
             self._answers.append(Reply(agent, self._n_calls, b"{}"))
             order = unpack_order(message)
-            if order.kind is Kind.SUBMIT:
-                self._events[agent] += [event for job in order.jobs for event in self._course(job.number)]
+        if order is not None and order.kind is Kind.SUBMIT:
+            self._events[agent] += [event for job in order.jobs for event in self._course(job.number)]
         if self._events[agent] and agent in self._polls:
             self._n_batches[agent] += 1
             batch = Batch(self._n_batches[agent], [Item(event) for event in self._events[agent]])

@@ -243,13 +243,13 @@ setup = pack_setup(AgentSetup("direct", "direct", 1)).decode()
 version = __import__("tunecli").__version__
 made = ray.remote(actor.Actor).options(num_cpus=1, max_concurrency=8)
 agents = [made.remote(sys.argv[2], version, 1, setup) for _ in range(2)]
-ray.get([agent.call.remote("hello", b"{}") for agent in agents])
+ray.get([agent.call.remote(b"hello\\n{}") for agent in agents])
 def used():
     here = resource.getrusage(resource.RUSAGE_SELF)
     return here.ru_utime + here.ru_stime
 began, began_s = used(), time.perf_counter()
 for _ in range(int(sys.argv[3])):
-    refs = [agent.call.remote("echo", b"x" * 200) for agent in agents]
+    refs = [agent.call.remote(b"echo\\n" + b"x" * 200) for agent in agents]
     while refs:
         ready, refs = ray.wait(refs, num_returns=1)
         ray.get(ready)
@@ -358,14 +358,14 @@ class SimulatedTransport:
         call = self._n_calls
         began_s = time.process_time()
         if method == "poll":
-            unpack_poll(message)
+            order = unpack_poll(message).order
             simulated.poll = call
         else:
             order = unpack_order(message)
-            if order.kind is Kind.SUBMIT:
-                for job in order.jobs:
-                    simulated.items += map(Item, self._events_of(job))
             self._reply(agent, b"{}", call)
+        if order is not None and order.kind is Kind.SUBMIT:
+            for job in order.jobs:
+                simulated.items += map(Item, self._events_of(job))
         self._answer_poll(agent, simulated)
         SimulatedTransport.agents_s += time.process_time() - began_s
         return call

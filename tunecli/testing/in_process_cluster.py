@@ -55,6 +55,7 @@ class _Hired:
         calls: the calls without an answer.
         is_reachable: whether calls reach it.
         clock: its answer to the last beat.
+        cause: why it has ended.
     """
 
     setup: AgentSetup
@@ -64,6 +65,7 @@ class _Hired:
     calls: dict[int, tuple[str, bytes, Sequence[bytes]]] = field(default_factory=dict)
     is_reachable: bool = True
     clock: bytes = b""
+    cause: str = "the agent is dead"
     is_gone: bool = False
     is_dismissed: bool = False
 
@@ -282,7 +284,7 @@ class InProcessTransport:
         hired = self._hired[agent]
         hired.calls[number] = (method, message, [bytes(blob) for blob in blobs])
         if hired.is_gone:
-            self._fail(agent, number, "the agent is dead", is_gone=True)
+            self._fail(agent, number, hired.cause, is_gone=True)
         elif not hired.is_reachable:
             self._fail(agent, number, "the agent is unavailable", is_gone=False)
         elif hired.agent is not None:
@@ -323,7 +325,7 @@ class InProcessTransport:
         hired = self._hired[name]
         if hired.is_gone:
             return
-        hired.is_gone = True
+        hired.is_gone, hired.cause = True, cause
         for number in list(hired.calls):
             self._fail(name, number, cause, is_gone=True)
         if hired.agent is not None:

@@ -4,9 +4,10 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from tunecli.engine.cluster.crew import Came, Crew, Joined, News
+from tunecli.engine.cluster.crew import Crew
 from tunecli.engine.cluster.protocol import AgentFacts, AgentSetup, CallFailed, Patience, Reply, Resources
-from tunecli.engine.cluster.wire import Batch, Item, pack_batch, pack_facts
+from tunecli.engine.cluster.seat import Came, Joined, News
+from tunecli.engine.cluster.wire import Batch, Item, Kind, pack_batch, pack_facts, unpack_poll
 from tunecli.messages import EpochEnded
 
 _PATIENCE = Patience(poll_s=0.01, orphan_s=60.0, unsure_s=0.05, retry_s=0.01)
@@ -19,6 +20,7 @@ class ByHand:
     def __init__(self) -> None:
         self.answers: deque[Reply | CallFailed] = deque()
         self.calls: list[tuple[str, str]] = []
+        self.messages: list[bytes] = []
         self.dismissed: list[str] = []
         self.n_dying = 0  # agents that die before they answer
 
@@ -43,6 +45,7 @@ class ByHand:
 
     def call(self, agent: str, method: str, message: bytes, blobs: Sequence[bytes] = ()) -> int:
         self.calls.append((agent, method))
+        self.messages.append(message)
         return len(self.calls)
 
     def replies(self, wait_s: float) -> Iterator[Reply | CallFailed]:
@@ -98,7 +101,7 @@ def test_a_late_answer_of_an_agent_that_was_left_out_is_dropped() -> None:
     assert isinstance(came, Came)
     crew.acknowledge(seat, 1)
     crew.leave_out(seat, batch.problem)
-    transport.answer(len(transport.calls), Batch(problem=batch.problem))
+    transport.answer(polls[0], Batch(problem=batch.problem))
     assert not [news for news in crew.news(0.0, is_needed=True) if isinstance(news, Came)]
     assert crew.n_slots == 1
 
@@ -132,3 +135,38 @@ def test_an_agent_that_never_answers_a_poll_is_given_up() -> None:
     while not transport.dismissed:
         assert time.monotonic() < until_s, "it was not given up"
         [*crew.news(0.01, is_needed=True)]
+
+
+def test_an_order_goes_with_the_poll_that_is_due_and_is_repeated_if_its_answer_is_lost() -> None:
+    crew, transport, joined = crew_of(1)
+    seat = joined[0].seat
+    n_before = len(transport.calls)
+    crew.acknowledge(seat, 7)
+    assert len(transport.calls) == n_before
+    crew.order(seat, seat.order(Kind.STOP))
+    assert transport.calls[n_before:] == [(seat.name, "poll")]
+    poll = unpack_poll(transport.messages[-1])
+    assert poll.acknowledged == 7
+    assert poll.order is not None and poll.order.kind is Kind.STOP
+    assert 1 in seat.sent, "it is kept until it is answered"
+    transport.answers.append(
+        CallFailed(seat.name, len(transport.calls), "the answer was lost", is_gone=False)
+    )
+    until_s = time.monotonic() + 10.0
+    while transport.calls[n_before + 1 :] != [(seat.name, "poll"), (seat.name, "order")]:
+        assert time.monotonic() < until_s, transport.calls
+        [*crew.news(0.01, is_needed=True)]
+    assert unpack_poll(transport.messages[-2]).order is None
+    transport.answers.append(Reply(seat.name, len(transport.calls), b"{}"))
+    [*crew.news(0.0, is_needed=True)]
+    assert not seat.sent
+
+
+def test_a_poll_without_an_order_goes_when_the_engine_listens_again() -> None:
+    crew, transport, joined = crew_of(1)
+    seat = joined[0].seat
+    crew.acknowledge(seat, 3)
+    [*crew.news(0.0, is_needed=True)]
+    assert transport.calls[-1] == (seat.name, "poll")
+    poll = unpack_poll(transport.messages[-1])
+    assert (poll.acknowledged, poll.order) == (3, None)

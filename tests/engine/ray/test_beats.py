@@ -21,13 +21,14 @@ class _Actor:
     def call(self):
         return self
 
-    def remote(self, method, message):
-        assert method == "beat"
+    def remote(self, packed):
+        method, _, message = packed.partition(b"\n")
+        assert method == b"beat"
         self.brought.append(message)
         return self
 
     def _on_completed(self, take):
-        take([json.dumps(len(self.brought)).encode()])
+        take(json.dumps(len(self.brought)).encode())
 
 
 @pytest.mark.parametrize("is_alive", [True, False])

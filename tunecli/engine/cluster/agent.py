@@ -113,7 +113,7 @@ class Agent:
         Args:
             method: ``hello``, ``order``, ``poll``, ``beat`` or ``close``.
             message: JSON, as `tunecli.engine.cluster.wire` packs it.
-            blobs: the contents of the files of an order.
+            blobs: the contents of the files of an order, which may come with a poll.
 
         Returns:
             The message and the blobs of the answer.
@@ -129,7 +129,10 @@ class Agent:
                 self._take(unpack_order(message), blobs)
                 return b"{}", ()
             case "poll":
-                batch, contents = self._outbox.take(*unpack_poll(message))
+                poll = unpack_poll(message)
+                if poll.order is not None:
+                    self._take(poll.order, blobs)
+                batch, contents = self._outbox.take(poll.acknowledged, poll.wait_s)
                 return pack_batch(batch), contents
             case "beat":
                 return self._lease.renew(message), ()

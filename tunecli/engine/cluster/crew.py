@@ -6,16 +6,17 @@ dead or must have ended itself, so no attempt ever runs on two agents (fencing).
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
+from tunecli.engine.cluster.agenda import Agenda
+from tunecli.engine.cluster.link import Link
 from tunecli.engine.cluster.protocol import AgentSetup, CallFailed, Patience, Reply, Resources, Transport
-from tunecli.engine.cluster.seat import Seat
-from tunecli.engine.cluster.wire import Batch, pack_poll, unpack_batch, unpack_facts
+from tunecli.engine.cluster.seat import Came, Joined, Lost, News, Seat
+from tunecli.engine.cluster.wire import pack_poll, unpack_batch, unpack_facts
 from tunecli.engine.protocol import Host
 from tunecli.engine.versions import unlike_versions
 from tunecli.errors import ClusterGone, UsageError
@@ -26,40 +27,6 @@ _MOST_FAILED_STARTS = 3  # in a row, before slots are given up
 _FENCE_MARGIN = (
     1.1  # clocks of two machines run at different speeds, and a killed process ends a little later
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """An agent can take jobs."""
-
-    seat: Seat
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """A batch of events came, with the blobs of its files; the engine acknowledges it."""
-
-    seat: Seat
-    batch: Batch
-    blobs: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """An agent is gone with its jobs: it runs none of them any more.
-
-    Attributes:
-        seat: the agent.
-        cause: why.
-        is_suspicious: whether one of its jobs may have ended the agent.
-    """
-
-    seat: Seat
-    cause: str
-    is_suspicious: bool
-
-
-News = Joined | Came | Lost
 
 
 class Crew:
@@ -85,14 +52,17 @@ class Crew:
         self.left_out: dict[str, str] = {}
         self.joined_s = time.monotonic()
         self._seats: dict[str, Seat] = {}
-        self._calls: dict[int, tuple[Seat, str, int]] = {}
+        self._calls: dict[
+            int, tuple[Seat, str, int]
+        ] = {}  # with the number of the order that it carries, or 0
+        self._polls_due: dict[str, Seat] = {}
         self._news: deque[News | Exception] = deque()
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._agenda = Agenda()
         self._numbers = count(1)
         self._n_failed_starts = self._n_deaths = 0
         self._contents: Callable[[], Sequence[bytes]] = lambda: ()
-        self._gone: ClusterGone | None = None
-        self._gone_s = self._retried_s = 0.0
+        self._link = Link(transport, patience, self._lose_all)
+        self._try = self._link.attempt
         self._listened_s = self._listens_since_s = time.monotonic()
 
     def begin(self, n_slots: int, contents: Callable[[], Sequence[bytes]]) -> None:
@@ -111,18 +81,26 @@ class Crew:
     @property
     def is_gone(self) -> bool:
         """Whether the cluster cannot be reached now."""
-        return self._gone is not None
+        return self._link.gone is not None
 
     def order(self, seat: Seat, number: int) -> None:
-        """Send an order of a seat."""
-        if number in seat.sent:
-            message, blobs = seat.sent[number]
+        """Send an order of a seat, with the next poll if one is due."""
+        if number not in seat.sent:
+            return
+        message, blobs = seat.sent[number]
+        if self._polls_due.pop(seat.name, None) is not None:
+            seat.accepted = number  # it may come: the answer to the poll waits for an event
+            self._poll(seat, message, blobs, number)
+        else:
             self._call(seat, "order", message, blobs, number)
 
     def acknowledge(self, seat: Seat, batch: int) -> None:
-        """Ask for the next batch after ``batch``; an earlier one that is named again is sent again."""
+        """Ask for the next batch after ``batch`` soon; an earlier one that is named again is sent again.
+
+        The poll waits for the next order to its agent, or for the next call of `news`: one call for both costs half.
+        """
         seat.last_batch = batch
-        self._poll(seat)
+        self._polls_due[seat.name] = seat
 
     def news(self, wait_s: float, *, is_needed: bool) -> Iterator[News]:
         """Yield what happened to agents; wait up to ``wait_s`` seconds for the first.
@@ -136,18 +114,21 @@ class Crew:
             UsageError: no agent can run the study's trials.
             RuntimeError: an agent's own code raised.
         """
-        if not self._news and self._gone is not None:
-            self._reconnect(wait_s, is_needed=is_needed)
+        while self._polls_due:
+            self._poll(self._polls_due.popitem()[1])
+        if not self._news and self._link.gone is not None:
+            if self._link.reconnect(wait_s, is_needed=is_needed):
+                self._try(lambda: self._transport.share(self._contents()))
+                self._try(lambda: self._hire(self.n_slots))
         elif not self._news:
             now_s = time.monotonic()
             if now_s - self._listened_s >= self._patience.unsure_s:  # the caller computed meanwhile
                 self._listens_since_s = now_s
-            if self._due:
-                wait_s = max(0.0, min(wait_s, self._due[0][0] - now_s))
+            wait_s = self._agenda.wait_s(wait_s)
             self._try(lambda: [*map(self._handle, self._transport.replies(wait_s))])
             self._listened_s = time.monotonic()
-            while self._due and self._due[0][0] <= time.monotonic() and self._gone is None:
-                self._try(heapq.heappop(self._due)[2])
+            for action in self._agenda.due():
+                self._try(action)
         while self._news:
             news = self._news.popleft()
             if isinstance(news, Exception):
@@ -166,6 +147,7 @@ class Crew:
         """End all agents."""
         self._seats.clear()
         self._calls.clear()
+        self._polls_due.clear()
         self._transport.close()
 
     def _hire(self, n_slots: int) -> None:
@@ -185,14 +167,15 @@ class Crew:
                 made = self._transport.call(seat.name, method, message, blobs)
                 self._calls[made] = (seat, method, number)
                 if method == "poll":
-                    self._at(
+                    self._agenda.add(
                         self._patience.poll_s + self._patience.unsure_s, lambda: self._if_silent(seat, made)
                     )
 
         self._try(call)
 
-    def _poll(self, seat: Seat) -> None:
-        self._call(seat, "poll", pack_poll(seat.last_batch, self._patience.poll_s))
+    def _poll(self, seat: Seat, order: bytes = b"", blobs: Sequence[bytes] = (), number: int = 0) -> None:
+        message = pack_poll(seat.last_batch, self._patience.poll_s, order)
+        self._call(seat, "poll", message, blobs, number)
 
     def _handle(self, answer: Reply | CallFailed) -> None:
         known = self._calls.pop(answer.call, None)
@@ -205,12 +188,11 @@ class Crew:
         if seat.fenced_until_s is not None:
             return
         seat.unsure_since_s = None
+        seat.sent.pop(number, None)
+        seat.accepted = max(seat.accepted, number)
         match method:
             case "hello":
                 self._join(seat, answer)
-            case "order":
-                seat.sent.pop(number, None)
-                seat.accepted = max(seat.accepted, number)
             case "poll":
                 batch = unpack_batch(answer.message)
                 if batch.problem or batch.number > seat.last_batch:
@@ -249,11 +231,12 @@ class Crew:
             if now_s - seat.unsure_since_s >= self._patience.unsure_s:
                 self._give_up(seat, failed.cause)
             elif method == "order":
-                self._at(self._patience.retry_s, lambda: self.order(seat, number))
+                self._agenda.add(self._patience.retry_s, lambda: self.order(seat, number))
             elif method == "poll":
-                self._at(self._patience.retry_s, lambda: self._poll(seat))
+                self._agenda.add(self._patience.retry_s, lambda: self._poll(seat))
+                self._agenda.add(self._patience.retry_s, lambda: self.order(seat, number))
             else:
-                self._at(self._patience.retry_s, lambda: self._call(seat, "hello", b""))
+                self._agenda.add(self._patience.retry_s, lambda: self._call(seat, "hello", b""))
 
     def _if_silent(self, seat: Seat, call: int) -> None:
         """Give an agent up whose poll has no answer although its time is over."""
@@ -262,7 +245,7 @@ class Crew:
         # The engine was busy elsewhere, and the answer may wait behind those of other agents.
         left_s = self._listens_since_s + self._patience.unsure_s - time.monotonic()
         if left_s > 0.0:
-            self._at(left_s, lambda: self._if_silent(seat, call))
+            self._agenda.add(left_s, lambda: self._if_silent(seat, call))
         else:
             self._give_up(seat, "it does not answer")
 
@@ -278,7 +261,7 @@ class Crew:
         seat.fenced_until_s, seat.cause = time.monotonic() + fence_s, cause
         self.n_there -= seat.n_slots
         self._transport.dismiss(seat.name)
-        self._at(fence_s, lambda: self._lose(seat, cause))
+        self._agenda.add(fence_s, lambda: self._lose(seat, cause))
         self._hire(seat.n_slots)
 
     def _lose(self, seat: Seat, cause: str) -> None:
@@ -295,7 +278,7 @@ class Crew:
         self._remove(seat)
         self._n_failed_starts += 1
         if self._n_failed_starts < _MOST_FAILED_STARTS:
-            self._at(self._patience.retry_s * self._n_failed_starts, lambda: self._hire(seat.n_slots))
+            self._agenda.add(self._patience.retry_s * self._n_failed_starts, lambda: self._hire(seat.n_slots))
             return
         self._n_failed_starts = 0
         self.left_out["a node"] = cause
@@ -306,7 +289,7 @@ class Crew:
         self._remove(seat)
         self._n_deaths += 1
         pause_s = min(self._patience.retry_s * self._n_deaths, _MOST_PAUSE_S)
-        self._at(pause_s, lambda: self._hire(seat.n_slots))
+        self._agenda.add(pause_s, lambda: self._hire(seat.n_slots))
 
     def _remove(self, seat: Seat) -> None:
         if self._seats.pop(seat.name, None) is not None and seat.has_joined and seat.fenced_until_s is None:
@@ -318,39 +301,15 @@ class Crew:
             reasons = "; ".join(f"{host}: {why}" for host, why in self.left_out.items())
             self._news.append(UsageError(f"no node of the cluster can run the trials: {reasons}"))
 
-    def _at(self, wait_s: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (time.monotonic() + wait_s, next(self._numbers), action))
-
-    # The whole cluster
-
-    def _try(self, action: Callable[[], object]) -> None:
-        """Do something with the transport; if the cluster is gone, all agents are lost."""
-        if self._gone is not None:
-            return
-        try:
-            action()
-        except ClusterGone as error:
-            self._gone, self._gone_s, self._retried_s = error, time.monotonic(), 0.0
-            seats = list(self._seats.values())
-            self._seats.clear()
-            self._calls.clear()
-            self._due.clear()
-            self.n_there = 0
-            self._news.extend(Lost(seat, error.message, is_suspicious=False) for seat in seats)
-
-    def _reconnect(self, wait_s: float, *, is_needed: bool) -> None:
-        assert self._gone is not None
-        now_s = time.monotonic()
-        if not is_needed or now_s - self._retried_s < self._patience.retry_s:
-            time.sleep(min(wait_s, self._patience.retry_s))
-            return
-        self._retried_s = now_s
-        if self._transport.reconnect():
-            self._gone = None
-            self._try(lambda: self._transport.share(self._contents()))
-            self._try(lambda: self._hire(self.n_slots))
-        elif now_s - self._gone_s >= self._patience.reconnect_s:
-            raise self._gone
+    def _lose_all(self, error: ClusterGone) -> None:
+        """The cluster is gone with all agents."""
+        seats = list(self._seats.values())
+        self._seats.clear()
+        self._calls.clear()
+        self._polls_due.clear()
+        self._agenda.clear()
+        self.n_there = 0
+        self._news.extend(Lost(seat, error.message, is_suspicious=False) for seat in seats)
 
     def hosts(self) -> list[Host]:
         """The machines of the agents that can take jobs, each once, with its slots, devices and versions."""
@@ -365,10 +324,10 @@ class Crew:
     def notices(self, *, is_needed: bool) -> list[str]:
         """A sentence for each thing that the engine waits for."""
         said = [f"{host} is left out: {why}" for host, why in self.left_out.items()]
-        if self._gone is not None:
+        if (gone := self._link.gone) is not None:
             return [
                 *said,
-                f"trying for {self._patience.reconnect_s:.0f} s to reach the cluster again: {self._gone.message}",
+                f"trying for {self._patience.reconnect_s:.0f} s to reach the cluster again: {gone.message}",
             ]
         if is_needed and self.n_there < self.n_slots:
             said.append(f"the cluster has started {self.n_there} of {counted(self.n_slots, 'worker')} so far")

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tunecli.engine.cluster.agent import THREAD_VARIABLES
-from tunecli.engine.cluster.crew import Came, Crew, Joined, Lost
+from tunecli.engine.cluster.crew import Crew
 from tunecli.engine.cluster.protocol import AgentSetup, Patience, Resources, Transport
-from tunecli.engine.cluster.seat import Group, Seat
+from tunecli.engine.cluster.seat import Came, Group, Joined, Lost, Seat
 from tunecli.engine.cluster.shipping import is_intact, outgoing, received
 from tunecli.engine.cluster.study_storage import StudyStorage
 from tunecli.engine.cluster.user_files import user_files

@@ -8,8 +8,8 @@ The methods of an agent, each with a JSON message and blobs; `tunecli.engine.clu
 - ``hello``: returns an `AgentFacts`. The first call; it is answered when the agent can take jobs.
 - ``order``: a job to run, or a request to stop. Orders have numbers and are obeyed in their order, each once, even if
   they come in another order or several times.
-- ``poll``: waits for events, and returns them as a numbered batch. The agent keeps a batch until a later poll
-  acknowledges it, so a lost reply loses no event; the engine drops a batch that it has seen.
+- ``poll``: obeys an order if it brings one, waits for events, and returns them as a numbered batch. The agent keeps a
+  batch until a later poll acknowledges it, so a lost reply loses no event; the engine drops a batch that it has seen.
 - ``beat``: prolongs the agent's life, see `tunecli.engine.cluster.lease`. The transport calls it by itself, without the
   engine, with the answer to the last beat.
 - ``close``: ends the workers and removes the agent's files. The transport calls it before it ends the agent's process.

@@ -1,4 +1,4 @@
-"""An agent as the engine knows it: its free slots, the jobs that it has, and the calls that have no answer yet."""
+"""An agent as the engine knows it: its free slots, its jobs, its open orders, and what happens to it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tunecli.engine.cluster.protocol import AgentFacts
-from tunecli.engine.cluster.wire import Kind, Order, SentAlong, pack_order
+from tunecli.engine.cluster.wire import Batch, Kind, Order, SentAlong, pack_order
 from tunecli.messages import Job
 
 
@@ -114,3 +114,37 @@ class Seat:
         self._n_orders += 1
         self.sent[self._n_orders] = pack_order(Order(self._n_orders, kind, jobs, target, files)), blobs
         return self._n_orders
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """An agent can take jobs."""
+
+    seat: Seat
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A batch of events came, with the blobs of its files; the engine acknowledges it."""
+
+    seat: Seat
+    batch: Batch
+    blobs: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An agent is gone with its jobs: it runs none of them any more.
+
+    Attributes:
+        seat: the agent.
+        cause: why.
+        is_suspicious: whether one of its jobs may have ended the agent.
+    """
+
+    seat: Seat
+    cause: str
+    is_suspicious: bool
+
+
+News = Joined | Came | Lost

@@ -113,7 +113,10 @@ def pack_order(order: Order) -> bytes:
 
 def unpack_order(message: bytes) -> Order:
     """The inverse of :func:`pack_order`."""
-    body: dict[str, Any] = json.loads(message)
+    return _order(json.loads(message))
+
+
+def _order(body: dict[str, Any]) -> Order:
     head = body["head"]
     return Order(
         head["number"], Kind(head["kind"]), jobs_of(body["jobs"]), head["target"], _files(body["files"])
@@ -160,15 +163,30 @@ def _files(bodies: Sequence[dict[str, Any]]) -> list[SentAlong]:
     return [SentAlong(**{**body, "role": Role(body["role"])}) for body in bodies]
 
 
-def pack_poll(acknowledged: int, wait_s: float) -> bytes:
-    """A request for events: the number of the last batch that arrived, and how long to wait for the next."""
-    return json.dumps([acknowledged, wait_s]).encode()
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A request for events.
+
+    Attributes:
+        acknowledged: the number of the last batch that arrived.
+        wait_s: how long to wait for the next one.
+        order: to obey before; None: there is none. The blobs of the call are its files' contents.
+    """
+
+    acknowledged: int
+    wait_s: float
+    order: Order | None = None
 
 
-def unpack_poll(message: bytes) -> tuple[int, float]:
+def pack_poll(acknowledged: int, wait_s: float, packed_order: bytes = b"") -> bytes:
+    """A `Poll` as JSON; ``packed_order`` is the result of :func:`pack_order`, or empty."""
+    return b"[%d, %s, %s]" % (acknowledged, json.dumps(wait_s).encode(), packed_order or b"null")
+
+
+def unpack_poll(message: bytes) -> Poll:
     """The inverse of :func:`pack_poll`."""
-    acknowledged, wait_s = json.loads(message)
-    return int(acknowledged), float(wait_s)
+    acknowledged, wait_s, order = json.loads(message)
+    return Poll(int(acknowledged), float(wait_s), None if order is None else _order(order))
 
 
 def pack_setup(setup: AgentSetup) -> bytes:

@@ -45,15 +45,22 @@ class Actor:
             make = getattr(importlib.import_module(module), attribute)
             self._agent = make(unpack_setup(setup.encode()), files, self._node, lambda: os._exit(1))
 
-    def call(self, method: str, message: bytes, *blobs: bytes) -> list[bytes]:
-        """Call a method of the agent; return its message and its blobs.
+    def call(self, packed: bytes, *blobs: bytes) -> bytes | list[bytes]:
+        """Call a method of the agent.
 
-        Without an agent, ``hello`` returns the problem.
+        Args:
+            packed: the method's name, a line break and its message. Ray takes bytes as they are, and packs all else.
+            blobs: of the message.
+
+        Returns:
+            The message of the answer, with its blobs behind it if it has any. Without an agent, ``hello`` returns the
+            problem.
         """
         if self._agent is None:
-            return [json.dumps(self._facts()).encode()]
-        answer, files = self._agent.call(method, message, blobs)
-        return [answer, *files]
+            return json.dumps(self._facts()).encode()
+        method, _, message = packed.partition(b"\n")
+        answer, files = self._agent.call(method.decode(), message, blobs)
+        return [answer, *files] if files else answer
 
     def end(self) -> None:
         """End the agent with its workers, and remove its files. The bridge kills the process then."""

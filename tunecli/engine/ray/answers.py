@@ -31,6 +31,16 @@ def error_of(found: Any) -> Exception | None:
     return found if isinstance(found, Exception) else None
 
 
+def packed(method: str, message: bytes) -> bytes:
+    """Return a call as the actor takes it."""
+    return b"%s\n%s" % (method.encode(), message)
+
+
+def parts_of(found: bytes | list[bytes]) -> list[bytes]:
+    """Return the message and the blobs of an answer."""
+    return found if isinstance(found, list) else [found]
+
+
 class Answers:
     """Sends the answers to calls."""
 

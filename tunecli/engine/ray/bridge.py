@@ -27,7 +27,7 @@ from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tunecli.engine.ray import actor, head
-from tunecli.engine.ray.answers import DEATHS, Answers, error_of
+from tunecli.engine.ray.answers import DEATHS, Answers, error_of, packed, parts_of
 from tunecli.engine.ray.frames import Frame, FrameReader
 from tunecli.engine.ray.outlet import Outlet
 from tunecli.engine.ray.watch import Watch
@@ -169,14 +169,14 @@ class _Bridge:
             header["kind"], header["version"], header["n_slots"], header["setup"], *self._shared
         )
         self._agents[name] = handle
-        hello = handle.call.remote("hello", b"{}")
+        hello = handle.call.remote(packed("hello", b"{}"))
         hello._on_completed(lambda found, hello=hello: self._hear(header, found))
 
     def _hear(self, header: Mapping[str, Any], found: Any) -> None:
         """Take the answer to ``hello``; start an agent again whose node died before it ran."""
         agent, call, error = header["agent"], header["call"], error_of(found)
         if error is None:
-            self._orders.put(Frame({"do": "greet", "agent": agent, "call": call}, found))
+            self._orders.put(Frame({"do": "greet", "agent": agent, "call": call}, parts_of(found)))
         elif (
             isinstance(error, exceptions.ActorDiedError)
             and _NEVER_RAN in str(error)
@@ -203,13 +203,14 @@ class _Bridge:
         handle = self._agents.get(agent)
         if handle is None:
             raise exceptions.ActorDiedError
-        answer = handle.call.remote(header["method"], *frame.blobs)
+        message, *blobs = frame.blobs
+        answer = handle.call.remote(packed(header["method"], message), *blobs)
         # The callback holds the reference: Ray forgets an answer that nobody refers to.
         answer._on_completed(lambda found, answer=answer: self._answer(agent, call, found))
 
     def _answer(self, agent: str, call: int, found: Any) -> None:
         if (error := error_of(found)) is None:
-            self._answers.answer(agent, call, found)
+            self._answers.answer(agent, call, parts_of(found))
         else:
             self._fail(agent, call, error)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tunecli.engine.cluster.protocol import BEAT_S
-from tunecli.engine.ray.answers import DEATHS, error_of
+from tunecli.engine.ray.answers import DEATHS, error_of, packed, parts_of
 from tunecli.engine.ray.liveness import Place, living
 
 _DEATH_WAIT_S = 10.0  # for a reported death to become certain; orphans of a raylet live up to 4 s
@@ -95,7 +95,7 @@ class Watch:
         for agent, kept in [*self._kept.items()]:
             if now_s >= kept.due_s and agent in self._kept:
                 kept.due_s = now_s + BEAT_S - _BEAT_LOOK_S
-                ref = kept.handle.call.remote("beat", kept.answer)
+                ref = kept.handle.call.remote(packed("beat", kept.answer))
                 ref._on_completed(lambda found, kept=kept, ref=ref: _take(kept, found))
 
     def report(self, dying: list[_Death]) -> list[_Death]:
@@ -116,4 +116,4 @@ class Watch:
 def _take(kept: _Kept, found: Any) -> None:
     """Keep the answer to a beat: it goes with the next one."""
     if error_of(found) is None:
-        kept.answer = found[0]
+        kept.answer = parts_of(found)[0]
