@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -97,6 +98,27 @@ def test_trials_on_this_machine_add_no_lines() -> None:
 def test_doctor_refuses_an_address_that_is_none() -> None:
     with pytest.raises(UsageError, match="Ray Client"):
         doctor("ray://head:10001")
+
+
+@pytest.fixture
+def closed() -> str:
+    """The address of a port that takes no connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_cluster_that_is_named_and_does_not_answer_ends_check_and_doctor(work: Path, closed: str) -> None:
+    for words in (("check", "study.yaml"), ("doctor",)):
+        asked = run(work, *words, "--address", closed)
+        assert asked.returncode == 2
+        assert f"no Ray cluster answers at {closed}" in asked.stderr
+
+
+def test_a_wrong_address_is_an_error_that_names_the_option(work: Path) -> None:
+    asked = run(work, "check", "study.yaml", "--address", "nowhere")
+    assert asked.returncode == 2
+    assert "--address nowhere: must be `auto` or the address of the head" in " ".join(asked.stderr.split())
+    assert "--set" not in asked.stderr
 
 
 def test_an_address_beside_another_engine_is_refused(work: Path) -> None:

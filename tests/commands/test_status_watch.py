@@ -75,6 +75,31 @@ def test_status_shows_each_running_trial_with_its_epoch_its_curve_and_its_origin
     assert status(folder).running == (), "no process runs it any more"
 
 
+def test_a_trial_that_an_ended_process_left_running_waits_until_it_begins_again(tmp_path):
+    folder = recorded_study(tmp_path, [0.5, "running", "running"])
+    with Log.open(folder.database_path) as log:
+        session = log.append_session({"tunecli": "0.1.0"})
+        log.append_start(Started(2, 2, "cpu", 4712), session)
+    with hold(folder.path):
+        found = status(folder)
+    assert [running.trial.number for running in found.running] == [2]
+    assert found.counts[State.RUNNING] == 1
+    assert found.counts[State.WAITING] == 1
+
+
+def test_status_shows_what_the_engine_of_a_running_study_waits_for(tmp_path):
+    folder = recorded_study(tmp_path, [0.5, "running"])
+    notice = "the cluster has started 1 of 4 workers so far"
+    with Log.open(folder.database_path) as log:
+        log.set_fact("notices", [notice])
+    assert "waits" not in lines_of(folder), "no process runs it"
+    with hold(folder.path):
+        assert lines_of(folder)["waits"] == notice
+        moment = next(moments(folder, 1))
+    assert moment.line.endswith(notice)
+    assert board_of(moment.snapshot).notices == (notice,)
+
+
 @pytest.mark.parametrize(
     ("kind", "from_epoch", "why"),
     [

@@ -61,6 +61,16 @@ def test_each_attempt_names_its_machine_and_differing_versions_are_recorded_once
     )
 
 
+def test_the_notices_of_an_engine_are_on_record_until_the_next_session(study: Study) -> None:
+    notice = "the cluster has started 1 of 2 workers so far"
+    engine = HostsEngine(2, random.Random(1))
+    engine.notices = lambda: [notice]  # type: ignore[attr-defined]  # makes it one that has notices
+    sweep(study, Silent(), engine)
+    assert study.log.facts()["notices"] == [notice]
+    sweep(study, Silent(), FakeEngine(2, random.Random(1)))
+    assert study.log.facts()["notices"] == []
+
+
 def test_the_table_is_that_of_a_sweep_on_one_machine(
     study: Study, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -50,10 +50,13 @@ def check(
     from tunecli.commands.check import check, check_view, load_checked
     from tunecli.commands.check_run import run_and_show
     from tunecli.console import Console
+    from tunecli.study.plan.machines import machines_of
 
     texts = overrides_of(sets, engine_flags(engine, address))
     console, spec = Console(is_json=is_json), load_checked(config, texts)
-    view = check_view(check(spec), is_verbose=is_verbose)
+    # A cluster that was named here must answer; one that the file names may start later.
+    machines = None if address is None else machines_of(spec.settings.run)
+    view = check_view(check(spec, machines), is_verbose=is_verbose)
     if is_run:
         run_and_show(spec, view, console.show, is_json=is_json)
     else:

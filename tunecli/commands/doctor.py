@@ -16,7 +16,7 @@ from tunecli.registry import plugins
 from tunecli.registry.engines import RAY
 from tunecli.registry.plugins import PlugIn
 from tunecli.results.view import Section, View
-from tunecli.study.plan.machines import Machines, known_machines
+from tunecli.study.plan.machines import Machines, known_machines, machines_of
 from tunecli.study.record.plug_ins import plug_in_problem
 from tunecli.study.record.versions import versions
 from tunecli.train.machine import accelerators
@@ -52,7 +52,7 @@ def doctor(address: str | None = None) -> Machine:
         address: of the head of a Ray cluster; None: the one in the environment variable `RAY_ADDRESS`, if it is set.
 
     Raises:
-        UsageError: this is no address of a cluster's head.
+        UsageError: this is no address of a cluster's head, or no cluster answers there.
     """
     from tunecli.train import devices
 
@@ -78,7 +78,7 @@ def _cluster(address: str | None) -> Machines | None:
         run = Run.model_validate({"engine": RAY, "ray": {"address": address or "auto"}})
     except ValidationError as error:
         raise UsageError(f"--address {address}: {_cause(error)}") from error
-    return known_machines(run)
+    return known_machines(run) if address is None else machines_of(run)
 
 
 def _cause(error: ValidationError) -> str:

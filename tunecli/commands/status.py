@@ -61,6 +61,7 @@ class Status:
         annotation: the study's note and tags.
         stagnation: the number at `search.stop.stagnation`; None: the file has none.
         earlier: the earlier studies that inform the sampler.
+        notices: a sentence for each thing that the engine of the running sweep waits for.
     """
 
     study: str
@@ -81,6 +82,7 @@ class Status:
     annotation: Annotation = field(default_factory=Annotation)
     stagnation: int | None = None
     earlier: tuple[EarlierStudy, ...] = ()
+    notices: tuple[str, ...] = ()
 
 
 def status(folder: RunFolder) -> Status:
@@ -127,6 +129,9 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
     stop = study.spec.settings.search.stop
     if held_by is None:  # a trial that runs on record was interrupted with its process
         counts[State.WAITING] = counts.get(State.WAITING, 0) + counts.pop(State.RUNNING, 0)
+    elif n_interrupted := min(progress.n_interrupted, counts.get(State.RUNNING, 0)):
+        counts[State.RUNNING] -= n_interrupted
+        counts[State.WAITING] = counts.get(State.WAITING, 0) + n_interrupted
     return Status(
         study.spec.settings.study,
         str(study.folder.path),
@@ -146,6 +151,7 @@ def status_of(study: Study, held_by: Holder | None, trials: Sequence[Trial] | No
         annotation_of(study.folder.path),
         None if stop is None else stop.stagnation,
         study.spec.space.earlier,
+        tuple(facts["notices"]) if held_by is not None else (),
     )
 
 
@@ -170,6 +176,7 @@ def status_view(status: Status) -> View:
         *((state.value, _count_text(status, state, n)) for state, n in status.counts.items() if n),
     ]
     lines += [("", running_text(running, status.objective.metric)) for running in status.running]
+    lines += [("waits" if not number else "", notice) for number, notice in enumerate(status.notices)]
     score = None
     lines += front_lines(status.front_summary)
     if status.best is not None and status.best.outcome is not None:
@@ -204,6 +211,7 @@ def status_view(status: Status) -> View:
         "failures": {str(kind): n for kind, n in status.failures.items()},
         "best_so_far": [{"trial": number, "score": score} for number, score in status.best_so_far.steps],
         "running_trials": [running_data(running, status.objective.metric) for running in status.running],
+        "notices": list(status.notices),
         "reason": status.ending or None,
         **earlier_data(status.earlier),
         "tags": list(status.annotation.tags),

@@ -53,9 +53,12 @@ def _moment(folder: RunFolder) -> Moment:
         status = status_of(study, held_by, trials)
         snapshot = None
         if held_by is not None:
-            snapshot = Snapshot(sweep_info(study), tuple(trials), status.running, status.session)
+            snapshot = Snapshot(
+                sweep_info(study), tuple(trials), status.running, status.session, status.notices
+            )
     numbers = tuple(running.trial.number for running in status.running)
-    change = (status.word, tuple(sorted(status.counts.items())), numbers, status.best and status.best.number)
+    best = status.best and status.best.number
+    change = (status.word, tuple(sorted(status.counts.items())), numbers, best, status.notices)
     return Moment(status_view(status), line_of(status), change, snapshot)
 
 
@@ -78,4 +81,5 @@ def line_of(status: Status) -> str:
     parts.append(str(pace))
     if status.word == "running" and pace.overall and n_ended < status.n_trials:
         parts.append(f"about {duration((status.n_trials - n_ended) / pace.overall * 60)} left")
+    parts += status.notices
     return "  ".join(part for part in parts if part)

@@ -24,7 +24,12 @@ _OWN_KEYS = {"cpu": "cpus", "gpu": "gpus", "memory": "memory"}
 _ACCELERATORS = ("cuda", "xpu")
 
 
-def _address(value: Any) -> Any:
+def checked_address(value: Any) -> Any:
+    """Return an address of a cluster.
+
+    Raises:
+        ValueError: it is a text that can be none.
+    """
     if not isinstance(value, str) or value == "auto":
         return value
     if value.startswith("ray://"):
@@ -100,7 +105,7 @@ class Ray(Knob):
 
     address: Annotated[
         str,
-        BeforeValidator(_address),
+        BeforeValidator(checked_address),
         WithJsonSchema(
             {
                 "anyOf": [

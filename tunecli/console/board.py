@@ -231,6 +231,7 @@ def board_of(snapshot: Snapshot) -> Board:
     board.n_before = snapshot.session.n_before
     board.done_before = float(board.n_before)
     board.ends.extend(board.began_at + end_s for end_s in snapshot.session.ends_s)
+    board.notices = snapshot.notices
     for running in snapshot.running:
         board.running[running.trial.number] = _running(running, snapshot.info.objective.metric, now)
     return board

@@ -45,7 +45,7 @@ def engine_flags(engine: str | None, address: str | None) -> Mapping[str, object
     """The keys that ``--engine`` and ``--address`` set; the address of a cluster alone also chooses its engine.
 
     Raises:
-        UsageError: the engine has no such address.
+        UsageError: the engine has no such address, or it is no address of a cluster's head.
     """
     if address is None:
         return {"run.engine": engine}
@@ -54,7 +54,24 @@ def engine_flags(engine: str | None, address: str | None) -> Mapping[str, object
             f"--address is the address of a Ray cluster, and `--engine {engine}` uses none",
             hint=f"leave out --engine, or write --engine {RAY}",
         )
+    require_address(address)
     return {"run.engine": RAY, "run.ray.address": json.dumps(address)}
+
+
+def require_address(address: str) -> None:
+    """Make sure that ``--address`` may be the address of a cluster's head.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from tunecli.config.ray import checked_address  # it loads pydantic
+
+    try:
+        checked_address(address)
+    except ValueError as error:
+        raise UsageError(
+            f"--address {address}: {error}", hint="host:port, for example 10.0.0.5:6379"
+        ) from error
 
 
 ConfigFile = Annotated[

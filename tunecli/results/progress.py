@@ -116,12 +116,14 @@ class Snapshot:
         trials: every trial, by number.
         running: the trials that run.
         session: the time of its last session.
+        notices: what its engine waits for.
     """
 
     info: SweepInfo
     trials: tuple[Trial, ...]
     running: tuple[RunningTrial, ...]
     session: Session
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

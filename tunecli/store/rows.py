@@ -71,11 +71,16 @@ SELECT number, score, m.value FROM result, json_each(metrics) AS m WHERE state !
 """
 DISAGREEING_PAUSES = f"SELECT number, score, m.value FROM pause, json_each(metrics) AS m WHERE {_DISAGREES}"
 STARTS = "SELECT attempt FROM start WHERE number = :value"
-RUNNING = f"""
-SELECT s.number, e.attempt, e.from_epoch, e.at {_WITH_ENDS} JOIN start AS e ON e.number = s.number
+_LAST_STARTS = f"""
+{_WITH_ENDS} JOIN start AS e ON e.number = s.number
 WHERE {_STATE} = 'running' AND e.attempt = (SELECT max(attempt) FROM start WHERE start.number = s.number)
-ORDER BY s.number
 """
+_IS_OF_THIS_SESSION = "(e.session IS NULL OR e.session = (SELECT max(id) FROM session))"
+RUNNING = f"""
+SELECT s.number, e.attempt, e.from_epoch, e.at {_LAST_STARTS} AND {_IS_OF_THIS_SESSION} ORDER BY s.number
+"""
+# A process that ended left them; the one that resumed the study has not come to them yet.
+N_INTERRUPTED = f"SELECT count(*) {_LAST_STARTS} AND NOT {_IS_OF_THIS_SESSION}"
 # A trial that is paused has ended for now.
 END_TIMES = f"SELECT coalesce(r.at, p.at) {_WITH_ENDS} WHERE coalesce(r.at, p.at) IS NOT NULL ORDER BY 1"
 FAILURE_KINDS = (
@@ -212,11 +217,13 @@ class Progress:
         starts: by number, for each trial that runs, its attempt, the epoch that it goes on from, and the start's time.
         end_times: when each trial that has an outcome ended or paused, ascending. Times are ISO 8601 in UTC.
         failures: the number of failed trials of each kind.
+        n_interrupted: the number of trials that ran when an earlier session ended, and have not begun again.
     """
 
     starts: Mapping[int, tuple[int, int, str]]
     end_times: Sequence[str]
     failures: Mapping[FailureKind, int]
+    n_interrupted: int = 0
 
 
 def progress(read: Callable[[str], list[Row]]) -> Progress:
@@ -225,6 +232,7 @@ def progress(read: Callable[[str], list[Row]]) -> Progress:
         {number: (attempt, from_epoch, at) for number, attempt, from_epoch, at in read(RUNNING)},
         [at for (at,) in read(END_TIMES)],
         {FailureKind(kind): n for kind, n in read(FAILURE_KINDS)},
+        read(N_INTERRUPTED)[0][0],
     )
 
 

@@ -163,7 +163,7 @@ def _train(
     queue = FreshQueue(study, engine, recorded.missing, by_number)
 
     def note(run: FreshRun) -> None:
-        study.folder.append_log(_log_record(run))
+        study.folder.append_log(_log_record(run, study.plan.engine, queue.host_of(run)))
         on_ended(recorded, run)
 
     train(queue, engine, received, note, on_notice)
@@ -176,11 +176,13 @@ def _train(
         )
 
 
-def _log_record(run: FreshRun) -> dict[str, Any]:
+def _log_record(run: FreshRun, engine: str, host: str) -> dict[str, Any]:
     end = run.outcome
     assert end is not None
     record: dict[str, Any] = {"confirmed": run.number, "repeat": run.repeat, "stage": run.stage.value}
-    record |= {"state": end.state.value, "score": end.score, "seconds": end.seconds}
+    record |= {"state": end.state.value, "score": end.score, "seconds": end.seconds, "engine": engine}
+    if host:
+        record["host"] = host
     if end.failure is not None:
         record |= {"kind": end.failure.kind.value, "cause": end.failure.cause}
     return record

@@ -148,6 +148,7 @@ def _run(
                 raise _interrupted(study, coordinator, received[0])
         coordinator.tend()
         if notices.have_changed():
+            coordinator.note(notices.current)
             display.noticed(notices.current)
         if ends_one_job is not None:
             for number in coordinator.requested_stops():

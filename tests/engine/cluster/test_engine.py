@@ -9,7 +9,7 @@ import pytest
 
 from tests.engine.cluster.clusters import QUICK, cluster, function_job, run
 from tests.support.jobs import change_job
-from tunecli.errors import ClusterGone, UsageError
+from tunecli.errors import ClusterGone, StoreFailed, UsageError
 from tunecli.messages import Ended, EpochEnded, Started, Stopped
 from tunecli.testing.in_process_cluster import Faults, InProcessTransport
 from tunecli.trial import FailureKind, State
@@ -64,6 +64,29 @@ class TestWithoutFaults:
             (ended,) = engine.events(0.0)
             assert ended.outcome.state is State.PRUNED
             assert engine.n_idle == 1
+
+    def test_a_running_job_is_ended_by_one_order_however_often_it_is_wanted(self, tmp_path):
+        transport = InProcessTransport({"n1": 1})
+        sent = []
+        call = transport.call
+        transport.call = lambda agent, method, *rest: sent.append(rest[0]) or call(agent, method, *rest)
+        with cluster(transport, 1) as engine:
+            engine.submit(function_job(tmp_path, 0, wait=str(tmp_path / "never")))
+            while not any(isinstance(event, EpochEnded) for event in engine.events(1.0)):
+                pass
+            found = []
+            while not any(isinstance(event, Ended) for event in found):
+                engine.end(0)
+                found.extend(engine.events(0.05))
+            assert sum(b'"kind": "end"' in message for message in sent) == 1
+        assert found[-1].outcome.state is State.PRUNED
+
+    def test_a_run_folder_that_refuses_a_file_is_an_error_of_the_disk(self, tmp_path):
+        with (
+            pytest.raises(StoreFailed, match="cannot write"),
+            cluster(InProcessTransport(NODES), 1, folder=tmp_path / "missing"),
+        ):
+            pass
 
 
 class TestLostAnswers:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine.cluster.clusters import cluster, function_job, run
 from tests.support.jobs import change_job, make_job
-from tunecli.engine.cluster.node_files import NodeFiles, own_files, path_of
+from tunecli.engine.cluster.node_files import LOG_S, NodeFiles, own_files, path_of
 from tunecli.engine.cluster.protocol import AgentSetup, SentFile
 from tunecli.engine.cluster.shipping import is_intact, outgoing, received
 from tunecli.engine.cluster.storage import SMALL_BYTES, InMessages, channel_of
@@ -169,6 +169,72 @@ class TestReceived:
         assert event == Stopped(7, 1)
         assert [path.name for path in own.rglob("*") if path.is_file()] == ["new"]
         assert Path(job.files.log_path).read_bytes() == b"log"
+
+    def test_files_that_were_damaged_on_their_way_there_are_kept_here(self, tmp_path):
+        job = job_in(tmp_path / "here")
+        own = Path(job.files.checkpoint_dir)
+        own.mkdir(parents=True)
+        (own / "epoch").write_text("3")
+        files, blobs = outgoing([job], InMessages())
+        node = NodeFiles(AgentSetup("s", "t", 1), [])
+        local = node.localized(job, files, [b"damaged" for _ in blobs])
+        assert own_files(local)[0] == [], "the trial begins anew there"
+        item, contents = node.item(Stopped(7, 1))
+        node.close()
+        event, note = received(job, item, contents)
+        assert event == Stopped(7, 1)
+        assert note == "the files of trial 7 were damaged on their way to its node, so it began anew"
+        assert (own / "epoch").read_text() == "3"
+
+    def test_files_of_a_trial_that_began_anew_replace_all_former_ones(self, tmp_path):
+        job = job_in(tmp_path / "here")
+        own = Path(job.files.checkpoint_dir)
+        own.mkdir(parents=True)
+        for name in ("epoch", "optimizer"):
+            (own / name).write_text("3")
+        files, blobs = outgoing([job], InMessages())
+        node = NodeFiles(AgentSetup("s", "t", 1), [])
+        local = node.localized(job, files, [b"damaged" for _ in blobs])
+        Path(local.files.checkpoint_dir).mkdir(parents=True)
+        Path(local.files.checkpoint_dir, "epoch").write_text("1")
+        item, contents = node.item(Stopped(7, 1))
+        node.close()
+        received(job, item, contents)
+        assert [(path.name, path.read_text()) for path in own.iterdir()] == [("epoch", "1")]
+
+    def test_the_log_of_a_running_trial_comes_when_it_has_changed_and_not_too_often(self, tmp_path):
+        job = job_in(tmp_path / "here")
+        node = NodeFiles(AgentSetup("s", "t", 1), [])
+        log = Path(node.localized(job, [], []).files.log_path)
+        assert node.has_logs
+        assert node.changed_logs(100.0) == []
+        log.write_text("first")
+        assert node.changed_logs(100.0 + LOG_S / 2) == []
+        [(item, contents)] = node.changed_logs(100.0 + LOG_S)
+        assert received(job, item, contents) == (None, "")
+        assert Path(job.files.log_path).read_text() == "first"
+        assert node.changed_logs(100.0 + 2 * LOG_S) == [], "it has not changed"
+        log.write_text("x" * SMALL_BYTES)
+        assert node.changed_logs(100.0 + 3 * LOG_S) == [], "it is too long"
+        item, contents = node.item(Stopped(7, 1))
+        node.close()
+        received(job, item, contents)
+        assert Path(job.files.log_path).stat().st_size == SMALL_BYTES
+        assert not node.has_logs
+
+    def test_a_checkpoint_waits_beyond_the_end_of_its_attempt(self, tmp_path):
+        job = job_in(tmp_path / "here")
+        node = NodeFiles(AgentSetup("s", "t", 1), [])
+        checkpoints = Path(node.localized(job, [], []).files.checkpoints_path)
+        checkpoints.mkdir()
+        name = "trial-00007.1-000002.checkpoint.safetensors"
+        (checkpoints / name).write_bytes(b"state")
+        item, [path] = node.item(Checkpointed(7, 1, Checkpoint(name, sha256(b"state"), 2)))
+        node.item(Stopped(7, 1))
+        assert item == checkpointed(b"state", name)
+        assert isinstance(path, Path) and path.read_bytes() == b"state"
+        node.close()
+        assert not path.exists()
 
 
 class TestOutgoing:

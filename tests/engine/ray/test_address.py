@@ -37,6 +37,13 @@ def test_an_address_where_nothing_answers_is_an_error(closed: str) -> None:
         resolve(closed)
 
 
+def test_a_host_that_this_machine_does_not_know_is_an_error_that_says_so() -> None:
+    with pytest.raises(
+        UsageError, match=r"run\.ray\.address: this machine knows no host `no-such-host\.invalid`"
+    ):
+        resolve("no-such-host.invalid:6379")
+
+
 def test_auto_takes_the_environment_then_the_cluster_of_this_machine_then_none(
     listening: str, closed: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,8 +19,8 @@ from multiprocessing import connection
 from pathlib import Path
 
 from tunecli.engine.cluster.lease import Lease
-from tunecli.engine.cluster.node_files import NodeFiles
-from tunecli.engine.cluster.outbox import Outbox
+from tunecli.engine.cluster.node_files import LOG_S, NodeFiles
+from tunecli.engine.cluster.outbox import Content, Outbox
 from tunecli.engine.cluster.protocol import AgentFacts, AgentSetup
 from tunecli.engine.cluster.sender import Sender
 from tunecli.engine.cluster.wire import (
@@ -216,6 +217,8 @@ class Agent:
         left_s = self._lease.left_s
         if self._engine.needs_looks:
             left_s = min(left_s, _LOOK_S)
+        if self._files.has_logs:
+            left_s = min(left_s, LOG_S)
         sources = [] if self._is_broken else self._engine.sources()
         if self._wake_read in connection.wait([self._wake_read, *sources], max(0.0, left_s)):
             with suppress(BlockingIOError):
@@ -228,6 +231,7 @@ class Agent:
                 self._obey()
                 self._pass_on(self._engine.events(0.0))
                 self._give()  # an end has made room
+            self._outbox.add(self._files.changed_logs(time.monotonic()))
         except (DiskFull, StoreFailed) as error:
             if self._files.is_shared:  # it is the run folder's disk: the sweep ends, as with local workers
                 self._outbox.add([(Item(error), ())])
@@ -274,7 +278,7 @@ class Agent:
         self._engine.end(number)
 
     def _pass_on(self, events: Iterable[Event]) -> None:
-        items: list[tuple[Item, Sequence[bytes]]] = []
+        items: list[tuple[Item, Sequence[Content]]] = []
         try:
             for event in events:
                 named = replace(event, host=self._host) if isinstance(event, Started) else event

@@ -28,7 +28,7 @@ from tunecli.engine.cluster.wire import Item, Kind, SentAlong
 from tunecli.engine.failures import ended_by_hand
 from tunecli.engine.protocol import EngineOptions, Host
 from tunecli.engine.versions import software_versions
-from tunecli.errors import ClusterGone, DiskFull, StoreFailed, TunecliError
+from tunecli.errors import ClusterGone, DiskFull, StoreFailed, TunecliError, from_os_error
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Stopped
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
@@ -49,6 +49,7 @@ class ClusterSettings:
         environment: environment variables of the workers.
         wait_s: how long jobs wait while there is no agent at all.
         patience: how long agents are waited for.
+        notes: what the user must know of the cluster, a sentence each.
     """
 
     patterns: Sequence[str] = ()
@@ -56,6 +57,7 @@ class ClusterSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
     wait_s: float = 600.0
     patience: Patience = field(default_factory=Patience)
+    notes: Sequence[str] = ()
 
 
 class ClusterEngine:
@@ -121,9 +123,14 @@ class ClusterEngine:
         self._seat_of: dict[int, Seat] = {}
         self._ready: deque[Event | TunecliError | RuntimeError] = deque()
         self._losses: Counter[int] = Counter()
+        self._ending: set[int] = set()  # trials that an order ends
+        self._said = tuple(settings.notes)
         self._notes: deque[str] = deque(maxlen=_MOST_NOTES)
         self._alone_since_s = time.monotonic()
-        self._probe.write_text(setup.probe_text)
+        try:
+            self._probe.write_text(setup.probe_text)
+        except OSError as error:
+            raise from_os_error(error, self._probe, is_users_path=False) from error
         try:
             self._crew.begin(options.n_workers, files.contents)
             self._storage.clear_former()
@@ -191,7 +198,9 @@ class ClusterEngine:
     def end(self, number: int) -> None:
         """End the job of trial ``number`` as pruned, if it waits or runs."""
         if (seat := self._seat_of.get(number)) is not None:
-            self._crew.order(seat, seat.order(Kind.END, target=number))
+            if number not in self._ending:  # the order is repeated until it is answered
+                self._ending.add(number)
+                self._crew.order(seat, seat.order(Kind.END, target=number))
             return
         for group in self._waiting:
             if number in group.jobs:
@@ -204,7 +213,7 @@ class ClusterEngine:
     def notices(self) -> Sequence[str]:
         """Say which agents are missing and which nodes are left out, and what happened to files on their way."""
         is_quiet = time.monotonic() - self._crew.joined_s >= _QUIET_S
-        return [*self._notes, *self._crew.notices(is_needed=bool(self._waiting) and is_quiet)]
+        return [*self._said, *self._notes, *self._crew.notices(is_needed=bool(self._waiting) and is_quiet)]
 
     def hosts(self) -> Sequence[Host]:
         """Return the machines of the agents that can take jobs, with their versions."""
@@ -290,7 +299,11 @@ class ClusterEngine:
         if isinstance(item.event, DiskFull | StoreFailed):
             self._ready.append(item.event)
             return
-        job = None if item.event is None else seat.job(item.event.number, item.event.attempt)
+        job = (
+            seat.running_job(item.files[0].number)
+            if item.event is None
+            else seat.job(item.event.number, item.event.attempt)
+        )
         if job is None:  # it was given back
             return
         try:
@@ -308,6 +321,7 @@ class ClusterEngine:
             self._losses.pop(event.number, None)
         if isinstance(event, _ENDS):
             self._losses.pop(event.number, None)
+            self._ending.discard(event.number)
             del self._seat_of[event.number]
             if seat.end(event.number):
                 self._n_busy -= 1
@@ -317,6 +331,7 @@ class ClusterEngine:
 
     def _give_back(self, job: Job, cause: str, *, is_suspicious: bool) -> None:
         self._seat_of.pop(job.number, None)
+        self._ending.discard(job.number)
         self._losses[job.number] += is_suspicious
         if self._losses[job.number] < _MOST_LOSSES:
             self._ready.append(Stopped(job.number, job.attempt, cause))

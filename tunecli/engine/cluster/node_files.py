@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from tunecli.engine.cluster.outbox import Content
 from tunecli.engine.cluster.protocol import AgentSetup
-from tunecli.engine.cluster.storage import channel_of, why_unusable
+from tunecli.engine.cluster.storage import SMALL_BYTES, channel_of, why_unusable
 from tunecli.engine.cluster.wire import Item, Role, SentAlong
 from tunecli.errors import from_os_error, os_reason
 from tunecli.messages import Checkpointed, Ended, Event, Job, Paused, Stopped
@@ -24,6 +25,8 @@ from tunecli.train.user_code.trial_files import hold_folder, remove_stale
 
 MOST_OWN_BYTES = 256 << 20
 """The largest size of the files of the user's own code in a trial that travel."""
+LOG_S = 10.0
+"""The shortest time between two sendings of the log of a running trial, in seconds."""
 
 
 class NodeFiles:
@@ -43,7 +46,13 @@ class NodeFiles:
             blobs: the contents of ``setup.files``.
         """
         self._channel = channel_of(setup.storage, setup.storage_prefix)
+        self._has_storage = bool(setup.storage)
         self._jobs: dict[int, Job] = {}
+        self._logs: dict[
+            int, tuple[float, tuple[int, int]]
+        ] = {}  # when each was looked at, and its state then
+        self._damaged: set[int] = set()  # trials whose own files were damaged on their way here
+        self._n_aside = 0
         self.is_shared, self.problem = _sees_run_folder(setup), ""
         self.base_path: Path | None = None
         remove_stale()
@@ -90,13 +99,17 @@ class NodeFiles:
             raise from_os_error(error, folder, is_users_path=False) from error
         return job
 
-    def item(self, event: Event) -> tuple[Item, list[bytes]]:
-        """Return an event with the files that travel with it, and the blobs of their contents."""
+    def item(self, event: Event) -> tuple[Item, list[Content]]:
+        """Return an event with the files that travel with it, and their contents."""
         job = self._jobs.get(event.number)
         if job is None:
             return Item(event), []
+        if isinstance(event, Checkpointed) and not self._has_storage:
+            checkpoint = event.checkpoint
+            file = SentAlong(Role.CHECKPOINT, event.number, checkpoint.name, checkpoint.sha256)
+            return Item(event, [file]), [self._set_aside(Path(job.files.checkpoints_path, checkpoint.name))]
         files: list[SentAlong] = []
-        blobs: list[bytes] = []
+        blobs: list[Content] = []
         contents, note = self._contents(job, event)
         for role, name, content in contents:
             sha256 = hashlib.sha256(content).hexdigest()
@@ -106,10 +119,50 @@ class NodeFiles:
             self.discard(event)
         if isinstance(event, Ended | Paused | Stopped):
             del self._jobs[event.number]
+            self._logs.pop(event.number, None)
             shutil.rmtree(self._folder_of(job), ignore_errors=True)
         else:  # the note of an end says more: files that the node does not have are removed only without one
             note = note or self._channel.trouble()
         return Item(event, files, note), blobs
+
+    def changed_logs(self, now_s: float) -> list[tuple[Item, list[Content]]]:
+        """Return the logs of running trials that have changed, each at most every `LOG_S` seconds.
+
+        A long log comes at the end of its attempt alone.
+
+        Args:
+            now_s: of a monotonic clock.
+        """
+        found: list[tuple[Item, list[Content]]] = []
+        for number, job in self._jobs.items():
+            looked_s, known = self._logs.get(number, (0.0, (0, 0)))
+            if not job.files.log_path or now_s - looked_s < LOG_S:
+                continue
+            with suppress(OSError):  # nothing was printed yet
+                facts = Path(job.files.log_path).stat()
+                if (state := (facts.st_size, facts.st_mtime_ns)) != known and facts.st_size < SMALL_BYTES:
+                    content = Path(job.files.log_path).read_bytes()
+                    file = SentAlong(Role.LOG, number, "", hashlib.sha256(content).hexdigest())
+                    found.append((Item(None, [file]), [self._channel.put(content)]))
+                    known = state
+            self._logs[number] = now_s, known
+        return found
+
+    @property
+    def has_logs(self) -> bool:
+        """Whether `changed_logs` may return something."""
+        return any(job.files.log_path for job in self._jobs.values())
+
+    def _set_aside(self, path: Path) -> Content:
+        """Move a checkpoint to where it waits to be sent: the end of its attempt removes the attempt's folder."""
+        self._n_aside += 1
+        aside = self.spool / "sending" / str(self._n_aside)
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            path.rename(aside)
+        except OSError:  # it is missing: the receiver says that it was damaged
+            return b""
+        return aside
 
     def discard(self, event: Checkpointed) -> None:
         """Remove a checkpoint that was sent, or that need not be sent."""
@@ -147,6 +200,11 @@ class NodeFiles:
             ]
             own, n_bytes = own_files(job)
             named += own
+            if job.number in self._damaged:
+                self._damaged.discard(job.number)
+                note = (
+                    f"the files of trial {job.number} were damaged on their way to its node, so it began anew"
+                )
             if n_bytes and not own:
                 note = (
                     f"the files of trial {job.number} stayed on its node: {shown_bytes(n_bytes)}, "
@@ -195,6 +253,7 @@ class NodeFiles:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
         if is_own_damaged:
+            self._damaged.add(job.number)
             for folder in filter(None, (job.files.checkpoint_dir, job.files.trial_dir)):
                 shutil.rmtree(folder, ignore_errors=True)
 

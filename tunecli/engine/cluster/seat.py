@@ -86,6 +86,11 @@ class Seat:
         job = None if group is None else group.jobs[number]
         return job if job is not None and job.attempt == attempt else None
 
+    def running_job(self, number: int) -> Job | None:
+        """The job of a trial that the agent has; None: it has none."""
+        group = self.groups.get(number)
+        return None if group is None else group.jobs[number]
+
     def end(self, number: int) -> bool:
         """Remove a job that has ended; return whether its slot is free now."""
         group = self.groups.pop(number)

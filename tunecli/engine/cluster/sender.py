@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from tunecli.engine.cluster.node_files import NodeFiles
+from tunecli.engine.cluster.outbox import Content
 from tunecli.engine.cluster.wire import Item
 from tunecli.messages import Checkpointed, EpochEnded, Event, Started
 
@@ -26,7 +27,7 @@ class Sender:
     def __init__(
         self,
         files: NodeFiles,
-        add: Callable[[Sequence[tuple[Item, Sequence[bytes]]]], None],
+        add: Callable[[Sequence[tuple[Item, Sequence[Content]]]], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         """Begin without an event.

@@ -6,6 +6,7 @@ A file that came back is written whole and durable before its event is yielded (
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -85,13 +86,14 @@ def received(job: Job, item: Item, contents: Sequence[bytes]) -> tuple[Event | N
 
     Returns:
         The event to yield, and a note for the user. A checkpoint that is damaged or missing has no event, so that the
-        trial goes on from an older one. An end whose weights are damaged says that there are none.
+        trial goes on from an older one. An end whose weights are damaged says that there are none. A log of a running
+        trial comes without an event.
 
     Raises:
         DiskFull, StoreFailed: the run folder's disk refuses a file.
     """
     event = item.event
-    if event is None or isinstance(event, Exception):
+    if isinstance(event, Exception):
         return None, item.note
     intact = {
         (file.role, file.name): (file, content)
@@ -99,6 +101,11 @@ def received(job: Job, item: Item, contents: Sequence[bytes]) -> tuple[Event | N
         if hashlib.sha256(content).hexdigest() == file.sha256
     }
     note = item.note
+    if event is None:
+        for file, content in intact.values():
+            if file.role is Role.LOG and (path := path_of(job, file)) is not None:
+                _replace(path, content)
+        return None, note
     if isinstance(event, Checkpointed):
         found = intact.get((Role.CHECKPOINT, event.checkpoint.name))
         if found is None or not _is_of(event, *found) or path_of(job, found[0]) is None:
@@ -116,7 +123,9 @@ def received(job: Job, item: Item, contents: Sequence[bytes]) -> tuple[Event | N
     for file, content in intact.values():
         if (path := path_of(job, file)) is not None:
             _write(path, content, file.role)
-    if not isinstance(event, Checkpointed) and len(intact) == len(item.files) and not item.note:
+    # With a note and no files of its own, the node never had those that were sent, or kept them.
+    is_whole = not item.note or any(file.role in (Role.OWN, Role.TRIAL) for file in item.files)
+    if not isinstance(event, Checkpointed) and len(intact) == len(item.files) and is_whole:
         _remove_others(job, sent, item.files)
     return event, note
 
@@ -133,6 +142,18 @@ def _write(path: Path, content: bytes, role: Role) -> None:
             durable_files.put(path, content, steps=(f"rename {role}", f"renamed {role}"))
         else:
             durable_files.put(path, content, steps=("rename own file", "renamed own file"))
+    except OSError as error:
+        raise from_os_error(error, path, is_users_path=False) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace a file that a reader may follow. It need not be durable: the end of the attempt brings it again."""
+    temporary = durable_files.temporary_beside(path)
+    try:
+        durable_files.make_folder(path.parent)
+        with os.fdopen(durable_files.open_new(temporary), "wb") as file:
+            file.write(content)
+        temporary.replace(path)
     except OSError as error:
         raise from_os_error(error, path, is_users_path=False) from error
 

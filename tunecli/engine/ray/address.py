@@ -29,7 +29,7 @@ def resolve(address: str) -> str:
         ``host:port``; empty: there is no cluster yet.
 
     Raises:
-        UsageError: there is no answer, or the address is of Ray's client protocol.
+        UsageError: there is no answer, the host is unknown, or the address is of Ray's client protocol.
     """
     named = address if address != AUTO else os.environ.get(_VARIABLE, "")
     if named in ("", AUTO):
@@ -46,6 +46,11 @@ def resolve(address: str) -> str:
     host, _, port = named.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise UsageError(f"{where}: invalid address `{named}`", hint="host:port, for example 10.0.0.5:6379")
+    if why := _why_unknown(host):
+        raise UsageError(
+            f"{where}: this machine knows no host `{host}` ({why})",
+            hint="write the address as a number, such as 10.0.0.5:6379, or the whole name of the host",
+        )
     if not _answers(named):
         raise UsageError(
             f"no Ray cluster answers at {named} ({PROBE_S:g} s)",
@@ -84,6 +89,15 @@ def _is_here(address: str) -> bool:
             local.bind(place)
             return True
     return False
+
+
+def _why_unknown(host: str) -> str:
+    """Why a name of a host has no address; empty: it has one."""
+    try:
+        socket.getaddrinfo(host.strip("[]"), 0)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _started_here() -> str:

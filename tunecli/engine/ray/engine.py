@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _BYTES = "bytes"
 _NO_STORAGE = ("auto", _BYTES)
 _DEVICE_OF_GPU = "cuda"
+_OWN_CLUSTER = (
+    "no Ray cluster was named or found: tunecli has started one on this machine, which ends with the sweep"
+)
 _HIDDEN_GPUS = {"CUDA_VISIBLE_DEVICES": ""}
 _INTERNAL = re.compile(r"node:|bundle_group|object_store_memory|memory$|accelerator_type:")
 
@@ -47,9 +50,8 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
     if 0 < slot.gpus < 1:
         options = replace(options, per_device=int(1 / slot.gpus + 1e-9))
     environment = _environment(settings, slot)
-    transport = RayTransport(
-        _connection(settings.address), size=settings.agent, is_apart=settings.storage == _BYTES
-    )
+    connection = _connection(settings.address)
+    transport = RayTransport(connection, size=settings.agent, is_apart=settings.storage == _BYTES)
     try:
         return ClusterEngine(
             options,
@@ -60,6 +62,7 @@ def ray_engine(options: EngineOptions) -> ClusterEngine:
                 storage="" if settings.storage in _NO_STORAGE else settings.storage,
                 environment=environment,
                 wait_s=settings.wait,
+                notes=() if connection.resolved else (_OWN_CLUSTER,),
             ),
         )
     except BaseException:

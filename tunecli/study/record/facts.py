@@ -49,6 +49,7 @@ class _Facts:
     data: dict[str, str] = field(default_factory=dict)
     elapsed_s: float = 0.0
     ending: str = ""
+    notices: list[str] = field(default_factory=list)
     start: list[dict[str, Any]] = field(default_factory=list)
     earlier: list[dict[str, Any]] = field(default_factory=list)
     ordered_choices: bool = False

@@ -76,6 +76,8 @@ class Coordinator:
             # Clears the reason for which an earlier session ended: the study goes on, even if every trial on record
             # has ended or paused.
             self._log.set_fact("ending", "")
+            if facts["notices"]:
+                self._log.set_fact("notices", [])
         remove_requests(study.folder.path)
         self._looked_at = time.monotonic()
         self._writer = RecordWriter(self._log, study.folder, session, float(facts["elapsed_s"]))
@@ -338,6 +340,10 @@ class Coordinator:
         return sorted(requested_stops(self._study.folder.path) & self.running.keys())
 
     # The table, and the end of the sweep
+
+    def note(self, notices: Sequence[str]) -> None:
+        """Record the engine's notices soon, so that `status` shows them."""
+        self._writer.notice(notices)
 
     def tend(self) -> None:
         """Commit buffered events and rewrite the table, each if it is due; a slow rewrite is due less often."""

@@ -18,7 +18,7 @@ from tunecli.config.resolution import DanglingReferenceError
 from tunecli.config.schema import TrialConfig
 from tunecli.config.surroundings import TRIAL
 from tunecli.engine.protocol import WAIT_S, Engine
-from tunecli.messages import Ended, EpochEnded, Event, Job, Stopped
+from tunecli.messages import Ended, EpochEnded, Event, Job, Started, Stopped
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.runner.jobs import is_tried_again, job_for, micro_batches
 from tunecli.study.runner.notices import Notices
@@ -88,6 +88,7 @@ class FreshQueue:
         self._failed: dict[_Key, list[FailedAttempt]] = {key: [] for key in self._runs}
         self._epochs: dict[_Key, list[EpochEnded]] = {key: [] for key in self._runs}
         self._jobs: dict[_Key, Job] = {}
+        self._hosts: dict[_Key, str] = {}
         self._waiting = WaitingJobs()
         self._ended: list[FreshRun] = []
         self.running: set[_Key] = set()
@@ -127,6 +128,10 @@ class FreshQueue:
                 self._study.log.append_fresh_results(ended)
         return ended
 
+    def host_of(self, run: FreshRun) -> str:
+        """The machine of the last attempt at a run; empty: this one, or it has not begun."""
+        return self._hosts.get(job_number(run), "")
+
     def put_back(self) -> None:
         """Empty the queue; a later `confirm` trains its runs."""
         self._waiting.clear()
@@ -134,6 +139,8 @@ class FreshQueue:
     def _handle(self, event: Event) -> None:
         key = event.number
         match event:
+            case Started(host=host):
+                self._hosts[key] = host
             case EpochEnded():
                 self._epochs[key].append(event)
             case Stopped(cause=cause):  # by a signal, or since another run of its group failed

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ class RecordWriter:
         self._epochs: list[EpochEnded] = []
         self._superfluous: list[Path] = []
         self._notes: list[Mapping[str, Any]] = []
+        self._notices: list[str] | None = None  # that are not on record yet
         self._transaction: ExitStack | None = None
         self._is_begun = self.is_torn = False
 
@@ -108,6 +109,10 @@ class RecordWriter:
         """Buffer the end of an epoch."""
         self._epochs.append(event)
 
+    def notice(self, notices: Sequence[str]) -> None:
+        """Buffer the engine's notices, in place of the last ones."""
+        self._notices = list(notices)
+
     def settle(self) -> None:
         """Write the buffered events, so that they can be read; call it in a block of `atomic`."""
         log = self.log_to_write()
@@ -115,10 +120,14 @@ class RecordWriter:
             log.append_start(start, self._session)
         log.append_epochs(self._epochs)
         self._starts, self._epochs = [], []
+        if self._notices is not None:
+            log.set_fact("notices", self._notices)
+            self._notices = None
 
     def flush_if_due(self) -> None:
         """Commit the buffered events if the last commit was more than a second ago."""
-        if (self._starts or self._epochs or self._notes) and time.monotonic() - self._committed_at > _WAIT_S:
+        has_some = self._starts or self._epochs or self._notes or self._notices is not None
+        if has_some and time.monotonic() - self._committed_at > _WAIT_S:
             with self.atomic():
                 self.settle()
 
