@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,8 @@ from typing import Any, Self
 import psutil
 
 _ROOT = Path(__file__).resolve().parents[2]
-_MOST_STARTS = 4
+_MOST_STARTS = 2
+_START_S = 180.0  # of a node; Ray's own 30 s are too short on a loaded machine
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's 15 would starve the agents on a loaded machine
@@ -44,7 +46,7 @@ class RayCluster:
                 for n in cpus:
                     self.add_node(cpus=n)
                 return
-            except RuntimeError:  # Ray gives a node 30 s to start, which is too short on a loaded machine
+            except RuntimeError:  # the machine is too loaded for other patiences of Ray
                 self.close()
         raise RuntimeError("no cluster can be started")
 
@@ -169,6 +171,7 @@ class _Nodes:
     def start(self) -> str:
         from ray.cluster_utils import Cluster
 
+        _be_patient()
         head = {"num_cpus": 0, "include_dashboard": False}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         if version := os.environ.get("RAY_CLUSTER_TEST_VERSION"):
@@ -184,7 +187,7 @@ class _Nodes:
             try:
                 self._nodes.append(self._cluster.add_node(**renamed))
                 return
-            except Exception:  # Ray gives a node 30 s to start, which is too short on a loaded machine
+            except Exception:  # as above
                 for node in set(self._cluster.worker_nodes) - known:
                     node.kill_all_processes(check_alive=False, allow_graceful=False)
                     self._cluster.worker_nodes.discard(node)
@@ -200,6 +203,26 @@ class _Nodes:
     def restart_gcs(self) -> None:
         self._cluster.head_node.all_processes.pop("gcs_server", None)
         self._cluster.head_node.start_gcs_server()
+
+
+def _be_patient() -> None:
+    """Make Ray wait longer for a node that starts."""
+    from ray._private import services
+
+    get_node, wait_for_node = services.get_node, services.wait_for_node
+
+    def get_node_patiently(*arguments: Any) -> Any:
+        until_s = time.monotonic() + _START_S
+        while True:
+            try:
+                return get_node(*arguments)
+            except RuntimeError:
+                if time.monotonic() > until_s:
+                    raise
+                time.sleep(0.1)
+
+    services.get_node = get_node_patiently
+    services.wait_for_node = lambda address, store, _: wait_for_node(address, store, _START_S)
 
 
 def _pretend(cluster: Any, version: str) -> None:

@@ -114,7 +114,7 @@ class Sweep:
     def _search(self) -> list[str]:
         return ["search", "study.yaml", "--out", str(self.run)]
 
-    def finish(self, address: str = "", wait_s: float = 300.0, **environment: str) -> None:
+    def finish(self, address: str = "", wait_s: float = 600.0, **environment: str) -> None:
         """Run it to its end."""
         driver = self.start(address, **environment)
         try:

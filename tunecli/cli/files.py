@@ -24,10 +24,9 @@ from tunecli.console.options import (
     ShownAddress,
     Target,
     Template,
-    engine_flags,
     file_name,
-    overrides_of,
 )
+from tunecli.console.overrides import engine_flags, overrides_of
 from tunecli.errors import UsageError
 
 Verbose = Annotated[

@@ -28,9 +28,8 @@ from tunecli.console.options import (
     Sets,
     Trials,
     Workers,
-    engine_flags,
-    overrides_of,
 )
+from tunecli.console.overrides import engine_flags, overrides_of
 
 if TYPE_CHECKING:
     from tunecli.api.study import Study

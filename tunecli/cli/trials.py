@@ -34,9 +34,8 @@ from tunecli.console.options import (
     Splits,
     Tested,
     WeightsFile,
-    engine_flags,
-    overrides_of,
 )
+from tunecli.console.overrides import engine_flags, overrides_of
 from tunecli.errors import UsageError
 
 

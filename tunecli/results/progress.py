@@ -116,7 +116,7 @@ class Snapshot:
         trials: every trial, by number.
         running: the trials that run.
         session: the time of its last session.
-        notices: what its engine waits for.
+        notices: a sentence for each thing that its engine waits for.
     """
 
     info: SweepInfo

@@ -11,7 +11,7 @@ import pytest
 from tests.support.ray_cluster import RayCluster
 from tests.support.ray_sweeps import TOKEN, Sweep
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 _HEAD = """\
 study: same

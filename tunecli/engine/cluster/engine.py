@@ -49,7 +49,7 @@ class ClusterSettings:
         environment: environment variables of the workers.
         wait_s: how long jobs wait while there is no agent at all.
         patience: how long agents are waited for.
-        notes: what the user must know of the cluster, a sentence each.
+        notes: facts of the cluster for the user, a sentence each.
     """
 
     patterns: Sequence[str] = ()

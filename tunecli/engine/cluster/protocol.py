@@ -36,8 +36,8 @@ UNSURE_S = 30.0
 RETRY_S = 1.0
 """The pause before a call that failed is repeated, in seconds."""
 RECONNECT_S = 90.0
-"""How long the engine tries to reach a cluster again, in seconds: longer than an agent lives that nobody can reach,
-because before that the transport does not connect again."""
+"""How long the engine tries to reach a cluster again, in seconds: longer than an agent out of reach lives, because the
+transport does not connect again before its end."""
 
 
 @dataclass(frozen=True, slots=True)

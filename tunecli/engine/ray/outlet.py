@@ -36,7 +36,7 @@ class Outlet:
                 self._changed.notify()
 
     def _untaken(self, pieces: Sequence[bytes | memoryview]) -> list[bytes | memoryview]:
-        """Give the socket what it takes at once, and return the rest."""
+        """Give the socket as many bytes as it takes at once, and return the rest."""
         for number, piece in enumerate(pieces):
             left = memoryview(piece)
             while left:

@@ -57,7 +57,7 @@ class Watch:
         threading.Thread(target=self._run, daemon=True).start()
 
     def keep(self, agent: str, handle: Any, place: Place | None) -> None:
-        """Keep an agent alive that has said hello from a place; None: nobody knows the place."""
+        """Keep an agent alive that has said hello from a place; None: the place is unknown."""
         self._kept[agent] = _Kept(handle)
         if place:
             self._places[agent] = place
