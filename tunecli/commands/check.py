@@ -12,6 +12,12 @@ from tunecli.commands.check_cost import CostEstimate, cost_data, cost_lines, est
 from tunecli.commands.check_machines import machine_data, machine_lines, machine_sections
 from tunecli.commands.check_notes import check_notes, first_suggestions
 from tunecli.commands.check_parameters import ParameterRow, parameter_rows, parameter_section
+from tunecli.commands.check_search import (
+    fusing_text,
+    lookahead_text,
+    pruner_text,
+    require_fitting_sampler,
+)
 from tunecli.commands.constraint_notes import constraint_lines
 from tunecli.commands.data import data_json, data_lines, data_notes, data_of
 from tunecli.commands.earlier import earlier_data, earlier_lines
@@ -24,17 +30,17 @@ from tunecli.config.labels import option_labels
 from tunecli.config.load import bytes_of, load
 from tunecli.config.paths import is_file
 from tunecli.config.schema import CommandTrial
-from tunecli.config.study import Search, StartFrom, StudySpec
+from tunecli.config.study import SamplerChoice, StartFrom, StudySpec
 from tunecli.errors import ConfigError, UsageError
 from tunecli.objective import Objective
 from tunecli.registry.exporters import require_exporter
-from tunecli.registry.pruners import is_pausing, pruner_info
-from tunecli.registry.samplers import require_sampler
+from tunecli.registry.pruners import is_pausing
 from tunecli.results.columns import short_names
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.view import Fit, Section, View
 from tunecli.seeding import seed_of_32_bits
 from tunecli.store.destination import as_argument
+from tunecli.study.plan.automatic import decided
 from tunecli.study.plan.fusing import Fusing, fusing
 from tunecli.study.plan.machines import Machines, devices_of, jobs_by_device, known_machines
 from tunecli.study.plan.plan import Plan, plan_for
@@ -77,6 +83,7 @@ class Check:
         derived: the path and the text of each formula.
         machines: the machines that run the trials.
         earlier: the earlier studies that inform the sampler.
+        choice: what `search.sampler: auto` stands for; None: the file names a sampler.
     """
 
     study: str
@@ -101,6 +108,7 @@ class Check:
     derived: tuple[tuple[str, str], ...] = ()
     machines: Machines = field(default_factory=Machines)
     earlier: tuple[EarlierStudy, ...] = ()
+    choice: SamplerChoice | None = None
 
 
 def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
@@ -120,7 +128,7 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
             raise
         hint = f"tunecli import {as_argument(path)} -o study.yaml"
         raise UsageError(f"{path} is {kind.title}, not a study", hint=hint) from error
-    return with_earlier_studies(with_earlier_points(spec, str(path)), str(path))
+    return decided(with_earlier_studies(with_earlier_points(spec, str(path)), str(path)))
 
 
 def check(spec: StudySpec, machines: Machines | None = None) -> Check:
@@ -135,11 +143,11 @@ def check(spec: StudySpec, machines: Machines | None = None) -> Check:
             sampler or `run.events` needs is not installed; or the sampler has settings that nothing reads.
         DataError: the data cannot be read or split.
     """
+    spec = decided(spec)
     search = spec.settings.search
-    require_sampler(search.sampler_name)
+    require_fitting_sampler(search)
     for name in spec.settings.run.event_names:
         require_exporter(name)
-    _require_default_sampler(search)
     machines = machines or known_machines(spec.settings.run)
     plan, space, pruner = plan_for(spec, machines), spec.space, search.pruner
     pauses = pause_epochs_of(spec, pruner) if is_pausing(pruner) else ()
@@ -168,6 +176,7 @@ def check(spec: StudySpec, machines: Machines | None = None) -> Check:
         tuple((path, derived.formula.text) for path, derived in space.formulas),
         machines,
         space.earlier,
+        spec.choice,
     )
 
 
@@ -188,25 +197,6 @@ def _example_command(spec: StudySpec, plan: Plan) -> tuple[str, ...]:
         "n_devices": spec.settings.run.devices_per_trial,
     }
     return tuple(word.text for word in words_of(CommandTrial.model_validate(plain), facts))
-
-
-def _require_default_sampler(search: Search) -> None:
-    """Refuse settings of the sampler if the pruner proposes the points itself, so that nothing reads them.
-
-    Raises:
-        UsageError: the sampler has settings.
-    """
-    if search.pruner == "none" or not pruner_info(search.pruner.name).required_sampler:
-        return
-    if isinstance(search.sampler, str):
-        return
-    model = type(search.sampler)
-    if search.sampler != model.model_validate({"name": search.sampler.name}):
-        names = " and ".join(f"`{key}`" for key in model.model_fields if key != "name")
-        raise UsageError(
-            f"the pruner `{search.pruner.name}` uses its own model and acquisition to propose points",
-            hint=f"remove {names} from `search.sampler`",
-        )
 
 
 def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose: bool = False) -> View:
@@ -242,11 +232,12 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
         *constraint_lines(checked.feasible, checked.n_start, checked.start_from),
         *earlier_lines(checked.earlier),
         ("search", f"{checked.sampler}, {counted(plan.n_trials, 'trial')}"),
-        *([("lookahead", _lookahead(plan.lookahead))] if is_verbose else []),
-        ("pruner", _pruner(checked)),
+        *([("sampler: auto", str(checked.choice))] if checked.choice is not None else []),
+        *([("lookahead", lookahead_text(plan.lookahead))] if is_verbose else []),
+        ("pruner", pruner_text(checked.pruner, checked.pauses)),
         ("parallel trials", _parallel(checked)),
         *machine_lines(checked.plan.engine, checked.machines),
-        *([("batched training", _batched(checked.fusing))] if is_verbose else []),
+        *([("batched training", fusing_text(checked.fusing))] if is_verbose else []),
         *cost_lines(checked.cost),
     )
     data: dict[str, Any] = {
@@ -261,6 +252,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
             },
         },
         "sampler": checked.sampler,
+        "sampler_choice": None if checked.choice is None else asdict(checked.choice),
         "pruner": checked.pruner,
         "pauses_after_epochs": list(checked.pauses),
         "trials": plan.n_trials,
@@ -312,13 +304,6 @@ def _space(checked: Check) -> str:
     return counted(checked.size, "point")
 
 
-def _pruner(checked: Check) -> str:
-    """The pruner, and when it pauses trials."""
-    if not checked.pauses:
-        return checked.pruner
-    return f"{checked.pruner}, which pauses trials after epoch {', '.join(map(str, checked.pauses))}"
-
-
 def _parallel(checked: Check) -> str:
     """The number of parallel jobs, by device."""
     threads = counted(checked.plan.threads, "thread")
@@ -327,18 +312,3 @@ def _parallel(checked: Check) -> str:
         return f"{n} ({device}, {threads} each)"
     jobs = ", ".join(f"{n} on {device}" for device, n in checked.jobs_by_device.items())
     return f"{jobs} ({threads} each)"
-
-
-def _lookahead(lookahead: int) -> str:
-    """How many trials before it a suggestion does not wait for."""
-    if lookahead == 1:
-        return "1: a suggestion waits for the results of all earlier trials"
-    return f"{lookahead}: a suggestion does not wait for the results of the {counted(lookahead - 1, 'trial')} before it"
-
-
-def _batched(fusing: Fusing) -> str:
-    """The number of trials that are trained as one model, and why others are not."""
-    reasons = "; ".join(map(str, fusing.blockers))
-    if fusing.share == "none":
-        return f"off: {reasons}"
-    return f"on: up to {fusing.width} trials as one model{f', except with {reasons}' if reasons else ''}"

@@ -27,7 +27,7 @@ from tunecli.registry import plugins
 from tunecli.registry.engines import ENGINES, EngineInfo
 from tunecli.registry.plugins import Group
 from tunecli.registry.pruners import PRUNERS, PrunerInfo
-from tunecli.registry.samplers import SAMPLERS, SamplerInfo
+from tunecli.registry.samplers import AUTO, AUTO_SUMMARY, SAMPLERS, SamplerInfo
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,7 @@ def _summaries(infos: Iterable[SamplerInfo | EngineInfo | PrunerInfo]) -> dict[s
     }
 
 
+_OF_SAMPLERS = {AUTO: AUTO_SUMMARY, **_summaries(SAMPLERS.values())}
 _OF_PRUNERS = {"none": "Every trial runs to its end.", **_summaries(PRUNERS.values())}
 _PRUNER_NAMES = {"enum": list(_OF_PRUNERS), "enumDescriptions": list(_OF_PRUNERS.values())}
 
@@ -158,12 +159,12 @@ else:
     Sampler = Annotated[
         _union(
             [
-                Annotated[Literal[tuple(SAMPLERS)], Values(_summaries(SAMPLERS.values())), Tag(_WORD)],
+                Annotated[Literal[(AUTO, *SAMPLERS)], Values(_OF_SAMPLERS), Tag(_WORD)],
                 *(Annotated[settings, Tag(name)] for name, settings in _WITH_SETTINGS.items()),
             ]
         ),
         Discriminator(_sampler_tag),
-        OpenTo("samplers", SamplerInfo, tuple(SAMPLERS)),
+        OpenTo("samplers", SamplerInfo, (AUTO, *SAMPLERS)),
         BeforeValidator(_sampler_word),
     ]
     Pruner = Annotated[

@@ -26,7 +26,7 @@ from tunecli.config.space import Space
 from tunecli.knob import Auto, Count, Knob, Positive, Values
 from tunecli.objective import Objective
 from tunecli.registry.pruners import is_pausing, pruner_info
-from tunecli.registry.samplers import SAMPLERS, sampler_info
+from tunecli.registry.samplers import AUTO, FALLBACK, SAMPLERS, sampler_info
 
 STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 UNCOUNTED = "uncounted"
@@ -103,7 +103,7 @@ class Search(Knob):
     """How the space is searched.
 
     Attributes:
-        sampler: how points are proposed.
+        sampler: how points are proposed. `auto` is decided when the study begins, and recorded with its reason.
         trials: number of trials; by default the whole grid for `grid`, else 50. With a pruner, trials that start
             count.
         lookahead: with q, suggestion n uses the results of trials up to n - q; `auto` follows from the number of
@@ -125,7 +125,7 @@ class Search(Knob):
             starts from the file's folder.
     """
 
-    sampler: Sampler = "bayes"
+    sampler: Sampler = "auto"
     trials: Count | None = None
     lookahead: Count | Auto = "auto"
     repeats: Count = 1
@@ -163,8 +163,15 @@ class Search(Knob):
         return (self.earlier,) if isinstance(self.earlier, str) else tuple(self.earlier)
 
     @property
+    def is_automatic(self) -> bool:
+        """Whether tunecli chooses the sampler, and has not chosen it yet."""
+        return self.sampler == AUTO
+
+    @property
     def sampler_name(self) -> str:
-        """Name of the sampler."""
+        """Name of the sampler in the registry; of `auto` that is not decided, the one that fits every study."""
+        if self.is_automatic:
+            return FALLBACK
         return self.sampler if isinstance(self.sampler, str) else self.sampler.name
 
     @property
@@ -274,6 +281,25 @@ class StudySettings(Knob):
 
 
 @dataclass(frozen=True)
+class SamplerChoice:
+    """What `search.sampler: auto` stands for in a study.
+
+    Attributes:
+        sampler: the name of the sampler.
+        why: the reason, as a clause.
+        pruner: the name of a pruner that belongs to the choice, with its default settings; ``none``: that of the file.
+    """
+
+    sampler: str
+    why: str
+    pruner: str = "none"
+
+    def __str__(self) -> str:
+        with_pruner = "" if self.pruner == "none" else f" with the pruner {self.pruner}"
+        return f"{self.sampler}{with_pruner}, because {self.why}"
+
+
+@dataclass(frozen=True)
 class StudySpec:
     """A checked study.
 
@@ -283,6 +309,8 @@ class StudySpec:
         text: the file as the user wrote it.
         overrides: each ``path=value`` given with ``--set``.
         base_path: the folder that relative file names start from.
+        choice: what `search.sampler: auto` stands for, which ``settings`` then name; None: the file names a sampler, or
+            nothing is decided yet.
     """
 
     settings: StudySettings
@@ -290,8 +318,40 @@ class StudySpec:
     text: str
     overrides: tuple[str, ...]
     base_path: Path
+    choice: SamplerChoice | None = None
 
     @property
     def objective(self) -> Objective:
         """The objective, with further objectives and constraints."""
         return self.settings.objective.objective
+
+
+def with_choice(spec: StudySpec, choice: SamplerChoice) -> StudySpec:
+    """The study with what `search.sampler: auto` stands for; the study itself if its file names a sampler.
+
+    A pruner of the file stays.
+    """
+    search = spec.settings.search
+    if not search.is_automatic:
+        return spec
+    changes: dict[str, Any] = {"sampler": choice.sampler}
+    if choice.pruner != "none" and "pruner" not in search.model_fields_set:
+        changes["pruner"] = pruner_info(choice.pruner).settings.model_validate({"name": choice.pruner})
+    return replace(_with_search(spec, changes), choice=choice)
+
+
+def as_began(spec: StudySpec, recorded: StudySpec) -> StudySpec:
+    """The study, in which `search.sampler: auto` stands for the sampler of the study that began.
+
+    Args:
+        spec: the file as it is now.
+        recorded: the study as it is on record.
+    """
+    if recorded.choice is not None or not spec.settings.search.is_automatic:
+        return spec if recorded.choice is None else with_choice(spec, recorded.choice)
+    return _with_search(spec, {"sampler": recorded.settings.search.sampler})
+
+
+def _with_search(spec: StudySpec, changes: dict[str, Any]) -> StudySpec:
+    search = spec.settings.search.model_copy(update=changes)
+    return replace(spec, settings=spec.settings.model_copy(update={"search": search}))

@@ -16,7 +16,7 @@ from tunecli.config.checks import Inspect
 from tunecli.config.comparison import Difference, differences, kept_overrides
 from tunecli.config.load import bytes_of, parse_study
 from tunecli.config.reader import read
-from tunecli.config.study import StudySpec
+from tunecli.config.study import StudySpec, as_began
 from tunecli.config.user_code import code_changes
 from tunecli.errors import ConfigError, UsageError
 from tunecli.registry.pruners import is_pausing
@@ -54,7 +54,7 @@ class ConfigChange:
         )
 
     def inspected(self, inspect: Inspect) -> StudySpec:
-        """The requested config, checked against its data.
+        """The requested config, checked against its data. `search.sampler: auto` in it is not decided.
 
         Raises:
             ConfigError: with every problem of the file.
@@ -99,7 +99,8 @@ def read_config_change(
     read(data, file)
     kept = kept_overrides(facts["overrides"], recorded_text, data.decode("utf-8-sig"))
     recorded = recorded_spec(facts, folder)
-    requested = parse_study(data, file, (*kept, *overrides), base_path, defaults=facts["defaults"])
+    parsed = parse_study(data, file, (*kept, *overrides), base_path, defaults=facts["defaults"])
+    requested = as_began(parsed, recorded)
     return ConfigChange(recorded, requested, tuple(differences(recorded, requested)), notes, file)
 
 

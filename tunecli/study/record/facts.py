@@ -25,7 +25,7 @@ from tunecli.config.schema.data import Data
 from tunecli.config.schema.models.backbones import weights_file_of
 from tunecli.config.schema.sources import FileSource, Images
 from tunecli.config.secrets import resolved
-from tunecli.config.study import StudySpec
+from tunecli.config.study import SamplerChoice, StudySpec, with_choice
 from tunecli.errors import ConfigError, DataError, StoreDamaged, StoreTooNew
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
@@ -55,6 +55,7 @@ class _Facts:
     ordered_choices: bool = False
     part_sizes: dict[str, Any] = field(default_factory=dict)
     confirmation: int = 0
+    sampler_choice: dict[str, Any] = field(default_factory=dict)
     defaults: int = UNRECORDED
     priors: dict[str, Any] = field(default_factory=dict)
 
@@ -121,7 +122,7 @@ def recorded_spec(facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
         spec = parse_study(
             facts["config"].encode(), file, tuple(facts["overrides"]), base_path, defaults=facts["defaults"]
         )
-        return with_recorded_space(spec, facts)
+        return with_recorded_space(_with_recorded_choice(spec, facts, folder), facts)
     except ConfigError as error:
         then, now = facts["versions"].get("tunecli"), versions()["tunecli"]
         if (absent := absent_plug_ins(facts["versions"])) and not error.hint:
@@ -143,6 +144,18 @@ def with_recorded_space(spec: StudySpec, facts: Mapping[str, Any]) -> StudySpec:
         priors=priors_in(facts.get("priors", {})),
     )
     return replace(spec, space=space)
+
+
+def choice_facts(spec: StudySpec) -> dict[str, Any]:
+    """The fact for the record what `search.sampler: auto` stands for; empty if the file names a sampler."""
+    return {} if spec.choice is None else {"sampler_choice": asdict(spec.choice)}
+
+
+def _with_recorded_choice(spec: StudySpec, facts: Mapping[str, Any], folder: RunFolder) -> StudySpec:
+    if not facts["sampler_choice"]:
+        return spec
+    choice = from_record(SamplerChoice, facts["sampler_choice"], "sampler_choice", folder.database_path)
+    return with_choice(spec, choice)
 
 
 def order_facts(spec: StudySpec) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from tunecli.search.samplers.grid import require_grid
 from tunecli.store.annotation import Annotation, annotate, annotation_of
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
+from tunecli.study.plan.automatic import decided
 from tunecli.study.plan.machines import machines_of
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.config_change import ConfigChange, assignments, read_config_change
@@ -103,7 +104,7 @@ def fork(
         change = read_config_change(
             folder, facts, (*overrides, *assignments(changes), f'study="{name}"'), config_path
         )
-        spec = change.inspected(trial_problems)
+        spec = decided(change.inspected(trial_problems))
         if spec.settings.search.start == change.recorded.settings.search.start:
             spec = with_recorded_points(spec, facts)
         else:

@@ -16,13 +16,14 @@ from typing import Any
 
 from tunecli.config.comparison import says
 from tunecli.config.concrete_trial import concrete_trials
-from tunecli.config.study import StudySpec
+from tunecli.config.study import StudySpec, as_began
 from tunecli.config.user_code import code_hashes
 from tunecli.errors import UsageError
 from tunecli.store.database import Log
 from tunecli.store.files import kind_of, require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
+from tunecli.study.plan.automatic import decided
 from tunecli.study.plan.machines import Machines, machines_of, require_device
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.config_change import (
@@ -37,6 +38,7 @@ from tunecli.study.record.config_change import (
 from tunecli.study.record.earlier_points import start_facts, with_recorded_points
 from tunecli.study.record.earlier_studies import earlier_facts, with_recorded_studies
 from tunecli.study.record.facts import (
+    choice_facts,
     data_hashes,
     facts_of,
     order_facts,
@@ -95,7 +97,7 @@ def begin(
         StudyLocked: another process holds the study.
         DiskFull: less than `LEAST_ROOM_BYTES` are free.
     """
-    machines = machines or machines_of(spec.settings.run)
+    machines, spec = machines or machines_of(spec.settings.run), decided(spec)
     plan = plan or plan_for(spec, machines)
     if kind_of(path / "study.db"):
         RunFolder(path).require_own_files(is_writing=True)
@@ -128,6 +130,7 @@ def begin(
             **earlier_facts(spec),
             **order_facts(spec),
             **prior_facts(spec),
+            **choice_facts(spec),
             **size_facts(measured_sizes(spec)),
             **facts,
         }
@@ -183,7 +186,8 @@ def reopen(
         facts = facts_of(log)
         change = read_config_change(folder, facts, (*overrides, *assignments(changes)), config_path)
         require_same_study(change, facts, folder)
-        spec = with_recorded_points(with_recorded_space(change.inspected(trial_problems), facts), facts)
+        spec = as_began(change.inspected(trial_problems), change.recorded)
+        spec = with_recorded_points(with_recorded_space(spec, facts), facts)
         spec = with_recorded_studies(spec, facts, path)
         require_same_data(spec, facts, folder)
         log.require_agreement(change.recorded.objective.metric)
