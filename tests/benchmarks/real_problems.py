@@ -50,7 +50,7 @@ model:
   init: {choice: [kaiming_normal, xavier_uniform, orthogonal]}
 optimizer:
   choice:
-    - {name: sgd, lr: {loguniform: [1e-3, 1.0]}, momentum: {uniform: [0.0, 0.99]}, nesterov: true, weight_decay: {loguniform: [1e-6, 1e-2]}}
+    - {name: sgd, lr: {loguniform: [1e-3, 1.0]}, momentum: {uniform: [0.0, 0.99]}, weight_decay: {loguniform: [1e-6, 1e-2]}}
     - {name: adamw, lr: {loguniform: [1e-5, 1e-1]}, weight_decay: {loguniform: [1e-6, 1e-1]}}
 learning_rate: {choice: [[], [{cosine: {to: 0.0}}]]}
 training: {EPOCHS, batch_size: {choice: [16, 32, 64]}, grad_clip: {norm: {loguniform: [0.1, 10.0]}}}

@@ -15,6 +15,7 @@ from tunecli.commands.check_parameters import ParameterRow, parameter_rows, para
 from tunecli.commands.check_search import (
     fusing_text,
     lookahead_text,
+    parallel_text,
     pruner_text,
     require_fitting_sampler,
 )
@@ -235,7 +236,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
         *([("sampler: auto", str(checked.choice))] if checked.choice is not None else []),
         *([("lookahead", lookahead_text(plan.lookahead))] if is_verbose else []),
         ("pruner", pruner_text(checked.pruner, checked.pauses)),
-        ("parallel trials", _parallel(checked)),
+        ("parallel trials", parallel_text(plan.threads, checked.jobs_by_device)),
         *machine_lines(checked.plan.engine, checked.machines),
         *([("batched training", fusing_text(checked.fusing))] if is_verbose else []),
         *cost_lines(checked.cost),
@@ -302,13 +303,3 @@ def _space(checked: Check) -> str:
     if checked.size is None:
         return "continuous (no finite number of points)"
     return counted(checked.size, "point")
-
-
-def _parallel(checked: Check) -> str:
-    """The number of parallel jobs, by device."""
-    threads = counted(checked.plan.threads, "thread")
-    if len(checked.jobs_by_device) == 1:
-        [(device, n)] = checked.jobs_by_device.items()
-        return f"{n} ({device}, {threads} each)"
-    jobs = ", ".join(f"{n} on {device}" for device, n in checked.jobs_by_device.items())
-    return f"{jobs} ({threads} each)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tunecli.config.study import Search
 from tunecli.errors import UsageError
 from tunecli.registry.pruners import pruner_info
@@ -49,3 +51,13 @@ def fusing_text(fusing: Fusing) -> str:
     if fusing.share == "none":
         return f"off: {reasons}"
     return f"on: up to {fusing.width} trials as one model{f', except with {reasons}' if reasons else ''}"
+
+
+def parallel_text(n_threads: int, jobs_by_device: Mapping[str, int]) -> str:
+    """The number of parallel jobs, by device."""
+    threads = counted(n_threads, "thread")
+    if len(jobs_by_device) == 1:
+        [(device, n)] = jobs_by_device.items()
+        return f"{n} ({device}, {threads} each)"
+    jobs = ", ".join(f"{n} on {device}" for device, n in jobs_by_device.items())
+    return f"{jobs} ({threads} each)"

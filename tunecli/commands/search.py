@@ -231,7 +231,7 @@ def ending_view(ending: Ending) -> View:
 
 
 def opening_lines(checked: Check) -> list[str]:
-    """Lines for the start of a sweep: the data in short, the earlier studies, a chosen sampler, the notes of `check`."""
+    """Lines for the start of a sweep: data in short, earlier studies, a chosen sampler, and the notes of `check`."""
     earlier = (f"{label}: {text}" for label, text in earlier_lines(checked.earlier))
     chosen = [] if checked.choice is None else [f"sampler: {checked.choice}"]
     return [*first_lines(checked.data), *earlier, *chosen, *(f"note: {note}" for note in checked.notes)]
