@@ -84,7 +84,7 @@ class Check:
         derived: the path and the text of each formula.
         machines: the machines that run the trials.
         earlier: the earlier studies that inform the sampler.
-        choice: what `search.sampler: auto` stands for; None: the file names a sampler.
+        choice: the choice for `search.sampler: auto`; None: the file names a sampler.
     """
 
     study: str

@@ -282,7 +282,7 @@ class StudySettings(Knob):
 
 @dataclass(frozen=True)
 class SamplerChoice:
-    """What `search.sampler: auto` stands for in a study.
+    """The choice for `search.sampler: auto` in a study.
 
     Attributes:
         sampler: the name of the sampler.
@@ -309,7 +309,7 @@ class StudySpec:
         text: the file as the user wrote it.
         overrides: each ``path=value`` given with ``--set``.
         base_path: the folder that relative file names start from.
-        choice: what `search.sampler: auto` stands for, which ``settings`` then name; None: the file names a sampler, or
+        choice: the choice for `search.sampler: auto`, which ``settings`` then name; None: the file names a sampler, or
             nothing is decided yet.
     """
 
@@ -327,7 +327,7 @@ class StudySpec:
 
 
 def with_choice(spec: StudySpec, choice: SamplerChoice) -> StudySpec:
-    """The study with what `search.sampler: auto` stands for; the study itself if its file names a sampler.
+    """The study with the choice for `search.sampler: auto`; the study itself if its file names a sampler.
 
     A pruner of the file stays.
     """
@@ -341,7 +341,7 @@ def with_choice(spec: StudySpec, choice: SamplerChoice) -> StudySpec:
 
 
 def as_began(spec: StudySpec, recorded: StudySpec) -> StudySpec:
-    """The study, in which `search.sampler: auto` stands for the sampler of the study that began.
+    """The study, where `search.sampler: auto` is the sampler of the study that began.
 
     Args:
         spec: the file as it is now.

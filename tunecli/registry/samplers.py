@@ -13,10 +13,10 @@ from tunecli.registry.implementations import require_package
 from tunecli.registry.packages import install_command
 
 AUTO = "auto"
-"""The value of ``search.sampler`` that stands for a sampler of the registry, chosen when a study begins."""
+"""The value of ``search.sampler`` with which tunecli chooses a sampler when a study begins."""
 AUTO_SUMMARY = "Chosen when the study begins, by its space, trials and limits; in most studies `bayes`."
 FALLBACK = "bayes"
-"""What ``auto`` stands for where nothing was chosen: in checks of a file, and in studies of an earlier version."""
+"""The sampler of ``auto`` without a choice: in checks of a file, and in studies of an earlier version."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What `search.sampler: auto` stands for: decided once, when a study begins, from its file and its data.
+"""The choice of a sampler for `search.sampler: auto`, made once, when a study begins, from its file and its data.
 
 The choice is recorded, so that `resume` goes on with the same sampler, also with a higher total (record-is-the-state).
 It is `bayes`, unless a sampler that reads no results reaches the same points, or takes a small part of the time; or the
@@ -34,7 +34,7 @@ _CHEAPER = 20  # a trial that takes this part of a suggestion: the search would 
 
 
 def decided(spec: StudySpec) -> StudySpec:
-    """The study with what `search.sampler: auto` stands for; the study itself if its file names one.
+    """The study with the sampler chosen for `search.sampler: auto`; the study itself if its file names one.
 
     Args:
         spec: a loaded study.

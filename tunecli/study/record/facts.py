@@ -147,7 +147,7 @@ def with_recorded_space(spec: StudySpec, facts: Mapping[str, Any]) -> StudySpec:
 
 
 def choice_facts(spec: StudySpec) -> dict[str, Any]:
-    """The fact for the record what `search.sampler: auto` stands for; empty if the file names a sampler."""
+    """The fact for the record of the choice for `search.sampler: auto`; empty if the file names a sampler."""
     return {} if spec.choice is None else {"sampler_choice": asdict(spec.choice)}
 
 
