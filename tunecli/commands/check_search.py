@@ -1,4 +1,4 @@
-"""The part of `tunecli check` on how the space is searched: what is refused, and the lines on the search."""
+"""The part of `tunecli check` on the search: refused samplers, and the lines on sampler, pruner and workers."""
 
 from __future__ import annotations
 
