@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 
 import pytest
@@ -65,6 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # The tests start some hundred processes, and each would compile the package again (0.4 s). Modules of users are
     # imported later: their bytecode could be older than a file that a test wrote twice within a second.
     sys.dont_write_bytecode = False
+    # A shell starts its background jobs with SIGINT ignored, and programs that the tests start would inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
     if not config.getoption("--hypothesis-profile"):

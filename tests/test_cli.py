@@ -479,7 +479,11 @@ def test_a_signal_ends_in_order_and_names_the_command_that_resumes(here, number,
             line.startswith("small") for line in process.stderr
         )  # the summary of the data is printed before
         process.send_signal(number)
-        _, err = process.communicate(timeout=60)
+        try:
+            _, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()  # else it trains for hours after the tests
+            raise
     assert process.returncode == code
     assert "tunecli resume runs/small" in err
     assert "Traceback" not in err
