@@ -88,11 +88,15 @@ def space_of(text: str) -> Space:
     return Space(parse(read(text.encode(), "benchmark"), refuse))
 
 
-def ours(sampler: str, *, lookahead: int = 1) -> Method:
-    """Our sampler of that name, called as by a study; the results of the last ``lookahead`` - 1 trials are pending."""
+def ours(sampler: str, *, lookahead: int = 1, has_priors: bool = True) -> Method:
+    """Our sampler of that name, called as by a study; the results of the last ``lookahead`` - 1 trials are pending.
+
+    Without ``has_priors`` it runs as with `search.priors: off`.
+    """
 
     def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
-        space, done, losses, seconds = problem.space, list[Observation](), list[float](), list[float]()
+        space = problem.space if has_priors else space_of(problem.text)
+        done, losses, seconds = list[Observation](), list[float](), list[float]()
         for number in range(n_trials):
             known = number - lookahead
             history = [o if o.number <= known else _pending(o) for o in done]
@@ -410,6 +414,7 @@ METHODS: Mapping[str, Method] = {
     "random": ours("random"),
     "quasirandom": ours("quasirandom"),
     "bayes": ours("bayes"),
+    "bayes-no-priors": ours("bayes", has_priors=False),
     "bayes-q4": ours("bayes", lookahead=4),
     "bayes-q8": ours("bayes", lookahead=8),
     "skopt": skopt_defaults,

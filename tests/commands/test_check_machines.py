@@ -107,6 +107,7 @@ def closed() -> str:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.slow  # it needs the package ray
 def test_a_cluster_that_is_named_and_does_not_answer_ends_check_and_doctor(work: Path, closed: str) -> None:
     for words in (("check", "study.yaml"), ("doctor",)):
         asked = run(work, *words, "--address", closed)

@@ -151,8 +151,9 @@ def test_a_search_begins_with_few_lines_for_data_with_many_oddities(shops):
         "inputs",
         "missing",
         *["note"] * 4,
+        "sampler",
     ]
-    assert of_data[-1] == "note: 7 more notes on the data: `tunecli check`"
+    assert of_data[-2] == "note: 7 more notes on the data: `tunecli check`"
     assert sum("one value" in note for note in check_view(found).notes) == 9
 
 

@@ -125,7 +125,7 @@ HINTS: list[tuple[str, str, str]] = [
     (chain("loss: CrossEntropyLoss"), "trial.loss", "did you mean `cross_entropy`?"),
     (lr(""), "trial.optimizer.lr", "write a value, or remove the key"),
     (lr("{normal: [1, 0.1], by: 0.1}"), "trial.optimizer.lr", "keys allowed beside it: `default`, `step`, `grid`"),
-    (lr("{choice: [1, 2], step: 1}"), "trial.optimizer.lr", "keys allowed beside it: `default`, `weights`, `ordered`"),
+    (lr("{choice: [1, 2], step: 1}"), "trial.optimizer.lr", "keys allowed beside it: `default`, `weights`, `ordered`, `as`"),
     (lr("{ref: seed, default: 1}"), "trial.optimizer.lr", "`ref` takes no other key"),
 ]  # fmt: skip
 

@@ -26,6 +26,7 @@ from tunecli.config.study import StudySpec
 from tunecli.config.yaml_writer import yaml_text
 from tunecli.errors import ConfigError, Problem, UsageError
 from tunecli.store.folder import RunFolder
+from tunecli.study.plan.automatic import decided
 from tunecli.study.record.earlier_points import with_earlier_points
 from tunecli.study.record.earlier_studies import with_earlier_studies
 from tunecli.train.validation import trial_problems
@@ -98,7 +99,7 @@ def run_paths(runs: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list
 
 def _parsed(data: bytes, overrides: tuple[str, ...]) -> StudySpec:
     spec = parse_study(data, CONFIG, overrides, Path.cwd(), trial_problems)
-    return with_earlier_studies(with_earlier_points(spec, CONFIG), CONFIG)
+    return decided(with_earlier_studies(with_earlier_points(spec, CONFIG), CONFIG))
 
 
 def _tree(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,11 +31,14 @@ WHOLE: dict[str, Any] = {
     "data": {"a.csv": "ab"},
     "elapsed_s": 1.5,
     "ending": "",
+    "notices": ["node a left"],
     "start": [],
+    "earlier": [],
     "ordered_choices": False,
     "priors": {"optimizer.lr": asdict(Prior("optimizer.lr", "log", 1e-3, 0.5))},
     "part_sizes": {"train": 80, "valid": 20, "folded": False},
     "confirmation": 0,
+    "sampler_choice": {},
     "defaults": 1,
 }
 NEEDED = {"config", "base_path", "plan"}
