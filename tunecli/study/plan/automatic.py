@@ -21,15 +21,15 @@ from tunecli.text import counted
 FEW_TRAININGS = 15
 """Below this number of full trainings, `curves` is better than `bayes` with the same epochs.
 
-Mean regret on the LCBench surrogate (`tests/benchmarks/lcbench.py --epochs`, 12 tasks): `curves` 0.14 and `bayes` 0.23
-within 10 full trainings, 0.08 and 0.08 within 20.
+Mean regret on the LCBench surrogate (`tests/benchmarks/lcbench.py --epochs`, 12 tasks, one seed): `curves` 0.09 and
+`bayes` 0.45 within 10 full trainings, 0.05 and 0.13 within 20. With more trainings it is not measured.
 """
 _LEAST_TRAININGS = 3  # fewer do not even train the initial trials of a model
 _LEAST_EPOCHS = 9  # shorter trainings have too few rungs: 1, 3 and 9 epochs
 MANY_TRIALS = 1000
 """From this number of trials on, the time of the suggestions is compared with that of the trials."""
 SUGGESTION_S = 0.1
-"""Seconds of a suggestion of `bayes` with a long record, roughly (`tests/benchmarks/suggestions.py`)."""
+"""Seconds of a suggestion of `bayes` with a long record, roughly."""
 _CHEAPER = 20  # a trial that takes this part of a suggestion: the search would cost 20 times the training
 
 
