@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.benchmarks.methods import number
 from tests.benchmarks.real_problems import WIDTH, RealProblem
 from tunecli.config.priors.placing import priors_of
 from tunecli.config.priors.prior import Prior, number_of, position, shift_at
@@ -141,7 +142,7 @@ def print_rates(spaces: Mapping[str, Space], good: Mapping[str, Sequence[Paramet
 def _over_centre(space: Space, prior: Prior, point: Parameters) -> float:
     values = values_by_key(space, point)
     shift = sum(shift_at(one, values[one.key]) for one in prior.shifts)
-    return position(prior.scale, float(point["optimizer.lr"])) - position(prior.scale, prior.centre) - shift  # type: ignore[arg-type]
+    return position(prior.scale, number(point, "optimizer.lr")) - position(prior.scale, prior.centre) - shift
 
 
 def _slopes(points: Sequence[Parameters]) -> str:
@@ -152,7 +153,7 @@ def _slopes(points: Sequence[Parameters]) -> str:
         if batch is not None:
             momentum = number_of(point.get("optimizer.momentum", 0.0)) or 0.0
             rows.append([1.0, math.log10(batch), -math.log10(1.0 - momentum)])
-            rates.append(math.log10(float(point["optimizer.lr"])))  # type: ignore[arg-type]
+            rates.append(math.log10(number(point, "optimizer.lr")))
     if len(rows) < 4:
         return "too few trials"
     solution = np.linalg.lstsq(np.array(rows), np.array(rates), rcond=None)[0]

@@ -53,10 +53,10 @@ def enter(folder: str, environment: Mapping[str, str], streams: Sequence[int]) -
     # as Python opens them at its start
     encoding, _, errors = os.environ.get("PYTHONIOENCODING", "").partition(":")
     how = {"encoding": encoding or None, "closefd": False}
-    sys.stdin = open(0, errors=errors or None, **how)  # noqa: SIM115
+    sys.stdin = open(0, errors=errors or None, **how)  # noqa: SIM115  # open until the process ends
     is_terminal = os.isatty(1)
-    sys.stdout = open(1, "w", 1 if is_terminal else -1, errors=errors or None, **how)  # noqa: SIM115
-    sys.stderr = open(2, "w", 1, errors="backslashreplace", **how)  # noqa: SIM115
+    sys.stdout = open(1, "w", 1 if is_terminal else -1, errors=errors or None, **how)  # noqa: SIM115  # as above
+    sys.stderr = open(2, "w", 1, errors="backslashreplace", **how)  # noqa: SIM115  # as above
 
 
 def run(arguments: list[str]) -> None:

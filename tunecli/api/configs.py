@@ -17,7 +17,7 @@ from tunecli.api.plain_values import (
     override_texts,
     plain_tree,
 )
-from tunecli.commands.check import load_checked
+from tunecli.commands.check import completed, load_checked
 from tunecli.config.load import parse_study
 from tunecli.config.python_source import module_file
 from tunecli.config.reader import MapNode, Node, ScalarNode, read
@@ -26,9 +26,6 @@ from tunecli.config.study import StudySpec
 from tunecli.config.yaml_writer import yaml_text
 from tunecli.errors import ConfigError, Problem, UsageError
 from tunecli.store.folder import RunFolder
-from tunecli.study.plan.automatic import decided
-from tunecli.study.record.earlier_points import with_earlier_points
-from tunecli.study.record.earlier_studies import with_earlier_studies
 from tunecli.train.validation import trial_problems
 
 Config = str | PathLike[str] | Mapping[str, Any]
@@ -99,7 +96,7 @@ def run_paths(runs: str | PathLike[str] | Sequence[str | PathLike[str]]) -> list
 
 def _parsed(data: bytes, overrides: tuple[str, ...]) -> StudySpec:
     spec = parse_study(data, CONFIG, overrides, Path.cwd(), trial_problems)
-    return decided(with_earlier_studies(with_earlier_points(spec, CONFIG), CONFIG))
+    return completed(spec, CONFIG)
 
 
 def _tree(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -129,7 +129,20 @@ def load_checked(path: Path, overrides: tuple[str, ...]) -> StudySpec:
             raise
         hint = f"tunecli import {as_argument(path)} -o study.yaml"
         raise UsageError(f"{path} is {kind.title}, not a study", hint=hint) from error
-    return decided(with_earlier_studies(with_earlier_points(spec, str(path)), str(path)))
+    return completed(spec, str(path))
+
+
+def completed(spec: StudySpec, place: str) -> StudySpec:
+    """The study with the points and trials of earlier studies that its file names, and with its sampler chosen.
+
+    Args:
+        spec: a study that was read from a file, a dict or a text.
+        place: the name of the file or of what has its place, for problems.
+
+    Raises:
+        ConfigError: an earlier study is missing, damaged, or does not fit this one.
+    """
+    return decided(with_earlier_studies(with_earlier_points(spec, place), place))
 
 
 def check(spec: StudySpec, machines: Machines | None = None) -> Check:

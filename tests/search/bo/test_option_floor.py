@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.benchmarks.methods import number as value_of
 from tests.support.spaces import space_of
+from tunecli.config.domains import value_at
 from tunecli.config.space import Space, point_of_units
 from tunecli.search.bo.acquisition_optimizer import feasibility_of
 from tunecli.search.bo.encoding import encoding_of, snap, units_of_points
@@ -81,7 +83,7 @@ def test_pinned_candidates_are_real_points_with_the_option(text: str) -> None:
         snapped_MD = snap(encoding, units_MD)
         points = [point_of_units(space, row.tolist()) for row in snapped_MD]
         name = space.parameters[option.parameter].name
-        assert {point[name] for point in points} == {domain.options[option.place]}  # type: ignore[union-attr]
+        assert {point[name] for point in points} == {value_at(domain, option.place)}
         np.testing.assert_allclose(units_of_points(space, points), snapped_MD, atol=1e-12)
 
 
@@ -180,8 +182,8 @@ def test_bayes_keeps_looking_at_an_option_that_failed_at_first() -> None:
     for number in range(20):
         point = suggest("bayes", space, history, number, 1)
         assert point is not None
-        is_failed = point["o"] == "b" and (float(point["o.v"]) > 0.3 or number < 6)  # type: ignore[arg-type]
-        loss = None if is_failed else 0.5 + float(point["s"]) ** 2 - 0.4 * (point["o"] == "b")  # type: ignore[arg-type]
+        is_failed = point["o"] == "b" and (value_of(point, "o.v") > 0.3 or number < 6)
+        loss = None if is_failed else 0.5 + value_of(point, "s") ** 2 - 0.4 * (point["o"] == "b")
         history.append(Observation(number, point, State.FAILED if is_failed else State.COMPLETE, loss))
     counts = Counter(str(trial.parameters["o"]) for trial in history[6:])
     assert counts["b"] >= 3

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from tests.study.fake_engine import FakeEngine
+from tests.study.record.related import STUDY, run
 from tests.study.sweeps import Silent
 from tunecli.commands.check import check, check_view, load_checked
 from tunecli.errors import ConfigError
@@ -19,44 +20,11 @@ from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import State
 
-STUDY = """\
-study: old
-objective: {metric: val_loss}
-trial:
-  data: {source: iris}
-  model: {choice: [linear, {name: mlp, hidden: [{int: [2, 32]}]}]}
-  optimizer: {name: sgd, lr: {loguniform: [1e-3, 1.0]}}
-  training: {epochs: 9}
-search: {sampler: random, trials: 12}
-run: {device: cpu, engine: local, workers: 1, fuse: off}
-"""
 NEW = (
     STUDY.replace("study: old", "study: new")
     .replace("epochs: 9", "epochs: 9, batch_size: {choice: [16, 32]}")
     .replace("trials: 12", "trials: 5, start: {from: old, best: 3}")
 )
-
-
-@pytest.fixture
-def file(tmp_path):
-    """Write a file beside the run folder of the earlier study."""
-    (tmp_path / "old.yaml").write_text(STUDY)
-    run(tmp_path / "old.yaml", tmp_path / "old")
-
-    def write(text=NEW, **replaced):
-        for before, after in replaced.items():
-            assert before in text
-            text = text.replace(before, after)
-        path = tmp_path / "new.yaml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
-def run(path, folder):
-    with begin(load_checked(path, ()), folder) as study:
-        sweep(study, Silent(), FakeEngine(1, random.Random(1)))
 
 
 def trials_of(path):

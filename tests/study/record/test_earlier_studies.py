@@ -13,6 +13,7 @@ import pytest
 
 import tunecli
 from tests.study.fake_engine import FakeEngine
+from tests.study.record.related import STUDY, run
 from tests.study.sweeps import Silent
 from tunecli.commands.check import check, check_view, load_checked
 from tunecli.commands.search import opening_lines
@@ -27,51 +28,11 @@ from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
 from tunecli.trial import Outcome, State, Trial
 
-STUDY = """\
-study: old
-objective: {metric: val_loss}
-trial:
-  data: {source: iris}
-  model: {choice: [linear, {name: mlp, hidden: [{int: [2, 32]}]}]}
-  optimizer: {name: sgd, lr: {loguniform: [1e-3, 1.0]}}
-  training: {epochs: 9}
-search: {sampler: random, trials: 12}
-run: {device: cpu, engine: local, workers: 1, fuse: off}
-"""
 NEW = (
     STUDY.replace("study: old", "study: new")
     .replace("epochs: 9", "epochs: 9, batch_size: {choice: [16, 32]}")
     .replace("sampler: random, trials: 12", "trials: 9, from: [old]")
 )
-
-
-@pytest.fixture(scope="module")
-def earlier(tmp_path_factory):
-    path = tmp_path_factory.mktemp("earlier") / "old.yaml"
-    path.write_text(STUDY)
-    run(path, path.with_suffix(""))
-    return path.with_suffix("")
-
-
-@pytest.fixture
-def file(tmp_path, earlier):
-    """Write a file beside the run folder of the earlier study."""
-    shutil.copytree(earlier, tmp_path / "old")
-
-    def write(text=NEW, **replaced):
-        for before, after in replaced.items():
-            assert before in text
-            text = text.replace(before, after)
-        path = tmp_path / "new.yaml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
-def run(path, folder):
-    with begin(load_checked(path, ()), folder) as study:
-        sweep(study, Silent(), FakeEngine(1, random.Random(1)))
 
 
 def go_on(folder):

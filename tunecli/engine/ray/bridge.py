@@ -205,7 +205,7 @@ class _Bridge:
             raise exceptions.ActorDiedError
         message, *blobs = frame.blobs
         answer = handle.call.remote(packed(header["method"], message), *blobs)
-        # The callback holds the reference: Ray forgets an answer that nobody refers to.
+        # Ray drops an answer that has no reference, so the callback keeps one.
         answer._on_completed(lambda found, answer=answer: self._answer(agent, call, found))
 
     def _answer(self, agent: str, call: int, found: Any) -> None:
