@@ -41,6 +41,12 @@ def saving(params, trial):
         trial.report(epoch, val_loss=params["x"] / epoch)
 
 
+def slow(params, trial):
+    while not Path(params["wait"]).exists():
+        time.sleep(0.005)
+    trial.report(1, val_loss=params["x"])
+
+
 def dying(params, trial):
     Path(params["began"]).touch()
     while True:

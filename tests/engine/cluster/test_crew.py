@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tunecli.engine.cluster.crew import Crew
 from tunecli.engine.cluster.protocol import AgentFacts, AgentSetup, CallFailed, Patience, Reply, Resources
-from tunecli.engine.cluster.seat import Came, Joined, News
+from tunecli.engine.cluster.seat import Came, Joined, Lost, News
 from tunecli.engine.cluster.wire import Batch, Item, Kind, pack_batch, pack_facts, unpack_poll
 from tunecli.messages import EpochEnded
 
@@ -160,6 +160,34 @@ def test_an_order_goes_with_the_poll_that_is_due_and_is_repeated_if_its_answer_i
     transport.answers.append(Reply(seat.name, len(transport.calls), b"{}"))
     [*crew.news(0.0, is_needed=True)]
     assert not seat.sent
+
+
+def test_an_order_with_a_poll_has_arrived_once_that_is_answered_and_one_apart_is_answered_at_once() -> None:
+    crew, transport, joined = crew_of(1)
+    seat = joined[0].seat
+    crew.acknowledge(seat, 1)
+    crew.order(seat, with_poll := seat.order(Kind.STOP))
+    assert seat.accepted < with_poll
+    transport.answer(len(transport.calls), Batch(2, [Item(_EPOCH)]))
+    [*crew.news(0.0, is_needed=True)]
+    assert seat.accepted == with_poll
+    crew.acknowledge(seat, 2)
+    crew.order(seat, apart := seat.order(Kind.STOP), is_apart=True)
+    assert transport.calls[-1] == (seat.name, "order")
+    transport.answers.append(Reply(seat.name, len(transport.calls), b"{}"))
+    [*crew.news(0.0, is_needed=True)]
+    assert seat.accepted == apart
+
+
+def test_an_agent_that_the_cluster_ended_on_purpose_casts_no_suspicion_on_its_jobs() -> None:
+    for is_planned in (True, False):
+        crew, transport, joined = crew_of(1)
+        seat = joined[0].seat
+        poll = transport.calls.index((seat.name, "poll")) + 1
+        failed = CallFailed(seat.name, poll, "its node went", is_gone=True, is_planned=is_planned)
+        transport.answers.append(failed)
+        (lost,) = [news for news in crew.news(0.0, is_needed=True) if isinstance(news, Lost)]
+        assert lost.is_suspicious is not is_planned
 
 
 def test_a_poll_without_an_order_goes_when_the_engine_listens_again() -> None:

@@ -174,6 +174,31 @@ class TestDeadAgents:
         assert ends[0].attempt == 3
         assert sum(isinstance(event, Stopped) for event in events) == 2
 
+    def test_its_neighbour_runs_alone_before_it_could_be_taken_for_the_culprit(self, tmp_path):
+        transport = InProcessTransport({"n1": 2})
+        began, started = tmp_path / "began", set()
+        with cluster(transport, 2) as engine:
+
+            def kill(event):
+                if not isinstance(event, Started):
+                    return
+                started.add((event.number, event.attempt))
+                if event.attempt == 3:
+                    (began if event.number == 1 else tmp_path / "other").touch()
+                is_shared = {(0, event.attempt), (1, event.attempt)} <= started
+                if is_shared if event.attempt < 3 else event.number == 0:
+                    transport.kill(transport.agents[0])
+
+            culprit = function_job(tmp_path, 0, "dying", began=str(tmp_path / "culprit"))
+            neighbour = function_job(tmp_path, 1, "slow", wait=str(began))
+            ends, events = run(engine, [culprit, neighbour], kill)
+            assert engine.n_idle == 2
+            again, _ = run(engine, [function_job(tmp_path, number) for number in (2, 3)])
+        assert ends[0].outcome.failure.kind is FailureKind.LOST
+        assert ends[1].outcome.state is State.COMPLETE
+        assert [event.number for event in events if isinstance(event, Stopped)].count(1) == 2
+        assert all(end.outcome.state is State.COMPLETE for end in again.values())
+
     def test_no_spool_is_left_after_the_end(self, tmp_path):
         transport = InProcessTransport({"n1": 1}, sees_run_folder=False)
         with cluster(transport, 1, base_path=tmp_path, folder=tmp_path) as engine:

@@ -83,13 +83,18 @@ class Crew:
         """Whether the cluster cannot be reached now."""
         return self._link.gone is not None
 
-    def order(self, seat: Seat, number: int) -> None:
-        """Send an order of a seat, with the next poll if one is due."""
+    def order(self, seat: Seat, number: int, *, is_apart: bool = False) -> None:
+        """Send an order of a seat, with the next poll if one is due.
+
+        Args:
+            seat: the seat.
+            number: the order's number.
+            is_apart: send it by itself. It is answered at once then, and a poll only when an event follows.
+        """
         if number not in seat.sent:
             return
         message, blobs = seat.sent[number]
-        if self._polls_due.pop(seat.name, None) is not None:
-            seat.accepted = number  # it may come: the answer to the poll waits for an event
+        if not is_apart and self._polls_due.pop(seat.name, None) is not None:
             self._poll(seat, message, blobs, number)
         else:
             self._call(seat, "order", message, blobs, number)
@@ -216,7 +221,7 @@ class Crew:
 
     def _failed(self, seat: Seat, method: str, number: int, failed: CallFailed) -> None:
         if failed.is_gone and seat.facts is not None:
-            self._lose(seat, failed.cause)
+            self._lose(seat, failed.cause, is_suspicious=not failed.is_planned)
         elif failed.is_gone and not failed.is_bug:
             self._hire_later(seat)
         elif seat.fenced_until_s is not None:
@@ -264,13 +269,15 @@ class Crew:
         self._agenda.add(fence_s, lambda: self._lose(seat, cause))
         self._hire(seat.n_slots)
 
-    def _lose(self, seat: Seat, cause: str) -> None:
+    def _lose(self, seat: Seat, cause: str, *, is_suspicious: bool = True) -> None:
         """Report that an agent is certainly dead, and hire another one in its place."""
         if seat.name not in self._seats:
             return
         was_given_up = seat.fenced_until_s is not None
         self._remove(seat)
-        self._news.append(Lost(seat, f"{seat.host} was lost: {seat.cause or cause}", is_suspicious=True))
+        self._news.append(
+            Lost(seat, f"{seat.host} was lost: {seat.cause or cause}", is_suspicious=is_suspicious)
+        )
         if not was_given_up:
             self._hire(seat.n_slots)
 

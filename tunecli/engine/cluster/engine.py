@@ -11,15 +11,17 @@ import os
 import secrets
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from tunecli.engine.cluster.agent import THREAD_VARIABLES
 from tunecli.engine.cluster.crew import Crew
 from tunecli.engine.cluster.protocol import AgentSetup, Patience, Resources, Transport
+from tunecli.engine.cluster.quarantine import MOST_LOSSES, Quarantine
 from tunecli.engine.cluster.seat import Came, Group, Joined, Lost, Seat
 from tunecli.engine.cluster.shipping import is_intact, outgoing, received
 from tunecli.engine.cluster.study_storage import StudyStorage
@@ -32,11 +34,10 @@ from tunecli.errors import ClusterGone, DiskFull, StoreFailed, TunecliError, fro
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused, Stopped
 from tunecli.trial import Failure, FailureKind, Outcome, State
 
-_MOST_LOSSES = 3  # of a trial's machine, in a row and without an epoch between them
 _MOST_DAMAGED = 3  # arrivals of one batch, before its intact files are used alone
 _MOST_NOTES = 20
 _QUIET_S = 5.0  # without a new agent, before the engine says that it waits
-_ENDS = (Ended, Paused, Stopped)
+_ENDS = Ended | Paused | Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ class ClusterEngine:
         self._free: dict[str, Seat] = {}
         self._seat_of: dict[int, Seat] = {}
         self._ready: deque[Event | TunecliError | RuntimeError] = deque()
-        self._losses: Counter[int] = Counter()
+        self._quarantine = Quarantine()
         self._ending: set[int] = set()  # trials that an order ends
         self._said = tuple(settings.notes)
         self._notes: deque[str] = deque(maxlen=_MOST_NOTES)
@@ -157,7 +158,8 @@ class ClusterEngine:
         if not self.n_idle:
             raise RuntimeError(f"all {self.n_workers} workers have a job")
         self._n_busy += 1
-        self._waiting.append(Group({job.number: job for job in jobs}))
+        group = Group({job.number: job for job in jobs})
+        (self._quarantine.waiting if self._quarantine.is_suspect(group) else self._waiting).append(group)
         self._hand_out()
 
     def events(self, wait_s: float) -> Iterator[Event]:
@@ -173,7 +175,7 @@ class ClusterEngine:
         self._storage.remove_superseded()
         if not self._ready:
             try:
-                for news in self._crew.news(wait_s, is_needed=bool(self._waiting)):
+                for news in self._crew.news(wait_s, is_needed=self._has_waiting):
                     self._handle(news)
                 self._hand_out()
                 self._require_agent()
@@ -187,7 +189,9 @@ class ClusterEngine:
 
     def stop(self) -> None:
         """Ask the running jobs to stop at the end of their epochs; those that wait stop at once."""
-        waiting, self._waiting = self._waiting, deque()
+        waiting = [*self._waiting, *self._quarantine.waiting]
+        self._waiting.clear()
+        self._quarantine.waiting.clear()
         self._n_busy -= len(waiting)
         self._ready.extend(
             Stopped(job.number, job.attempt) for group in waiting for job in group.jobs.values()
@@ -202,18 +206,19 @@ class ClusterEngine:
                 self._ending.add(number)
                 self._crew.order(seat, seat.order(Kind.END, target=number))
             return
-        for group in self._waiting:
-            if number in group.jobs:
-                self._ready.append(ended_by_hand(group.jobs.pop(number), 0.0, ""))
-                if not group.jobs:
-                    self._waiting.remove(group)
-                    self._n_busy -= 1
-                return
+        for waiting in (self._waiting, self._quarantine.waiting):
+            for group in waiting:
+                if number in group.jobs:
+                    self._ready.append(ended_by_hand(group.jobs.pop(number), 0.0, ""))
+                    if not group.jobs:
+                        waiting.remove(group)
+                        self._n_busy -= 1
+                    return
 
     def notices(self) -> Sequence[str]:
         """Say which agents are missing and which nodes are left out, and what happened to files on their way."""
         is_quiet = time.monotonic() - self._crew.joined_s >= _QUIET_S
-        return [*self._said, *self._notes, *self._crew.notices(is_needed=bool(self._waiting) and is_quiet)]
+        return [*self._said, *self._notes, *self._crew.notices(is_needed=self._has_waiting and is_quiet)]
 
     def hosts(self) -> Sequence[Host]:
         """Return the machines of the agents that can take jobs, with their versions."""
@@ -224,6 +229,7 @@ class ClusterEngine:
         with suppress(ClusterGone):
             self._crew.close()
         self._waiting.clear()
+        self._quarantine = Quarantine()
         self._free.clear()
         self._seat_of.clear()
         self._ready.clear()
@@ -232,8 +238,18 @@ class ClusterEngine:
             self._probe.unlink()
         self._storage.close()
 
+    @property
+    def _has_waiting(self) -> bool:
+        return bool(self._waiting or self._quarantine.waiting)
+
     def _hand_out(self) -> None:
         """Give jobs that wait to free slots, to one agent after the other."""
+        while (
+            alone := self._quarantine.seat_for_next(chain(self._free.values(), self._seat_of.values()))
+        ) is not None:
+            self._give(alone, self._quarantine.waiting.popleft())
+        if (released := self._quarantine.released()) is not None and released.n_free:
+            self._free[released.name] = released
         while self._waiting and self._free:
             name, seat = next(iter(self._free.items()))
             del self._free[name]
@@ -252,7 +268,7 @@ class ClusterEngine:
         seat.give(group)
         self._seat_of |= dict.fromkeys(group.jobs, seat)
         group.order = seat.order(Kind.SUBMIT, jobs=jobs, files=files, blobs=blobs)
-        self._crew.order(seat, group.order)
+        self._crew.order(seat, group.order, is_apart=self._quarantine.has_lost(group))
 
     def _handle(self, news: Joined | Came | Lost) -> None:
         match news:
@@ -264,6 +280,7 @@ class ClusterEngine:
                     self._crew.leave_out(seat, batch.problem)
             case Lost(seat, cause, is_suspicious):
                 self._free.pop(seat.name, None)
+                self._quarantine.forget(seat)
                 for group in seat.take_all():
                     self._n_busy -= 1
                     has_come = group.order <= seat.accepted
@@ -317,33 +334,30 @@ class ClusterEngine:
             return
         if isinstance(event, Checkpointed):
             self._storage.watch(Path(job.files.checkpoints_path, event.checkpoint.name))
-        if isinstance(event, EpochEnded):
-            self._losses.pop(event.number, None)
+        if isinstance(event, EpochEnded | _ENDS):
+            self._quarantine.acquit(event.number, seat)
         if isinstance(event, _ENDS):
-            self._losses.pop(event.number, None)
             self._ending.discard(event.number)
             del self._seat_of[event.number]
             if seat.end(event.number):
                 self._n_busy -= 1
-                if seat.n_free:
-                    self._free[seat.name] = seat
+        if isinstance(event, EpochEnded | _ENDS) and seat.n_free:
+            self._free[seat.name] = seat
         self._ready.append(event)
 
     def _give_back(self, job: Job, cause: str, *, is_suspicious: bool) -> None:
         self._seat_of.pop(job.number, None)
         self._ending.discard(job.number)
-        self._losses[job.number] += is_suspicious
-        if self._losses[job.number] < _MOST_LOSSES:
+        if not self._quarantine.count(job.number, is_suspicious=is_suspicious):
             self._ready.append(Stopped(job.number, job.attempt, cause))
             return
-        del self._losses[job.number]
-        failure = Failure(FailureKind.LOST, f"its machine was lost {_MOST_LOSSES} times in a row; {cause}")
+        failure = Failure(FailureKind.LOST, f"its machine was lost {MOST_LOSSES} times in a row; {cause}")
         self._ready.append(Ended(job.number, job.attempt, Outcome(State.FAILED, failure=failure)))
 
     def _require_agent(self) -> None:
         """Raise if jobs have waited too long without any agent."""
         now_s = time.monotonic()
-        if self._crew.n_there or not self._waiting or self._crew.is_gone:
+        if self._crew.n_there or not self._has_waiting or self._crew.is_gone:
             self._alone_since_s = now_s
         elif now_s - self._alone_since_s >= self._wait_s and not self._ready:
             raise ClusterGone(f"no node of the cluster has had room for a worker for {self._wait_s:.0f} s")

@@ -186,6 +186,7 @@ class CallFailed:
         cause: why, in one sentence without a full stop.
         is_gone: whether the agent is certainly dead. If not, it may still run its jobs and answer later.
         is_bug: whether the agent's own code raised; ``cause`` then holds its traceback.
+        is_planned: whether the cluster ended the agent on purpose, for example to give its node back.
     """
 
     agent: str
@@ -193,6 +194,7 @@ class CallFailed:
     cause: str
     is_gone: bool
     is_bug: bool = False
+    is_planned: bool = False
 
 
 class Transport(Protocol):

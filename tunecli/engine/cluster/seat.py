@@ -41,6 +41,7 @@ class Seat:
         unsure_since_s: when its first call in a row failed, monotonic clock; None: the last one succeeded.
         fenced_until_s: when the agent must have ended itself, monotonic clock; None: it was not given up.
         cause: why it was given up.
+        is_reserved: whether it takes no further group: a suspected one runs there, or waits for the end of the others.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Seat:
     unsure_since_s: float | None = None
     fenced_until_s: float | None = None
     cause: str = ""
+    is_reserved: bool = False
     _n_orders: int = 0
 
     @property
@@ -64,9 +66,14 @@ class Seat:
         return self.facts.host if self.facts is not None else "a node"
 
     @property
+    def is_fit(self) -> bool:
+        """Whether it has answered and was not given up."""
+        return self.has_joined and self.fenced_until_s is None
+
+    @property
     def n_free(self) -> int:
-        """Number of its slots without a group; 0 before it has answered, and after it was given up."""
-        if not self.has_joined or self.fenced_until_s is not None:
+        """Number of slots that another group may take."""
+        if not self.is_fit or self.is_reserved:
             return 0
         return max(0, self.n_slots - self.n_groups)
 

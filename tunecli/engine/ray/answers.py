@@ -78,10 +78,16 @@ def _failure(error: Exception) -> dict[str, Any]:
         isinstance(error, exceptions.RayActorError) and error.actor_init_failed
     )
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    is_planned = bool(getattr(error, "preempted", False))
     if is_bug:
         cause = _COLOURS.sub("", str(error))
-    elif getattr(error, "preempted", False):
+    elif is_planned:
         cause = "the cluster took its node away"
     else:
         cause = f"{type(error).__name__}: {lines[-1].rstrip('.') if lines else 'Ray gives no reason'}"
-    return {"cause": cause, "is_gone": isinstance(error, DEATHS), "is_bug": is_bug}
+    return {
+        "cause": cause,
+        "is_gone": isinstance(error, DEATHS),
+        "is_bug": is_bug,
+        "is_planned": is_planned,
+    }
