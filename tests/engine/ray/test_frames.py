@@ -7,7 +7,14 @@ from tunecli.engine.ray.frames import FrameReader, pack_frame
 
 
 def test_frames_arrive_whole_and_in_order_whatever_their_size() -> None:
-    sent = [({"do": "a", "n": 1}, []), ({"do": "b"}, [b"", b"x" * 3_000_000, b"y"]), ({"do": "ä"}, [b"z"])]
+    sent = [
+        ({"do": "a", "n": 1}, []),
+        ({"do": "call", "agent": "s-1", "call": 7, "method": "poll"}, [b"message"]),
+        ({"do": "b"}, [b"", b"x" * 3_000_000, b"y"]),
+        ({"is": "answer", "agent": "s-1", "call": 7}, [b"{}", b"x" * 600_000]),
+        ({"is": "answer", "agent": "s-1", "call": 8, "place": ["::1", 9]}, [b"{}"]),
+        ({"do": "ä"}, [b"z"]),
+    ]
     left, right = socket.socketpair()
     with left, right:
         pieces = [piece for header, blobs in sent for piece in pack_frame(header, blobs)]

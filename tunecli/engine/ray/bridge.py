@@ -163,6 +163,7 @@ class _Bridge:
             max_concurrency=_ACTOR_THREADS,
             max_restarts=0,
             max_task_retries=0,
+            enable_task_events=False,  # reports of each call to Ray's dashboard
             **options,
         )
         handle = start.remote(
