@@ -12,7 +12,7 @@ import pytest
 
 from tests.study.conftest import STUDY
 from tests.study.sweeps import run_whole
-from tunecli.commands.confirm import confirm
+from tunecli.commands.confirm import _run_line, confirm
 from tunecli.commands.export import ExportFiles, export, export_view
 from tunecli.commands.predict import Request as Prediction
 from tunecli.commands.predict import predict
@@ -23,10 +23,11 @@ from tunecli.errors import UsageError
 from tunecli.search.prediction import predict_trials
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.candidates import Request
-from tunecli.study.record.confirmation import confirmed_of_study
+from tunecli.study.record.confirmation import confirmed_of_study, recorded_confirmations
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import open_to_read
 from tunecli.study.record.publish import document
+from tunecli.trial import Stage
 
 TEXT = (
     STUDY.replace("trials: 6", "trials: 8")
@@ -124,3 +125,12 @@ def test_predict_takes_the_confirmed_trial(folder, plain, tmp_path):
         predict(str(plain.path), tmp_path / "new.npz", Prediction(is_confirmed=True))
     with pytest.raises(UsageError, match="--confirmed excludes --trial"):
         predict(str(folder.path), tmp_path / "new.npz", Prediction(number=1, is_confirmed=True))
+
+
+def test_the_line_of_a_fresh_run_names_another_machine_than_this_one(folder):
+    with open_to_read(folder) as study:
+        (recorded,) = recorded_confirmations(study)
+        metric = study.spec.objective.metric
+    run = recorded.of(2, Stage.RACE)[1]
+    assert _run_line(metric, recorded, run, "n7").startswith(f"trial 2, run 2 of 3 on n7: {metric} ")
+    assert _run_line(metric, recorded, run, "").startswith(f"trial 2, run 2 of 3: {metric} ")

@@ -130,8 +130,8 @@ def confirm(
                 say(_opening_line(planned))
             metric = study.spec.objective.metric
 
-            def tell(recorded: Recorded, run: FreshRun) -> None:
-                say(_run_line(metric, recorded, run))
+            def tell(recorded: Recorded, run: FreshRun, host: str) -> None:
+                say(_run_line(metric, recorded, run, host))
 
             recorded = train_fresh_runs(
                 study, request, tell, on_notice=lambda notice: say(f"waiting: {sanitize(notice)}")
@@ -267,14 +267,16 @@ def cost_text(cost: Cost) -> str:
     return f"{counted(cost.n_runs, 'fresh run')}{about}"
 
 
-def _run_line(metric: str, recorded: Recorded, run: FreshRun) -> str:
+def _run_line(metric: str, recorded: Recorded, run: FreshRun, host: str) -> str:
+    """``trial 7, run 2 of 5 on node-3: val_loss 0.31``; a run on this machine names none."""
     runs = recorded.of(run.number, run.stage)
     place = 1 + [one.repeat for one in runs].index(run.repeat)
     word = "further run" if run.stage is Stage.QUOTE else "run"
     end = run.outcome
     assert end is not None
     how = f"{metric} {end.score:.6g}" if end.score is not None else f"failed: {_cause(end)}"
-    return f"trial {run.number}, {word} {place} of {len(runs)}: {how}"
+    where = f" on {sanitize(host)}" if host else ""
+    return f"trial {run.number}, {word} {place} of {len(runs)}{where}: {how}"
 
 
 def _cause(end: Outcome) -> str:

@@ -80,7 +80,7 @@ def open_to_confirm(folder: RunFolder, overrides: tuple[str, ...] = ()) -> Itera
 def confirm(
     study: Study,
     request: Request,
-    on_ended: Callable[[Recorded, FreshRun], None] = lambda *_: None,
+    on_ended: Callable[[Recorded, FreshRun, str], None] = lambda *_: None,
     engine: Engine | None = None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Recorded:
@@ -89,7 +89,7 @@ def confirm(
     Args:
         study: open, and held by this process.
         request: what to confirm.
-        on_ended: called with the confirmation and each run once its end is on record.
+        on_ended: called with the confirmation, each run once its end is on record, and its machine; empty: this one.
         engine: where runs are trained; None: the engine of the study's plan.
         on_notice: called with each new notice of the engine.
 
@@ -156,15 +156,16 @@ def _train(
     engine: Engine,
     trials: list[Trial],
     received: list[int],
-    on_ended: Callable[[Recorded, FreshRun], None],
+    on_ended: Callable[[Recorded, FreshRun, str], None],
     on_notice: Callable[[str], None],
 ) -> None:
     by_number = {trial.number: trial for trial in trials}
     queue = FreshQueue(study, engine, recorded.missing, by_number)
 
     def note(run: FreshRun) -> None:
-        study.folder.append_log(_log_record(run, study.plan.engine, queue.host_of(run)))
-        on_ended(recorded, run)
+        host = queue.host_of(run)
+        study.folder.append_log(_log_record(run, study.plan.engine, host))
+        on_ended(recorded, run, host)
 
     train(queue, engine, received, note, on_notice)
     if received:

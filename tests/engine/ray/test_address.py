@@ -39,7 +39,8 @@ def test_an_address_where_nothing_answers_is_an_error(closed: str) -> None:
 
 def test_a_host_that_this_machine_does_not_know_is_an_error_that_says_so() -> None:
     with pytest.raises(
-        UsageError, match=r"run\.ray\.address: this machine knows no host `no-such-host\.invalid`"
+        UsageError,
+        match=r"unknown host `no-such-host\.invalid` in the cluster's address no-such-host\.invalid:",
     ):
         resolve("no-such-host.invalid:6379")
 

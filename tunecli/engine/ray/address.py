@@ -48,8 +48,8 @@ def resolve(address: str) -> str:
         raise UsageError(f"{where}: invalid address `{named}`", hint="host:port, for example 10.0.0.5:6379")
     if why := _why_unknown(host):
         raise UsageError(
-            f"{where}: this machine knows no host `{host}` ({why})",
-            hint="write the address as a number, such as 10.0.0.5:6379, or the whole name of the host",
+            f"unknown host `{host}` in the cluster's address {named} ({why})",
+            hint=f"write the host's whole name or its number, such as 10.0.0.5:6379, in --address or {where}",
         )
     if not _answers(named):
         raise UsageError(
