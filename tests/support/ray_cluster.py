@@ -1,7 +1,7 @@
 """A Ray cluster of several nodes on this machine, in a process of its own: Ray's threads stay out of the tests' process.
 
     with RayCluster([1, 1, 1]) as cluster:
-        cluster.address, cluster.kill_node(0), cluster.add_node(cpus=1)
+        cluster.address, cluster.remove_node(0), cluster.add_node(cpus=1)
 
 The head node has no CPU. Run as a program, this module is that process: it obeys lines of JSON.
 """
@@ -36,9 +36,19 @@ _SETTINGS = {
 class RayCluster:
     """A running cluster. Nodes count from 0 in the order in which they were added."""
 
-    def __init__(self, cpus: Sequence[int], **environment: str) -> None:
-        """Start the head, and a node for each number of CPUs; the environment is that of the cluster's processes."""
+    def __init__(self, cpus: Sequence[int], *, hidden: Path | None = None, **environment: str) -> None:
+        """Start the head, and a node for each number of CPUs.
+
+        Args:
+            cpus: the number of CPUs of each node.
+            hidden: a folder whose content the nodes do not see, as on another machine.
+            environment: of the cluster's processes.
+
+        Raises:
+            PermissionError: this account cannot hide a folder.
+        """
         self._environment = environment
+        self._apart: list[str] = [] if hidden is None else _without(hidden)
         for _ in range(_MOST_STARTS):
             self._begin()
             try:
@@ -53,7 +63,7 @@ class RayCluster:
     def _begin(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="ray")
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).resolve())],
+            [*self._apart, sys.executable, str(Path(__file__).resolve())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -95,7 +105,10 @@ class RayCluster:
         return psutil.Process(self._ask(do="gcs"))
 
     def restart_gcs(self) -> None:
-        """Start a head at the same address, which knows nothing of the former one's nodes."""
+        """End the head's process if it lives, and start another one at the same address.
+
+        It knows the former one's nodes and actors only if the cluster has ``RAY_gcs_storage``.
+        """
         self._ask(do="restart_gcs")
 
     def agents(self) -> list[psutil.Process]:
@@ -107,9 +120,12 @@ class RayCluster:
         ]
 
     def _is_own(self, process: psutil.Process) -> bool:
+        # Some processes of Ray overwrite their environment with a title; workers of agents leave the session.
         try:
-            return process.environ().get("RAY_TMPDIR") == self._folder
-        except psutil.Error:
+            if os.getsid(process.pid) == self._process.pid:
+                return bool(process.status() != psutil.STATUS_ZOMBIE)
+            return bool(process.environ().get("RAY_TMPDIR") == self._folder)
+        except (OSError, psutil.Error):
             return False
 
     def members(self) -> list[psutil.Process]:
@@ -140,6 +156,16 @@ class RayCluster:
         if "error" in answer:
             raise RuntimeError(f"{answer['error']} at {order}")
         return answer["found"]
+
+
+def _without(folder: Path) -> list[str]:
+    """The beginning of a command that does not see the content of a folder, in name spaces of its own."""
+    ways = ["unshare", "--mount"], ["unshare", "--mount", "--map-root-user"]
+    for way in ways:
+        with contextlib.suppress(OSError):
+            if not subprocess.run([*way, "true"], capture_output=True, check=False).returncode:
+                return [*way, "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(folder)]
+    raise PermissionError("this account cannot hide a folder from a process (unshare --mount)")
 
 
 def _kill(process: psutil.Process) -> None:
@@ -201,7 +227,7 @@ class _Nodes:
         return _process_of(self._cluster.head_node, "gcs_server")
 
     def restart_gcs(self) -> None:
-        self._cluster.head_node.all_processes.pop("gcs_server", None)
+        self._cluster.head_node.kill_gcs_server(check_alive=False)
         self._cluster.head_node.start_gcs_server()
 
 

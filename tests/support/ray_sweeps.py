@@ -84,9 +84,11 @@ class Sweep:
         more: str = "",
         text: str = STUDY,
         program: str = PROGRAM,
+        signs: Path | None = None,
     ) -> None:
-        """Write the files; nothing runs yet."""
-        self.folder, self.signs = folder, folder / "signs"
+        """Write the files; nothing runs yet. ``signs`` is where the trials touch files, if not in the folder."""
+        self.folder, self.signs = folder, signs or folder / "signs"
+        folder.mkdir(parents=True, exist_ok=True)
         self.signs.mkdir(parents=True)
         values = {
             "engine": engine,
