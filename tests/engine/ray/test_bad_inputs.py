@@ -83,7 +83,7 @@ def test_ray_is_not_installed(tmp_path: Path) -> None:
 
 
 def test_clusters_that_cannot_run_the_trials(tmp_path: Path) -> None:
-    with RayCluster([1], RAY_CLUSTER_TEST_VERSION="2.1.0") as other:
+    with RayCluster([], RAY_CLUSTER_TEST_VERSION="2.1.0") as other:
         code, said = _search(tmp_path / "version", {"ray": {"address": other.address}})
         assert code == 2
         assert f"the cluster at {other.address} runs Ray 2.1.0 and Python" in said
