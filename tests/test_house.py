@@ -41,7 +41,6 @@ SHORT = {
     "commands/schema.py": "each command is one module",
     "config/schema/series.py": "the settings of one key of the data",
     "config/paths.py": "used by config, store and train",
-    "commands/earlier.py": "three commands show earlier studies alike",
     "commands/starters.py": "the templates of `init` and their files",
     "config/objective_alone.py": "`list` loads it without the rest of config",
     "config/earlier_defaults.py": "the one place of the defaults of studies that began under earlier ones",

@@ -9,20 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.results.page.documents import read
 from tests.study.sweeps import run_whole
-from tests.support.reports import make_trial, number_axis, report_of, text_of
+from tests.support.reports import make_trial, number_axis, options_axis, report_of, text_of
 from tests.verbs import called
 from tunecli.commands.report import report, report_view
 from tunecli.commands.report_data import plain
 from tunecli.commands.report_record import least_step
 from tunecli.commands.report_text import bar, chapters_of, loss_bars
+from tunecli.config.study import SamplerChoice
 from tunecli.effects import Effects, ParameterEffect, Reliability, Share
 from tunecli.objective import Objective
 from tunecli.results.advice import findings
 from tunecli.results.confirmed import Candidate, Confirmed, Interval, Quote
+from tunecli.results.page.page import page_of
 from tunecli.results.report import AxisKind
 from tunecli.store.folder import RunFolder
-from tunecli.trial import State
+from tunecli.trial import EarlierStudy, State
 
 ACCURACY = Objective("val_accuracy", maximize=True)
 
@@ -118,6 +121,40 @@ def test_the_verb_prints_text_or_one_json_document(small, capsys, monkeypatch):
     assert [row["trial"] for row in document["trials"]] == [row.trial.number for row in found.ranked]
     assert len(document["axes"]) == 4
     assert document["curves"]["0"]["epochs"] == [1, 2, 3, 4]
+
+
+CHOSEN = SamplerChoice("bayes", "a model of the results needs the fewest trials for a good point")
+OLD = EarlierStudy("runs/old", ({"rate": 0.1}, {"rate": 0.2}), (1.0, 2.0), n_complete=3, n_fitting=2)
+
+
+def test_text_json_and_page_say_how_the_search_was_set_up():
+    rate = number_axis("optimizer.rate", 0, 1, usually="0.1 to 0.3", prior={"as": "optimizer.lr"})
+    kind = options_axis("kind", "a", "b", usually="a, b")
+    axes = (rate, number_axis("x", 0, 1), kind)
+    found = report_of([make_trial(0, 0.5)], axes, sampler_choice=CHOSEN, earlier=(OLD,))
+    text, data, page = text_of(found), report_view(found).data, read(page_of(found)).text
+    assert "How the search went\nsampler: auto  bayes, because a model of the results needs" in text
+    for part in (
+        "usual values of rate (0.1 to 0.3), kind (a, b)",
+        "2 of 3 complete trials of runs/old fit this space",
+    ):
+        assert part in text
+        assert part in page
+    assert "auto: bayes, because a model of the results needs" in page
+    assert data["facts"]["sampler_choice"]["sampler"] == "bayes"
+    assert [axis["prior"] for axis in data["axes"]] == [{"as": "optimizer.lr"}, None, None]
+    assert [study["used_trials"] for study in data["learns_from"]] == [2]
+
+
+def test_a_report_of_a_plain_search_names_no_setup_and_one_without_priors_says_so():
+    plain_search = report_of([make_trial(0, 0.5)], [number_axis("x", 0, 1)])
+    assert "How the search went" not in text_of(plain_search)
+    page = page_of(plain_search)
+    assert all(f"<dt>{name}</dt><dd>none</dd>" in page for name in ("Priors", "Earlier studies"))
+    assert "learns_from" not in report_view(plain_search).data
+    assert "priors  off" in text_of(report_of([make_trial(0, 0.5)], has_priors=False))
+    many = report_of([make_trial(0, 0.5)], [number_axis(f"p{n}", 0, 1, usually="0") for n in range(15)])
+    assert "p11 (0) and 3 more" in text_of(many)
 
 
 def test_the_same_record_gives_the_same_report(small):

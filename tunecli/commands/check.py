@@ -21,7 +21,6 @@ from tunecli.commands.check_search import (
 )
 from tunecli.commands.constraint_notes import constraint_lines
 from tunecli.commands.data import data_json, data_lines, data_notes, data_of
-from tunecli.commands.earlier import earlier_data, earlier_lines
 from tunecli.config import objectives
 from tunecli.config.command import TRIAL_NAMES, words_of
 from tunecli.config.concrete_trial import concrete, points_to_check
@@ -37,6 +36,7 @@ from tunecli.objective import Objective
 from tunecli.registry.exporters import require_exporter
 from tunecli.registry.pruners import is_pausing
 from tunecli.results.columns import short_names
+from tunecli.results.search_setup import earlier_data, earlier_lines
 from tunecli.results.table import ABSENT, display_cell
 from tunecli.results.view import Fit, Section, View
 from tunecli.seeding import seed_of_32_bits

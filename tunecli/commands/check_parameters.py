@@ -59,7 +59,7 @@ def parameter_rows(space: Space) -> Iterator[ParameterRow]:
         own_labels = labels.get(parameter.name, {})
         default = "" if parameter.default is None else _option(parameter.default, own_labels)
         range_text, only_where = _range(parameter.domain, own_labels), " and ".join(conditions)
-        usually, prior = _prior(parameter, own_labels)
+        usually, prior = usual_values(parameter, own_labels)
         yield ParameterRow(parameter.name, range_text, default, only_where, usually, prior)
 
 
@@ -87,7 +87,13 @@ def _without_usual(cells: tuple[str, ...]) -> tuple[str, ...]:
     return (*cells[:3], *cells[4:])
 
 
-def _prior(parameter: Parameter, labels: Mapping[str, str]) -> tuple[str, Mapping[str, Any] | None]:
+def usual_values(parameter: Parameter, labels: Mapping[str, str]) -> tuple[str, Mapping[str, Any] | None]:
+    """Where good values of a parameter usually lie, as text and for JSON; empty and None if nothing is known.
+
+    Args:
+        parameter: any parameter of a space.
+        labels: the labels of its options, by their ``repr``.
+    """
     prior, domain = parameter.prior, parameter.domain
     if prior is None:
         return "", None

@@ -105,6 +105,7 @@ def read_report(
             confirmed=confirmed,
             baseline=simple,
             classes=classes_of(folder, ranked, tunes_threshold=study.spec.objective.tunes_threshold),
+            earlier=space.earlier,
         )
         advised, n_silenced = findings(found)
     return Reading(replace(found, findings=advised, n_silenced=n_silenced), model_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from tunecli.commands.check_parameters import usual_values
 from tunecli.config.axes import (
     axis_ends,
     condition_text,
@@ -45,8 +46,11 @@ def axes_of(space: Space) -> tuple[Axis, ...]:
             least=ends.get(parameter.key, NO_ENDS)[0],
             greatest=ends.get(parameter.key, NO_ENDS)[1],
             default=parameter.default,
+            usually=usually,
+            prior=prior,
         )
         for parameter in parameters
+        for usually, prior in [usual_values(parameter, labels.get(parameter.name, {}))]
     )
 
 

@@ -12,6 +12,7 @@ from tunecli.objective import Objective
 from tunecli.results.baseline import baseline_data
 from tunecli.results.ranking import Ranked
 from tunecli.results.report import Report
+from tunecli.results.search_setup import earlier_data
 
 
 def report_data(report: Report) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def report_data(report: Report) -> dict[str, Any]:
         "findings": plain(report.findings),
         "n_silenced": report.n_silenced,
         "facts": plain(facts),
+        **earlier_data(report.earlier),
         "axes": plain(report.axes),
         "effects": plain(report.effects),
         "confirmed": plain(report.confirmed),

@@ -87,6 +87,8 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         seed=settings.seed,
         n_planned=study.plan.n_trials,
         pruner="" if pruner == "none" else pruner.name,
+        sampler_choice=study.spec.choice,
+        has_priors=settings.search.priors == "auto",
         n_initial=_n_initial(study),
         phase="empty" if is_empty and held_by is None else phase,
         counts=counts,

@@ -13,6 +13,7 @@ from tunecli.results.classes import COLUMNS
 from tunecli.results.confirmed import Candidate, Confirmed, Interval
 from tunecli.results.progress import BARS
 from tunecli.results.report import Report
+from tunecli.results.search_setup import setup_lines
 from tunecli.results.view import Chapter, Fit, Section
 from tunecli.store.annotation import Annotation, annotation_lines
 from tunecli.text import counted, duration, shown_number
@@ -146,10 +147,14 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _progress(report: Report) -> Chapter:
+    return Chapter("How the search went", lines=(*setup_lines(report), *_score_lines(report)))
+
+
+def _score_lines(report: Report) -> list[tuple[str, str]]:
     scored = sorted(report.leading, key=lambda trial: trial.number)
     losses = [report.objective.sign * _score(trial) for trial in scored]
     if len(losses) < 2:
-        return Chapter("")
+        return []
     records: list[Trial] = []
     least = math.inf
     for trial, loss in zip(scored, losses, strict=True):
@@ -162,7 +167,7 @@ def _progress(report: Report) -> Chapter:
         gain := report.effects.expected_improvement
     ) is not None and report.effects.reliability is not Reliability.UNKNOWN:
         lines.append(("next trial", f"the model expects an improvement of {shown_number(gain, 2)}"))
-    return Chapter("How the search went", lines=tuple(lines))
+    return lines
 
 
 def _score(trial: Trial) -> float:

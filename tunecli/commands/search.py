@@ -10,7 +10,6 @@ from typing import Any
 
 from tunecli.commands.check import Check, check
 from tunecli.commands.data import first_lines
-from tunecli.commands.earlier import earlier_lines
 from tunecli.commands.exports import with_exports
 from tunecli.commands.logs import log_lines
 from tunecli.commands.outcome_summary import (
@@ -30,6 +29,7 @@ from tunecli.messages import Display
 from tunecli.results.baseline import baseline_data, baseline_lines
 from tunecli.results.columns import failed_only, numbers_of
 from tunecli.results.metric_columns import data_of
+from tunecli.results.search_setup import earlier_lines
 from tunecli.results.table import top
 from tunecli.results.view import View
 from tunecli.store.folder import RunFolder

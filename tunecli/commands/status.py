@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from tunecli.commands.earlier import earlier_data, earlier_lines
 from tunecli.commands.outcome_summary import (
     front_data,
     front_lines,
@@ -19,6 +18,7 @@ from tunecli.commands.status_progress import running_data, running_text, running
 from tunecli.objective import Objective
 from tunecli.results.progress import BestSoFar, RunningTrial, Session, add_to, sparkline
 from tunecli.results.ranking import FrontSummary, best, front_summary
+from tunecli.results.search_setup import earlier_data, earlier_lines
 from tunecli.results.view import View
 from tunecli.store.annotation import Annotation, annotation_lines, annotation_of
 from tunecli.store.folder import RunFolder

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
+from tunecli.config.study import SamplerChoice
 from tunecli.effects import Effects
 from tunecli.objective import Objective
 from tunecli.results.baseline import Baseline
 from tunecli.results.classes import ClassScores
 from tunecli.results.confirmed import Confirmed
 from tunecli.results.ranking import FrontSummary, Ranked
-from tunecli.trial import Scalar, State, Trial
+from tunecli.trial import EarlierStudy, Scalar, State, Trial
 
 
 class AxisKind(StrEnum):
@@ -43,6 +45,8 @@ class Axis:
         options: the labels of the options in the order of the file; empty for numbers.
         least, greatest: the ends that the key allows, in the parameter's unit; None: no end, or unknown.
         default: the value of ``default:``; None: none is given.
+        usually: where good values usually lie, by the prior of the parameter; empty: it has none.
+        prior: the known setting, and its usual numbers or options, for JSON; None: it has none.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Axis:
     least: float | None = None
     greatest: float | None = None
     default: Scalar = None
+    usually: str = ""
+    prior: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,8 @@ class StudyFacts:
         path: the run folder, as the user would write it.
         config: the study's file, as the user wrote it; secrets stay unresolved.
         sampler, pruner: their names; the pruner may be empty.
+        sampler_choice: the choice for `search.sampler: auto`; None: the file names a sampler.
+        has_priors: whether the file leaves `search.priors` on; then a known setting has one, if the sampler reads it.
         seed: the study's seed.
         n_planned: the total number of trials.
         n_initial: the number of trials that the sampler proposes without a model.
@@ -147,6 +155,8 @@ class StudyFacts:
     seed: int
     n_planned: int
     pruner: str = ""
+    sampler_choice: SamplerChoice | None = None
+    has_priors: bool = True
     n_initial: int = 0
     phase: str = "finished"
     counts: Mapping[State, int] = field(default_factory=dict)
@@ -197,6 +207,7 @@ class Report:
         confirmed: the last confirmation; None: there is none.
         baseline: the scores of simple models on the same data; None: there is none.
         classes: the scores of each class or label of the best trial; None: they are not known.
+        earlier: the earlier studies that inform the sampler.
         findings: the advice, the most important first, at most `MAX_FINDINGS`.
         n_silenced: the number of findings that were left out.
     """
@@ -214,6 +225,7 @@ class Report:
     confirmed: Confirmed | None = None
     baseline: Baseline | None = None
     classes: ClassScores | None = None
+    earlier: tuple[EarlierStudy, ...] = ()
     findings: tuple[Finding, ...] = ()
     n_silenced: int = 0
 

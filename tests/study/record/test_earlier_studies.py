@@ -15,6 +15,7 @@ import tunecli
 from tests.study.fake_engine import FakeEngine
 from tests.study.record.related import STUDY, run
 from tests.study.sweeps import Silent
+from tests.verbs import called
 from tunecli.commands.check import check, check_view, load_checked
 from tunecli.commands.search import opening_lines
 from tunecli.commands.status import status, status_view
@@ -231,3 +232,44 @@ def test_python_and_the_command_line_name_earlier_studies_by_path(file, tmp_path
     assert study["study"] == str(tmp_path / "old")
     with pytest.raises(tunecli.UsageError, match="there is no study"):
         tunecli.search(path, earlier="nowhere", progress=False)
+
+
+TRAINED = (
+    NEW.replace("epochs: 9", "epochs: 1")
+    .replace("trials: 9", "trials: 3")
+    .replace("engine: local", "engine: inline, baseline: off, report: off")
+)
+
+
+def test_no_verb_needs_the_earlier_study_once_the_new_one_has_begun(file, tmp_path, capsys, monkeypatch):
+    path, run_folder = file(TRAINED), tmp_path / "run"
+
+    def shown():
+        verbs = [
+            ("results",),
+            ("status",),
+            ("report",),
+            ("report", "--json"),
+            ("export",),
+            ("verify", "--trial", 2),
+        ]
+        words = [(verb, run_folder, *options) for verb, *options in verbs]
+        answers = [called(*one, capture=capsys, monkeypatch=monkeypatch) for one in words]
+        assert not [answer for answer in answers if answer[0]]
+        return [out for _, out, _ in answers]
+
+    assert called("search", path, "--out", run_folder, capture=capsys, monkeypatch=monkeypatch)[0] == 0
+    before = shown()
+    shutil.rmtree(tmp_path / "old")
+    assert shown() == before, "it was deleted"
+    with begin(load_checked(file_of_another_study(tmp_path), ()), tmp_path / "old"):
+        pass
+    assert shown() == before, "another study has its name"
+    code, _, err = called("resume", run_folder, "--trials", 4, capture=capsys, monkeypatch=monkeypatch)
+    assert (code, len(table_of(run_folder))) == (0, 4), err
+
+
+def file_of_another_study(folder):
+    path = folder / "another.yaml"
+    path.write_text(STUDY)
+    return path

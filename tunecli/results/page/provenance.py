@@ -9,6 +9,7 @@ from tunecli.results.page.axes import number, percent
 from tunecli.results.page.markup import Markup, details, escape, escape_lines, join, table, tag
 from tunecli.results.page.values import PageValues
 from tunecli.results.report import StudyFacts
+from tunecli.results.search_setup import earlier_lines, priors_text
 from tunecli.text import counted
 
 _MOST_LINES = 400
@@ -74,7 +75,9 @@ def _facts(values: PageValues) -> Markup:
     known = [f"{n:,} {name}" for name, n in sizes if n is not None]
     pairs = [
         ("Run folder", facts.path),
-        ("Sampler", facts.sampler),
+        ("Sampler", facts.sampler if facts.sampler_choice is None else f"auto: {facts.sampler_choice}"),
+        ("Priors", priors_text(report) or "none"),
+        ("Earlier studies", "; ".join(text for _, text in earlier_lines(report.earlier)) or "none"),
         ("Pruner", facts.pruner or "none"),
         ("Seed", str(facts.seed)),
         ("Planned trials", f"{facts.n_planned:,}"),
@@ -82,7 +85,7 @@ def _facts(values: PageValues) -> Markup:
         ("Examples", ", ".join(known) if known else "unknown"),
         ("Score", _scored_on(facts)),
         ("Smallest step of the score", "unknown" if report.step is None else number(report.step, 3)),
-        ("Trials from another study", f"{facts.n_carried:,}"),
+        ("Trials reused by a fork", f"{facts.n_carried:,}"),
         ("Model", _model(effects.reliability, effects.r2, effects.n_trials, effects.noise)),
     ]
     if facts.machines:

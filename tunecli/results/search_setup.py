@@ -1,12 +1,33 @@
-"""How `check`, `search` and `status` show the earlier studies that inform a sampler, and the trials left out."""
+"""How the setup of a search is shown: the choice of `sampler: auto`, the priors and the earlier studies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tunecli.results.report import Report
 from tunecli.text import counted
 from tunecli.trial import EarlierStudy
+
+_MOST_PRIORS = 12
+
+
+def setup_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield a labelled line for the chosen sampler and its reason, for the priors, and for each earlier study."""
+    if report.facts.sampler_choice is not None:
+        yield "sampler: auto", str(report.facts.sampler_choice)
+    if priors := priors_text(report):
+        yield "priors", priors
+    yield from earlier_lines(report.earlier)
+
+
+def priors_text(report: Report) -> str:
+    """The usual values of the parameters that have a prior; `off` if the file says so; empty without any."""
+    if not report.facts.has_priors:
+        return "off"
+    known = [f"{axis.label} ({axis.usually})" for axis in report.axes if axis.usually]
+    more = f" and {len(known) - _MOST_PRIORS} more" if len(known) > _MOST_PRIORS else ""
+    return f"usual values of {', '.join(known[:_MOST_PRIORS])}{more}" if known else ""
 
 
 def earlier_lines(studies: Sequence[EarlierStudy]) -> Iterator[tuple[str, str]]:
