@@ -7,8 +7,9 @@ parameters of its own, beside two shared parameters. Family ``conditional`` has 
 ``corner`` is one world: `sgd` is better than `adamw`, but diverges in a corner that covers half of its region.
 
 In a ``right`` world the option that looks best at first is the best one; there a floor of looks can only cost. The
-tables show the true regret (mean, median, 90th percentile), the share of sweeps in which the best option gets at least
-15 % of the trials from trial 20 on, and the paired difference to the first method with its standard error.
+tables (`regrets.py`) show the true regret, and the share of sweeps in which the best option gets at least 15 % of the
+trials from trial 20 on. ``--json FILE`` keeps the sweeps, and a further run goes on. The tables have the sweeps of
+``--join FILE`` as well, and the peers' sweeps of `peer_sweeps/branches.json` (`kept_sweeps.py`) without ``--no-peers``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import json
 import math
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 
+from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
 from tests.benchmarks.methods import METHODS, Method, Problem, Sweep, number
 from tunecli.search.samplers import bayes as bayes_module
 from tunecli.trial import Parameters
@@ -33,6 +35,7 @@ KINDS = ("slow", "noisy", "failing", "right")
 MARKS = (20, 40, 60)
 MIN_SHARE = 0.15
 SHARE_FROM = 20
+_WORST = 2.0  # the regret of a sweep without any success
 
 
 @dataclass(frozen=True)
@@ -262,19 +265,14 @@ def without_floor(problem: Problem, seed: int, n_trials: int) -> Sweep:
 BRANCH_METHODS: Mapping[str, Method] = {**METHODS, "bayes-no-floor": without_floor}
 
 
-@dataclass(frozen=True)
-class Result:
-    """One sweep: the regret at each mark, the share of the best option from trial 20 on, and who chose what."""
-
-    regrets: tuple[float, ...]
-    share: float
-    record: tuple[tuple[str, float], ...]
+Record = list[tuple[str, float]]
+"""Of a sweep, the chosen options and the reported loss of each trial; infinite: it failed."""
 
 
-def run_world(world: World, method: Method, seed: int) -> Result:
-    """Run a sweep of ``world``, with a record of the chosen options and reported losses."""
+def run_world(world: World, method: Method, seed: int) -> tuple[KeptSweep, Record]:
+    """Run a sweep of ``world``."""
     points: list[Parameters] = []
-    record: list[tuple[str, float]] = []
+    record: Record = []
 
     def loss(point: Parameters) -> float | None:
         value = world.problem.loss(point)
@@ -287,39 +285,23 @@ def run_world(world: World, method: Method, seed: int) -> Result:
     sweep: Sweep = method(replace(world.problem, loss=loss), seed, MARKS[-1])
     is_best = [world.has_best(point) for point in points]
     share = float(np.mean(is_best[SHARE_FROM:]))
-    worst = 2.0  # of a sweep without any success
-    return Result(tuple(min(sweep.best_after(mark), worst) for mark in MARKS), share, tuple(record))
+    return KeptSweep.of(MARKS[-1], enumerate(sweep.losses, start=1), sweep.seconds, share), record
 
 
-def report(results: Mapping[str, Mapping[int, Result]], kinds: Mapping[int, str]) -> Iterator[str]:
-    """Yield the lines of the tables."""
-    first = next(iter(results))
-    for kind in ("all", *KINDS):
-        indices = [i for i in results[first] if kind in ("all", kinds[i])]
-        if not indices:
-            continue
-        yield (
-            f"{kind} ({len(indices)} sweeps)"
-            + "".join(f"{f'mean/median/90th at {mark}':>32}" for mark in MARKS)
-            + f"{'share ≥ 15 %':>14}"
-        )
-        for name, by_index in results.items():
-            regrets = np.array([by_index[i].regrets for i in indices if i in by_index])
-            if len(regrets) < len(indices):
-                continue
-            shares = np.array([by_index[i].share for i in indices])
-            cells = ""
-            for column, reference in zip(
-                regrets.T, np.array([results[first][i].regrets for i in indices]).T, strict=True
-            ):
-                cells += f"{column.mean():>12.4f} {np.median(column):.4f} {np.percentile(column, 90):.4f}"
-                difference = column - reference
-                cells += f" ±{difference.std(ddof=1) / math.sqrt(len(column)):.3f}" if len(column) > 1 else ""
-            yield f"  {name:16}{cells}{(shares >= MIN_SHARE).mean():>10.3f} {shares.mean():.2f}"
+def print_shares(kept: KeptSweeps, methods: Sequence[str], names: Iterable[str]) -> None:
+    """Print the share of sweeps in which the best option gets enough trials, and its mean share of trials."""
+    wanted = set(names)
+    for name, method in kept.all_methods(methods).items():
+        sweeps = [sweep for problem in wanted for sweep in method.sweeps.get(problem, {}).values()]
+        shares = np.array([sweep.share for sweep in sweeps if sweep.share is not None])
+        if len(shares):
+            print(
+                f"{name:24}share ≥ 15 %: {(shares >= MIN_SHARE).mean():.3f}, mean share {shares.mean():.2f}"
+            )
 
 
 def main() -> None:
-    """Print the tables. The progress and the worst sweeps' records go to ``--records``."""
+    """Print the tables of all worlds, and of those of each kind."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -328,31 +310,41 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=40)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument(
-        "--records", type=Path, help="a folder that keeps each sweep; those in it are not run again"
+        "--records", type=Path, help="a folder for the options and losses of each sweep that runs"
     )
+    add_options(parser)
     options = parser.parse_args()
-    results: dict[str, dict[int, Result]] = {}
-    kinds: dict[int, str] = {}
-    for index in range(options.first, options.first + options.worlds):
-        world = FAMILIES[options.family](index)
-        kinds[index] = world.kind
-        for name in options.methods.split(","):
-            path = options.records and options.records / f"{name}-{world.problem.name}.json"
-            if path and path.exists():
-                regrets, share, record = json.loads(path.read_text())
-                result = Result(tuple(regrets), share, tuple(map(tuple, record)))
-            else:
-                try:
-                    result = run_world(world, BRANCH_METHODS[name], index)
-                except ImportError as error:
-                    print(f"{name}: left out, {error}", file=sys.stderr)
-                    continue
-                if path:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(json.dumps([result.regrets, result.share, result.record]))
-            results.setdefault(name, {})[index] = result
-    for line in report(results, kinds):
-        print(line, flush=True)
+    methods = options.methods.split(",")
+    indices = range(options.first, options.first + options.worlds)
+    worlds = {index: FAMILIES[options.family](index) for index in indices}
+    probed = {world.problem.name: (world.problem.space, world.problem.loss) for world in worlds.values()}
+    kept = KeptSweeps(options.family, probed, options, peers="branches")
+    for index, world in worlds.items():
+        for name in tuple(methods):
+            if kept.known(name, world.problem.name, index, MARKS[-1]):
+                continue
+            try:
+                sweep, record = run_world(world, BRANCH_METHODS[name], index)
+            except ImportError as error:
+                print(f"{name}: left out, {error}", file=sys.stderr)
+                methods.remove(name)
+                continue
+            kept.add(name, world.problem.name, index, sweep)
+            if options.records:
+                options.records.mkdir(parents=True, exist_ok=True)
+                (options.records / f"{name}-{world.problem.name}.json").write_text(json.dumps(record))
+    for kind in ("all", *KINDS):
+        names = [world.problem.name for world in worlds.values() if kind in ("all", world.kind)]
+        if names:
+            kept.print_table(
+                f"{kind}: regret after trials",
+                methods,
+                MARKS,
+                (names, indices),
+                regret=lambda _, loss: min(loss, _WORST),
+                unfinished=_WORST,
+            )
+            print_shares(kept, methods, names)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class Spent:
 
     Attributes:
         ends: for each trial that was trained to its end, the epochs spent until then, and its loss.
-        seconds: the time of each decision.
+        seconds: the time of each decision, of a processor.
     """
 
     ends: tuple[tuple[int, float], ...]
@@ -50,9 +50,9 @@ def full(sampler: str) -> Method:
     def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         space, done, ends, seconds = space_of(text), list[Observation](), list[tuple[int, float]](), []
         while (len(ends) + 1) * full_epochs <= budget:
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             point = suggest(sampler, space, done, len(done), seed)
-            seconds.append(time.perf_counter() - began_s)
+            seconds.append(time.process_time() - began_s)
             if point is None:
                 break
             loss = curve(point, full_epochs)
@@ -71,7 +71,7 @@ def pausing(knob: Pausing, sampler: str) -> Method:
         fractions, spent = rung_fractions(full_epochs, knob.min_epochs, knob.factor), 0
         untils = [until or full_epochs for until in pause_epochs(full_epochs, fractions)]
         while spent < budget:
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             action = next_action(knob, curves, fractions, space, seed, may_begin=True)
             assert action is not None
             if action.number is None:
@@ -79,7 +79,7 @@ def pausing(knob: Pausing, sampler: str) -> Method:
                 point = action.parameters or suggest(sampler, space, history, len(curves), seed)
                 assert point is not None
                 curves.append(Curve(len(curves), point, State.WAITING, 0))
-            seconds.append(time.perf_counter() - began_s)
+            seconds.append(time.process_time() - began_s)
             number = len(curves) - 1 if action.number is None else action.number
             before = curves[number]
             until = untils[action.rung]
@@ -114,10 +114,10 @@ def optuna_with(sampler: str, *, is_pruning: bool) -> Method:
         study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed), pruner=pruner)
         space, ends, seconds, spent = space_of(text), list[tuple[int, float]](), list[float](), 0
         while spent + full_epochs <= budget or (is_pruning and spent < budget):
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             trial = study.ask()
             point = suggested_point(trial, space)
-            seconds.append(time.perf_counter() - began_s)
+            seconds.append(time.process_time() - began_s)
             state, loss = optuna.trial.TrialState.COMPLETE, None
             for epoch in range(1 if is_pruning else full_epochs, full_epochs + 1):
                 loss = curve(point, epoch)

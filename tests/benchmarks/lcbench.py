@@ -7,14 +7,14 @@
 Lindauer, Hutter 2021), real learning curves over 52 epochs on OpenML tasks. In the first form every trial is a full
 training. The second form compares methods at equal budgets of epochs, where a method may pause trials and continue them
 (`fidelity.py`); a method that has trained no trial to its end counts as the median of random search. The regret is
-(loss - best known) / (median of random - best known); 0 is the best known. `regrets.py` describes the table by trials; that
-by epochs has means and standard errors over tasks, with the mean over seeds for each task.
+(loss - best known) / (median of random - best known); 0 is the best known. `regrets.py` describes the table.
 
 The range of the weight decay is that of the benchmark, uniform over four powers of ten. With ``--decay loguniform``
 every method samples it on a logarithmic scale, as a practitioner would declare it: the main table. With ``--as`` each
 range says which setting it is (`as: sgd.lr`), and our samplers get its prior.
 
-``--json FILE`` writes the results, and ``--join FILE`` adds those of such a file to the table, so that slow peers run once.
+``--json FILE`` keeps the sweeps, and a further run goes on with those that the file lacks. The table has the sweeps of
+``--join FILE`` as well, and the peers' sweeps of `peer_sweeps/lcbench.json` (`kept_sweeps.py`) without ``--no-peers``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,8 +33,9 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks import fidelity
-from tests.benchmarks.methods import METHODS, Problem, Sweep, through_study
-from tests.benchmarks.regrets import Results, print_table
+from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
+from tests.benchmarks.methods import METHODS, Problem, Sweep, space_of, through_study
+from tests.benchmarks.regrets import is_peer
 from tunecli.registry.samplers import SAMPLERS
 from tunecli.trial import Parameters
 
@@ -58,6 +59,7 @@ AS = {
     "max_dropout": "model.dropout",
 }
 """The settings that the names of the benchmark are."""
+_DEFAULTS = {"trials": ["random", "bayes", "optuna-tpe", "optuna-gp"], "epochs": list(fidelity.METHODS)}
 _NAMES = (
     "batch_size",
     "learning_rate",
@@ -139,107 +141,84 @@ def main() -> None:
     parser.add_argument(
         "--through-study", action="store_true", help="run our samplers in whole `tunecli search` runs"
     )
-    parser.add_argument("--json", type=Path, help="the file to write every trial's regret to")
-    parser.add_argument("--join", type=Path, nargs="*", default=[], help="files of earlier runs to join")
+    add_options(parser)
     options = parser.parse_args()
     wanted = set(options.tasks.split(",")) - {""}
     tasks = [task for task in load(options.data) if not wanted or task.name in wanted]
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    space = SPACE.replace("DECAY", options.decay)
-    space = with_settings(space) if options.has_settings else space
+    plain = SPACE.replace("DECAY", options.decay)
+    kind = "epochs" if options.epochs else "study" if options.through_study else "trials"
+    marks = sorted(options.epochs or {m for m in options.marks if m < options.budget} | {options.budget})
+    unit = "epochs" if options.epochs else "trials"
+    problems = {task.name: (space_of(plain), partial(_regret_of, task)) for task in tasks}
+    kept = KeptSweeps(f"{options.decay} {unit}", problems, options, peers="lcbench")
+    sweeps = Sweeps(
+        options.data, with_settings(plain) if options.has_settings else plain, kind, tasks, seeds, marks[-1]
+    )
+    methods = options.methods.split(",") if options.methods else _DEFAULTS[unit]
+    shown = [sweeps.label(method) for method in methods]
     pool = ProcessPoolExecutor(options.jobs, get_context("spawn"))
-    run = partial(run_all, pool, options.data, space, tasks, seeds)
     try:
-        if options.epochs:
-            by_epochs(tasks, options.methods or ",".join(fidelity.METHODS), sorted(options.epochs), run)
-        else:
-            by_trials(tasks, seeds, options, run)
+        for method in methods:
+            run_missing(pool, sweeps, method, kept)
     finally:  # `with` would wait for all sweeps after an error in one
         pool.shutdown(cancel_futures=True)
+    names = [task.name for task in tasks]
+    kept.print_table(f"regret after {unit}", shown, marks, (names, seeds), unfinished=1.0)
 
 
-Run = Callable[[str, int, str], list[list[Any]]]
-"""(method, budget, kind of the budget) → the result of each sweep, by task and seed."""
+@dataclass(frozen=True)
+class Sweeps:
+    """The sweeps of a table: ``kind`` is `trials`, `study` (whole `tunecli search` runs) or `epochs`."""
+
+    data_path: Path
+    space: str
+    kind: str
+    tasks: Sequence[Task]
+    seeds: Sequence[int]
+    budget: int
+
+    def label(self, method: str) -> str:
+        """The name of a method in tables and files: how our samplers were run belongs to it."""
+        if is_peer(method):
+            return method
+        return method + "-as" * (" as: " in self.space) + "-study" * (self.kind == "study")
 
 
-def run_all(
-    pool: ProcessPoolExecutor,
-    data_path: Path,
-    space: str,
-    tasks: Sequence[Task],
-    seeds: Sequence[int],
-    name: str,
-    budget: int,
-    kind: str,
-) -> list[list[Any]]:
-    """Run a method on all tasks with all seeds; the results by task and seed."""
-    waiting = [
-        [pool.submit(one, data_path, space, task.name, seed, name, budget, kind) for seed in seeds]
-        for task in tasks
-    ]
-    return [[sweep.result() for sweep in of_task] for of_task in waiting]
+def run_missing(pool: ProcessPoolExecutor, sweeps: Sweeps, method: str, kept: KeptSweeps) -> None:
+    """Run the sweeps of a method that no file has, all tasks with the first seed, then with the next one."""
+    label = sweeps.label(method)
+    waiting = {
+        pool.submit(one, replace(sweeps, tasks=()), task.name, seed, method): (task.name, seed)
+        for seed in sweeps.seeds
+        for task in sweeps.tasks
+        if not kept.known(label, task.name, seed, sweeps.budget)
+    }
+    try:
+        for future in as_completed(waiting):
+            kept.add(label, *waiting[future], future.result())
+    except ImportError as error:
+        print(f"{method}: left out, {error}", file=sys.stderr)
+        for future in waiting:
+            future.cancel()
 
 
-def one(
-    data_path: Path, space: str, task_name: str, seed: int, name: str, budget: int, kind: str
-) -> Sweep | fidelity.Spent:
+def one(sweeps: Sweeps, task_name: str, seed: int, method: str) -> KeptSweep:
     """Run one sweep, in a process of the pool."""
-    task = next(task for task in load(data_path) if task.name == task_name)
-    if kind == "epochs":
-        return fidelity.METHODS[name](space, task.error, N_EPOCHS, seed, budget)
-    method = through_study(name) if kind == "study" and name in SAMPLERS else METHODS[name]
-    return method(problem_of(task, space), seed, budget)
+    task = next(task for task in load(sweeps.data_path) if task.name == task_name)
+    if sweeps.kind == "epochs":
+        spent = fidelity.METHODS[method](sweeps.space, task.error, N_EPOCHS, seed, sweeps.budget)
+        ends = [(n_epochs, task.regret(loss)) for n_epochs, loss in spent.ends]
+        return KeptSweep.of(sweeps.budget, ends, spent.seconds)
+    runs_study = sweeps.kind == "study" and method in SAMPLERS
+    run = through_study(method) if runs_study else METHODS[method]
+    sweep: Sweep = run(problem_of(task, sweeps.space), seed, sweeps.budget)
+    ends = [(number, task.regret(loss)) for number, loss in enumerate(sweep.losses, start=1)]
+    return KeptSweep.of(sweeps.budget, ends, sweep.seconds)
 
 
-def by_trials(tasks: Sequence[Task], seeds: Sequence[int], options: argparse.Namespace, run: Run) -> None:
-    """Print the regret of each of `methods.METHODS` after each number of trials in ``options.marks``."""
-    results = Results(tuple(task.name for task in tasks), tuple(seeds), options.decay)
-    for name in (options.methods or "random,bayes,optuna-tpe,optuna-gp").split(","):
-        try:
-            sweeps: list[list[Sweep]] = run(
-                name, options.budget, "study" if options.through_study else "trials"
-            )
-        except ImportError as error:
-            print(f"{name}: left out, {error}", file=sys.stderr)
-            continue
-        results.regrets[name] = np.array(
-            [
-                [np.minimum.accumulate([task.regret(loss) for loss in sweep.losses]) for sweep in of_task]
-                for task, of_task in zip(tasks, sweeps, strict=True)
-            ]
-        )
-        results.seconds[name] = float(np.mean([sweep.seconds for of_task in sweeps for sweep in of_task]))
-        print(f"{name}: {results.regrets[name][:, :, -1].mean():.4f} at the end", file=sys.stderr)
-    marks = sorted({mark for mark in options.marks if mark < options.budget} | {options.budget})
-    if options.json:
-        results.save(options.json)
-    for path in options.join:
-        results = results.joined(path)
-    print_table(results, marks)
-
-
-def by_epochs(tasks: Sequence[Task], methods: str, marks: Sequence[int], run: Run) -> None:
-    """Print the regret of each of `fidelity.METHODS` within each of ``marks`` epochs."""
-    print(f"{'regret within':16}" + "".join(f"{mark:>18}" for mark in marks) + f"{'s each':>10}{'steps':>8}")
-    for name in methods.split(","):
-        sweeps: list[list[fidelity.Spent]] = run(name, marks[-1], "epochs")
-        losses = np.array([[[s.best_within(mark) for mark in marks] for s in of_task] for of_task in sweeps])
-        regrets = np.array(
-            [
-                [
-                    [task.regret(loss) if np.isfinite(loss) else 1.0 for loss in of_sweep]
-                    for of_sweep in of_task
-                ]
-                for task, of_task in zip(tasks, losses, strict=True)
-            ]
-        )
-        seconds = [sweep.seconds for of_task in sweeps for sweep in of_task]
-        by_task = regrets.mean(axis=1)
-        errors = by_task.std(axis=0, ddof=1) / np.sqrt(len(tasks)) if len(tasks) > 1 else np.zeros(len(marks))
-        cells = "".join(f"{m:>10.4f} ± {e:.3f}" for m, e in zip(by_task.mean(axis=0), errors, strict=True))
-        mean_s = float(np.mean([second for of_sweep in seconds for second in of_sweep]))
-        steps = float(np.mean([len(of_sweep) for of_sweep in seconds]))
-        print(f"{name:16}{cells}{mean_s:>10.4f}{steps:>8.0f}", flush=True)
+def _regret_of(task: Task, point: Parameters) -> float:
+    return task.regret(task.error(point))
 
 
 if __name__ == "__main__":

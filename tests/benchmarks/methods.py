@@ -1,7 +1,7 @@
 """The problems and methods of the search benchmarks.
 
 A method runs a whole sweep of a problem, one trial after another, and returns the loss of each trial and the seconds of
-each suggestion. Our methods are the pure function alone, or the whole of `tunecli search` (``through_study``); a peer
+a processor of each suggestion. Our methods are the pure function alone, or the whole of `tunecli search` (``through_study``); a peer
 gets the same space through its own interface. A peer that is not installed raises `ImportError`, and the tables report
 it in a line.
 """
@@ -68,7 +68,7 @@ class Sweep:
 
     Attributes:
         losses: the true loss of each trial in order; infinite: it failed.
-        seconds: the time of each suggestion.
+        seconds: the time of each suggestion, of a processor.
     """
 
     losses: tuple[float, ...]
@@ -100,9 +100,9 @@ def ours(sampler: str, *, lookahead: int = 1, has_priors: bool = True) -> Method
         for number in range(n_trials):
             known = number - lookahead
             history = [o if o.number <= known else _pending(o) for o in done]
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             point = suggest(sampler, space, history, number, seed)
-            seconds.append(time.perf_counter() - began_s)
+            seconds.append(time.process_time() - began_s)
             if point is None:
                 break
             loss = problem.loss(point)
@@ -116,7 +116,7 @@ def ours(sampler: str, *, lookahead: int = 1, has_priors: bool = True) -> Method
 def through_study(sampler: str) -> Method:
     """A whole `tunecli search` with that sampler: file, record, engine. Only for spaces without branches.
 
-    The seconds are measured from the end of a trial to the start of the next one.
+    The seconds are those of a clock, from the end of a trial to the start of the next one.
     """
 
     def run(problem: Problem, seed: int, n_trials: int) -> Sweep:
@@ -179,10 +179,10 @@ def optuna_with(make_sampler: Callable[[Any, int], Any]) -> Method:
         space, losses, seconds = problem.space, list[float](), list[float]()
         study = optuna.create_study(sampler=make_sampler(optuna, seed))
         for _ in range(n_trials):
-            began_s = time.perf_counter()
+            began_s = time.process_time()
             trial = study.ask()
             point = suggested_point(trial, space)
-            seconds.append(time.perf_counter() - began_s)
+            seconds.append(time.process_time() - began_s)
             loss = problem.loss(point)
             if loss is None:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
@@ -227,7 +227,11 @@ def number(point: Parameters, name: str) -> float:
 
 
 def parse_options(
-    doc: str | None, methods: Iterable[str], problems: Iterable[str], budget: int
+    doc: str | None,
+    methods: Iterable[str],
+    problems: Iterable[str],
+    budget: int,
+    add_options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
 ) -> argparse.Namespace:
     """Parse the command line of a benchmark that prints a table of methods and problems.
 
@@ -235,6 +239,7 @@ def parse_options(
         doc: the docstring of the program.
         methods, problems: all names.
         budget: the default number of trials.
+        add_options: adds further options.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default="random,bayes,optuna-tpe,optuna-gp", help=", ".join(methods))
@@ -243,6 +248,7 @@ def parse_options(
     parser.add_argument(
         "--budget", type=int, default=budget, help="trials a sweep; shown after a half and all of it"
     )
+    add_options(parser)
     return parser.parse_args()
 
 
@@ -269,9 +275,9 @@ def skopt_defaults(problem: Problem, seed: int, n_trials: int) -> Sweep:
     optimizer = skopt.Optimizer(dimensions, random_state=seed)
     reported: list[float] = []
     for _ in range(n_trials):
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         suggested = optimizer.ask()
-        seconds.append(time.perf_counter() - began_s)
+        seconds.append(time.process_time() - began_s)
         values: dict[str, Scalar] = {}
         point: dict[str, Scalar] = {}
         for parameter, value in zip(space.parameters, suggested, strict=True):
@@ -280,9 +286,9 @@ def skopt_defaults(problem: Problem, seed: int, n_trials: int) -> Sweep:
                 values[parameter.key] = point[parameter.name] = plain
         loss = problem.loss(point)
         reported.append(max(reported, default=1.0) if loss is None else loss)
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         optimizer.tell(suggested, reported[-1])  # fits the model for the next suggestion
-        seconds[-1] += time.perf_counter() - began_s
+        seconds[-1] += time.process_time() - began_s
         losses.append(_true_loss(problem, point))
     return Sweep(tuple(losses), tuple(seconds))
 
@@ -375,9 +381,9 @@ def _ask_and_tell(
     """
     space, reported, losses, seconds = problem.space, list[float](), list[float](), list[float]()
     for _ in range(n_trials):
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         suggested, tell = ask()
-        seconds.append(time.perf_counter() - began_s)
+        seconds.append(time.process_time() - began_s)
         values: dict[str, Scalar] = {}
         point: dict[str, Scalar] = {}
         for parameter in space.parameters:
@@ -387,9 +393,9 @@ def _ask_and_tell(
                 )
         loss = problem.loss(point)
         reported.append(max(reported, default=1.0) if loss is None else loss)
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         tell(reported[-1])  # may fit a model
-        seconds[-1] += time.perf_counter() - began_s
+        seconds[-1] += time.process_time() - began_s
         losses.append(_true_loss(problem, point))
     return Sweep(tuple(losses), tuple(seconds))
 

@@ -2,8 +2,10 @@
 
     python -m tests.benchmarks.spaces [--methods bayes,optuna-tpe,optuna-gp] [--problems hartmann6,…] [--seeds 5]
 
-There are seven problems with known optima, each with one difficulty of real sweeps. The table shows the mean gap, which
-is the difference between the best true loss so far and the optimum, and its standard error over seeds.
+There are seven problems with known optima, each with one difficulty of real sweeps. A table (`regrets.py`) for each shows
+the gap: the difference between the best true loss so far and the optimum. ``--json FILE`` keeps the sweeps, and a further
+run goes on. The table has the sweeps of ``--join FILE`` as well, and the peers' sweeps of `peer_sweeps/spaces.json`
+(`kept_sweeps.py`) without ``--no-peers``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import zlib
 
 import numpy as np
 
+from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
 from tests.benchmarks.methods import METHODS, Problem, number, parse_options
 from tunecli.trial import Parameters
 
@@ -181,29 +184,24 @@ kernel:
 
 
 def main() -> None:
-    """Print the table."""
-    options = parse_options(__doc__, METHODS, PROBLEMS, 60)
-    marks = [options.budget // 2, options.budget]
-    print(f"{'gap after':14}{'':16}" + "".join(f"{mark:>20}" for mark in marks) + f"{'s each':>10}")
-    for name in options.problems.split(","):
-        for method in options.methods.split(","):
+    """Print the tables."""
+    options = parse_options(__doc__, METHODS, PROBLEMS, 60, add_options)
+    marks, methods = [options.budget // 2, options.budget], options.methods.split(",")
+    names = options.problems.split(",")
+    probed = {name: (PROBLEMS[name].space, PROBLEMS[name].loss) for name in names}
+    kept = KeptSweeps("trials", probed, options, peers="spaces")
+    for name in names:
+        for method in tuple(methods):
             try:
-                sweeps = [
-                    METHODS[method](PROBLEMS[name], seed, options.budget) for seed in range(options.seeds)
-                ]
+                for seed in range(options.seeds):
+                    if not kept.known(method, name, seed, options.budget):
+                        sweep = METHODS[method](PROBLEMS[name], seed, options.budget)
+                        ends = enumerate(sweep.losses, start=1)
+                        kept.add(method, name, seed, KeptSweep.of(options.budget, ends, sweep.seconds))
             except ImportError as error:
                 print(f"{method}: left out, {error}", file=sys.stderr)
-                continue
-            cells = ""
-            for mark in marks:
-                gaps = np.array([sweep.best_after(mark) for sweep in sweeps])
-                cells += f"{gaps.mean():>11.4f} ± {_error(gaps):.4f}"
-            seconds = np.mean([sweep.seconds for sweep in sweeps])
-            print(f"{name:14}{method:16}{cells}{seconds:>10.4f}", flush=True)
-
-
-def _error(values: np.ndarray) -> float:  # type: ignore[type-arg]
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+                methods.remove(method)
+        kept.print_table(f"{name}, gap after trials", methods, marks, ([name], range(options.seeds)))
 
 
 if __name__ == "__main__":
