@@ -1,5 +1,7 @@
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -8,11 +10,28 @@ from tunecli.engine.ray.address import resolve, token_variables
 from tunecli.errors import UsageError
 
 
+@contextmanager
+def _answering(greeting: bytes) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60.0)
+
+        def greet() -> None:
+            with suppress(OSError):  # it is closed
+                while True:
+                    channel, _ = server.accept()
+                    channel.sendall(greeting)
+                    channel.close()
+
+        thread = threading.Thread(target=greet, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
 @pytest.fixture
 def listening() -> Iterator[str]:
-    """The address of a port that takes connections."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+    """The address of a port that answers as a cluster's head does."""
+    with _answering(b"\0\0\x18\4\0\0\0\0\0 and its settings") as address:
+        yield address
 
 
 @pytest.fixture
@@ -35,6 +54,12 @@ def test_an_address_that_answers_is_taken(listening: str) -> None:
 def test_an_address_where_nothing_answers_is_an_error(closed: str) -> None:
     with pytest.raises(UsageError, match=f"no Ray cluster answers at {closed}"):
         resolve(closed)
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.2\r\n"])
+def test_another_program_at_the_address_is_an_error_that_says_so(greeting: bytes) -> None:
+    with _answering(greeting) as address, pytest.raises(UsageError, match=f"{address}, but another program"):
+        resolve(address)
 
 
 def test_a_host_that_this_machine_does_not_know_is_an_error_that_says_so() -> None:

@@ -15,6 +15,7 @@ AUTO = "auto"
 PROBE_S = 5.0
 """How long a cluster has to answer, in seconds."""
 _VARIABLE = "RAY_ADDRESS"
+_HTTP2_FRAME_BYTES, _SETTINGS = 9, 4  # the length of a frame's header, and the type of a frame
 _MODE = "RAY_AUTH_MODE"
 
 
@@ -34,7 +35,9 @@ def resolve(address: str) -> str:
     named = address if address != AUTO else os.environ.get(_VARIABLE, "")
     if named in ("", AUTO):
         started = _started_here()
-        return started if started and _answers(started) else ""
+        with suppress(OSError, ValueError):  # it may be gone
+            return started if started and _is_head(started) else ""
+        return ""
     where = "run.ray.address" if address != AUTO else _VARIABLE
     if named == "local":
         return ""
@@ -51,10 +54,17 @@ def resolve(address: str) -> str:
             f"unknown host `{host}` in the cluster's address {named} ({why})",
             hint=f"write the host's whole name or its number, such as 10.0.0.5:6379, in --address or {where}",
         )
-    if not _answers(named):
+    try:
+        is_head = _is_head(named)
+    except OSError as error:
         raise UsageError(
             f"no Ray cluster answers at {named} ({PROBE_S:g} s)",
             hint="run `ray status` there; run.ray.address or RAY_ADDRESS names another cluster",
+        ) from error
+    if not is_head:
+        raise UsageError(
+            f"no Ray cluster answers at {named}, but another program",
+            hint="the port must be that of the cluster's head, by default 6379",
         )
     return named
 
@@ -109,10 +119,19 @@ def _started_here() -> str:
         return ""
 
 
-def _answers(address: str) -> bool:
+def _is_head(address: str) -> bool:
+    """Whether the program at an address may be a cluster's head.
+
+    Raises:
+        OSError: there is none that takes connections.
+    """
     host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), PROBE_S).close()
-    except (OSError, ValueError):
-        return False
-    return True
+    with socket.create_connection((host.strip("[]"), int(port)), PROBE_S) as channel:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return True  # it waits for a handshake
+        start = b""
+        with suppress(OSError):
+            while len(start) < _HTTP2_FRAME_BYTES and (more := channel.recv(_HTTP2_FRAME_BYTES - len(start))):
+                start += more
+    # The first frame of a server of gRPC is one of settings (RFC 9113, section 3.4), and it waits for no request.
+    return len(start) == _HTTP2_FRAME_BYTES and start[3] == _SETTINGS
