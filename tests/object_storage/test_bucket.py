@@ -77,6 +77,11 @@ def test_the_endpoint_can_come_from_the_environment(
     assert set(server.keys()) >= {"study/a"}
 
 
+def test_the_probe_leaves_nothing_behind_but_the_folder_that_the_user_named(server: S3Server) -> None:
+    ObjectStorage(location_of(server.url("folder"))).probe("study")
+    assert set(server.keys()) <= {"folder/"}
+
+
 def test_the_probe_names_a_missing_bucket(server: S3Server) -> None:
     with pytest.raises(UsageError) as raised:
         ObjectStorage(location_of(server.url("folder", bucket="no-such-bucket"))).probe("study")

@@ -111,13 +111,13 @@ class ObjectStorage:
         """Write, read and remove an object below a prefix, to find out at once whether the storage can be used.
 
         Args:
-            prefix: a prefix of whole parts.
+            prefix: a prefix of whole parts with no object of value: everything below it is removed.
             within_s: the longest time that it takes.
 
         Raises:
             UsageError: the storage cannot be used; with the reason and a hint.
         """
-        checked = f"{_checked(prefix)}/probe-{secrets.token_hex(8)}"
+        checked = _checked(prefix)
         self._within(within_s, lambda backend: _write_and_read(backend, checked))
 
     def require(self, name: str, content: bytes, within_s: float = PROBE_S) -> None:
@@ -194,12 +194,12 @@ def unusable(location: Location, failure: StorageFailed) -> UsageError:
     return UsageError(f"run.ray.storage: {location.shown} cannot be used: {cause}", hint=failure.hint)
 
 
-def _write_and_read(backend: _Backend, name: str) -> None:
-    content = secrets.token_bytes(16)
+def _write_and_read(backend: _Backend, prefix: str) -> None:
+    name, content = f"{prefix}/probe-{secrets.token_hex(8)}", secrets.token_bytes(16)
     backend.make()
     backend.put(name, content)
     _read(backend, name, content)
-    backend.remove(name)
+    backend.remove_all(prefix)  # `remove` would leave an empty object for the prefix in a bucket
 
 
 def _read(backend: _Backend, name: str, content: bytes) -> None:
