@@ -36,11 +36,14 @@ _SETTINGS = {
 class RayCluster:
     """A running cluster. Nodes count from 0 in the order in which they were added."""
 
-    def __init__(self, cpus: Sequence[int], *, hidden: Path | None = None, **environment: str) -> None:
+    def __init__(
+        self, cpus: Sequence[int], *, port: int = 0, hidden: Path | None = None, **environment: str
+    ) -> None:
         """Start the head, and a node for each number of CPUs.
 
         Args:
             cpus: the number of CPUs of each node.
+            port: of the head; 0: any.
             hidden: a folder whose content the nodes do not see, as on another machine.
             environment: of the cluster's processes.
 
@@ -52,7 +55,7 @@ class RayCluster:
         for _ in range(_MOST_STARTS):
             self._begin()
             try:
-                self.address: str = self._ask(do="start")
+                self.address: str = self._ask(do="start", port=port)
                 for n in cpus:
                     self.add_node(cpus=n)
                 return
@@ -194,11 +197,11 @@ class _Nodes:
         self._cluster: Any = None
         self._nodes: list[Any] = []
 
-    def start(self) -> str:
+    def start(self, port: int) -> str:
         from ray.cluster_utils import Cluster
 
         _be_patient()
-        head = {"num_cpus": 0, "include_dashboard": False}
+        head = {"num_cpus": 0, "include_dashboard": False, **({"gcs_server_port": port} if port else {})}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         if version := os.environ.get("RAY_CLUSTER_TEST_VERSION"):
             _pretend(self._cluster, version)
