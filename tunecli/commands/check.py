@@ -301,7 +301,7 @@ def check_view(checked: Check, suggestions: Sequence[Trial] = (), *, is_verbose:
 def dry_run_view(spec: StudySpec) -> View:
     """The view of `check`, with a table of the first points that the sampler proposes."""
     checked = check(spec)
-    suggestions = first_suggestions(spec, min(_MAX_SUGGESTIONS, checked.plan.n_trials))
+    suggestions = first_suggestions(spec, min(_MAX_SUGGESTIONS, checked.plan.n_trials), checked.plan.n_trials)
     return check_view(checked, with_derived(spec.space, suggestions))
 
 

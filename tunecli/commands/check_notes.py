@@ -27,7 +27,7 @@ from tunecli.errors import UsageError
 from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
 from tunecli.registry.pruners import is_pausing
-from tunecli.registry.samplers import sampler_info
+from tunecli.registry.samplers import n_initial_of, sampler_info
 from tunecli.search.protocols import suggest
 from tunecli.study.plan.fusing import Fusing
 from tunecli.study.plan.machines import Machines, require_device
@@ -75,27 +75,26 @@ def check_notes(
     )
 
 
-def first_suggestions(spec: StudySpec, n: int) -> list[Trial]:
-    """Up to ``n`` first points of the sampler: those that it proposes without a result."""
+def first_suggestions(spec: StudySpec, n: int, n_trials: int | None = None) -> list[Trial]:
+    """Up to ``n`` first points of the sampler in a study of ``n_trials``: those that it proposes without a result."""
     trials: dict[int, Trial] = {}
-    name = spec.settings.search.sampler_name
-    for number in range(min(n, max(_n_without_results(spec.space, name, n), len(spec.space.start)))):
+    search = spec.settings.search
+    n_without_results = n_initial_of(search.sampler_name, spec.space, n_trials or n)
+    for number in range(min(n, max(n_without_results, len(spec.space.start)))):
         history = History(trials.values(), spec.objective).up_to(-1)
         point = suggest(
-            name, spec.space, history, number, spec.settings.seed, spec.settings.search.sampler_settings
+            search.sampler_name,
+            spec.space,
+            history,
+            number,
+            spec.settings.seed,
+            search.sampler_settings,
+            n_trials,
         )
         if point is None:
             break
         trials[number] = Trial(number, point, 0)
     return list(trials.values())
-
-
-def _n_without_results(space: Space, sampler: str, n: int) -> int:
-    """The number of suggestions among the first ``n`` that need no result."""
-    info = sampler_info(sampler)
-    if not info.reads_results:
-        return n
-    return info.n_initial if isinstance(info.n_initial, int) else int(implementation(info.n_initial)(space))
 
 
 def _first_point(spec: StudySpec) -> Parameters | None:

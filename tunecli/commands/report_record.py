@@ -14,8 +14,7 @@ from tunecli.config.schema import TrialConfig
 from tunecli.errors import UsageError
 from tunecli.messages import EpochEnded
 from tunecli.objective import Objective
-from tunecli.registry.implementations import implementation
-from tunecli.registry.samplers import sampler_info
+from tunecli.registry.samplers import n_initial_of
 from tunecli.results.classes import ClassScores, class_scores
 from tunecli.results.fresh import least_gap
 from tunecli.results.ranking import Ranked
@@ -118,15 +117,8 @@ def _n_carried(facts: Mapping[str, Any]) -> int:
 
 
 def _n_initial(study: Study) -> int:
-    info = sampler_info(study.spec.settings.search.sampler_name)
-    if not info.reads_results:
-        return study.plan.n_trials
-    n = (
-        info.n_initial
-        if isinstance(info.n_initial, int)
-        else implementation(info.n_initial)(study.spec.space)
-    )
-    return min(int(n), study.plan.n_trials)
+    n_trials = study.plan.n_trials
+    return min(n_initial_of(study.spec.settings.search.sampler_name, study.spec.space, n_trials), n_trials)
 
 
 def _validation_keys(study: Study) -> Mapping[str, Expression]:

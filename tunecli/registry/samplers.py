@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tunecli.knob import NamedKnob, Values
 from tunecli.registry import plugins
-from tunecli.registry.implementations import require_package
+from tunecli.registry.implementations import implementation, require_package
 from tunecli.registry.packages import install_command
 
 AUTO = "auto"
@@ -32,7 +32,8 @@ class SamplerInfo:
         extra: the extra of tunecli that installs ``package``; may be empty.
         reads_results: whether a suggestion depends on the results of other trials.
         n_initial: how many trials are suggested before the first suggestion that uses results: a number, or
-            ``module:attribute`` of a function of the space. Unused if ``reads_results`` is False.
+            ``module:attribute`` of a function of the space, and of the study's total if ``uses_total``. Unused if
+            ``reads_results`` is False.
         handles_constraints: whether ``objective.subject_to`` may be given.
         handles_several_goals: whether ``objective.pareto`` may be given.
         needs_grid: whether every parameter must have a finite number of values. The default number of trials is then
@@ -42,6 +43,7 @@ class SamplerInfo:
             Empty: ``search.stop.improvement`` does not work with the sampler.
         notes: ``module:attribute`` of a function of the space that returns notes for `check`; may be empty.
         uses_priors: whether it reads `Parameter.prior`, where good values usually lie (``search.priors``).
+        uses_total: whether the function takes the study's total, or None, as the keyword ``n_trials``.
         reads_earlier: whether it learns from the trials of earlier studies, ``Space.earlier``; else `search.from` may
             not be given.
         draws: what a suggestion that uses no results is, in a word for displays.
@@ -61,6 +63,7 @@ class SamplerInfo:
     expected_improvement: str = ""
     notes: str = ""
     uses_priors: bool = False
+    uses_total: bool = False
     reads_earlier: bool = False
     draws: str = "random"
     summary: str = ""
@@ -132,6 +135,7 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 n_initial="tunecli.search.samplers.bayes:n_initial",
                 expected_improvement="tunecli.search.prediction:expected_improvement",
                 uses_priors=True,
+                uses_total=True,
                 reads_earlier=True,
                 draws="quasi-random",
             ),
@@ -168,6 +172,23 @@ def sampler_info(name: str) -> SamplerInfo:
         return SAMPLERS[name]
     info: SamplerInfo = plugins.require("samplers", name, SamplerInfo, SAMPLERS)
     return info
+
+
+def n_initial_of(name: str, space: Any, n_trials: int) -> int:
+    """Return how many of the first trials a sampler suggests without results: all of them if it never reads results.
+
+    Args:
+        name: a sampler of the registry.
+        space: the :class:`tunecli.config.space.Space` of the trials.
+        n_trials: the study's total.
+    """
+    info = sampler_info(name)
+    if not info.reads_results:
+        return n_trials
+    if isinstance(info.n_initial, int):
+        return info.n_initial
+    n_initial = implementation(info.n_initial)
+    return int(n_initial(space, n_trials) if info.uses_total else n_initial(space))
 
 
 def require_sampler(name: str) -> None:

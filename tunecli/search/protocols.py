@@ -70,6 +70,7 @@ def suggest(
     number: int,
     seed: int,
     settings: Mapping[str, Any] = MappingProxyType({}),
+    n_trials: int | None = None,
 ) -> Parameters | None:
     """Return the point of trial ``number`` by the sampler ``name``; see :class:`Sampler`.
 
@@ -81,6 +82,7 @@ def suggest(
         history: in any order. It is sorted by number, so a suggestion does not depend on the order in which trials
             ended (speed-independence).
         settings: of the sampler, as in its settings model; `bayes` has ``surrogate`` and ``acquisition``.
+        n_trials: the study's total; None: unknown.
 
     Raises:
         UsageError: there is no such sampler; its package is not installed; it cannot search this space; or it has no
@@ -100,7 +102,8 @@ def suggest(
         and (first := _first_points(space, in_order, number, has_grid=info.needs_grid)) is not None
     ):
         return first
-    sampler: Sampler = partial(implementation(info.implementation), **settings)
+    total = {"n_trials": n_trials} if info.uses_total else {}
+    sampler: Sampler = partial(implementation(info.implementation), **settings, **total)
     point = sampler(space, in_order, number, seed)
     if point is None or not is_plug_in:
         return point

@@ -105,7 +105,7 @@ def test_the_minimum_of_a_parabola_is_suggested_at_once() -> None:
 
 def test_trials_are_the_middle_and_then_quasi_random_until_two_losses_are_known() -> None:
     space = space_of(MIXED)
-    assert n_initial(space) == 11
+    assert n_initial(space) == 9
     middle = {"activation": "gelu", "depth": 5, "dropout": 0.4, "optimizer": "adam", "optimizer.lr": 1e-3}
     first = bayes(space, [], 0, 5) or {}
     assert {name: first[name] for name in middle} == pytest.approx(middle)
@@ -328,3 +328,32 @@ def test_another_process_with_any_number_of_threads_suggests_the_same_bits(threa
     )
     assert done.stdout == json.dumps(here) + "\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("n_parameters", "n_trials", "expected"),
+    [
+        (1, None, 4),
+        (7, None, 8),
+        (12, None, 10),
+        (14, None, 12),
+        (40, None, 16),
+        (7, 10, 5),
+        (7, 16, 8),
+        (7, 2, 3),
+    ],
+)
+def test_a_study_begins_with_at_most_half_of_its_trials_without_a_model(
+    n_parameters: int, n_trials: int | None, expected: int
+) -> None:
+    space = space_of("{" + ", ".join(f"x{i}: {{uniform: [0, 1]}}" for i in range(n_parameters)) + "}")
+    assert n_initial(space, n_trials) == expected
+
+
+def test_a_short_study_uses_its_model_after_half_of_its_trials() -> None:
+    space = space_of(MIXED)
+    points = [bayes(space, [], number, 5) or {} for number in range(5)]
+    history = [Observation(i, point, State.COMPLETE, float(i)) for i, point in enumerate(points)]
+    without_model = bayes(space, history, 5, 5)
+    assert bayes(space, history, 5, 5, n_trials=12) == without_model
+    assert bayes(space, history, 5, 5, n_trials=10) != without_model

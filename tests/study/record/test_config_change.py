@@ -11,6 +11,7 @@ from tunecli.commands.status import status
 from tunecli.config.load import parse_study
 from tunecli.errors import ConfigError, UsageError
 from tunecli.store.folder import RunFolder
+from tunecli.study.record.config_change import raised_total
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, open_to_read, reopen
 from tunecli.study.sweep import sweep
@@ -286,3 +287,11 @@ def test_an_old_study_with_a_parameter_that_no_argument_mentions_is_resumed_and_
     (tmp_path / "old.yaml").write_text(UNUSED)
     with pytest.raises(ConfigError, match="no argument of `command` mentions it"):
         load_checked(tmp_path / "old.yaml", ())
+
+
+def test_a_raised_total_is_noted_if_the_model_came_earlier_than_in_a_longer_study(study_file):
+    spec = load_checked(study_file(random="bayes"), ())
+    (note,) = raised_total(spec, 6, 20, n_suggested=6)
+    assert note.endswith("the sampler `bayes` began with 3 trials without a model, not 5")
+    assert raised_total(spec, 6, 20, n_suggested=3) == ()
+    assert raised_total(spec, 10, 20, n_suggested=10) == ()

@@ -39,7 +39,7 @@ def test_a_numeric_parameter_has_a_scale_and_a_choice_has_none(tmp_path):
 
 @pytest.mark.parametrize(
     ("sampler", "draws", "n_initial"),
-    [("random", "random", None), ("quasirandom", "quasi-random", None), ("bayes", "quasi-random", 12)],
+    [("random", "random", None), ("quasirandom", "quasi-random", None), ("bayes", "quasi-random", 4)],
 )
 def test_a_display_knows_how_the_sampler_makes_suggestions(tmp_path, sampler, draws, n_initial):
     with begin(spec_of(tmp_path, sampler), tmp_path / "run") as study:

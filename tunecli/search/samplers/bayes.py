@@ -45,6 +45,7 @@ def bayes(
     *,
     surrogate: str = "gp",
     acquisition: str = "mixed",
+    n_trials: int | None = None,
 ) -> Parameters | None:
     """Return the point with the highest acquisition. None if a finite space is exhausted.
 
@@ -58,6 +59,7 @@ def bayes(
         space, history, number, seed: as for every sampler.
         surrogate: the kind of model; a key of ``SURROGATES``.
         acquisition: a key of ``ACQUISITIONS``.
+        n_trials: the study's total; None: unknown.
 
     Raises:
         UsageError: there is no such surrogate or acquisition.
@@ -68,25 +70,36 @@ def bayes(
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     known = in_batches(scalarize(history, number, seed))
-    if _is_modelled(space, known, number, seed):
+    if _is_modelled(space, known, number, seed, n_initial(space, n_trials)):
         draws = model_draws(space, known, number, seed, kind, portfolio)
     else:
         draws = _first_draws(space, known, number, seed)
     return propose(space, history, number, seed, draws)
 
 
-def n_initial(space: Space) -> int:
-    """Return the number of trials before the model is used: D + 3 up to 12 for D parameters, then D - 2 up to 16."""
+def n_initial(space: Space, n_trials: int | None = None) -> int:
+    """Return the number of trials before the model is used: D + 1 up to 10 for D parameters, then D - 2 up to 16.
+
+    They are at most half of a study's trials. With fewer initial trials the model finds good points earlier, but more
+    of the longer studies stay in a bad region. On the LCBench surrogate (`tests/benchmarks/lcbench.py`, 7 parameters,
+    84 sweeps) the regret after 10 trials is 0.42 with 10 initial trials, 0.29 with 8 and 0.21 with 5; after 25 it is
+    0.062, 0.072 and 0.083, with standard errors of 0.013.
+
+    Args:
+        space: the space of the trials.
+        n_trials: the study's total; None: unknown, and large.
+    """
     n_parameters = len(space.parameters)
-    return max(min(n_parameters + 3, 12), min(n_parameters - 2, 16))
+    n_usual = max(min(max(n_parameters + 1, 4), 10), min(n_parameters - 2, 16))
+    return n_usual if n_trials is None else min(n_usual, max(n_trials // 2, 3))
 
 
-def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int) -> bool:
+def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int, n_initial: int) -> bool:
     """Return whether the model proposes trial ``number``.
 
     If earlier studies inform it, it proposes every second initial trial from ``_FIRST_INFORMED`` on.
     """
-    if number >= n_initial(space) or not can_fit(space, known):
+    if number >= n_initial or not can_fit(space, known):
         return can_fit(space, known)
     if not space.earlier or number < _FIRST_INFORMED or number % 2:
         return False

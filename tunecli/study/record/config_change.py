@@ -20,6 +20,7 @@ from tunecli.config.study import StudySpec, as_began
 from tunecli.config.user_code import code_changes
 from tunecli.errors import ConfigError, UsageError
 from tunecli.registry.pruners import is_pausing
+from tunecli.registry.samplers import n_initial_of, sampler_info
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.facts import changed_data, recorded_spec
 
@@ -150,24 +151,30 @@ def assignments(changes: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> tuple[str, ...]:
-    """A note that a raised total may give a different study than that total from the start; empty if it does not.
+    """Notes on why a raised total may give a different study than that total from the start; empty if it does not.
 
     After the last trial of the old total began, the pruner continued paused trials that would otherwise have waited for
-    more trials to compare with.
+    more trials to compare with. And a sampler that reads results uses them earlier in a short study.
 
     Args:
         spec: the requested config.
         before, after: the totals.
         n_suggested: number of suggested trials.
     """
-    pruner = spec.settings.search.pruner
-    if not before <= n_suggested < after or not is_pausing(pruner):
-        return ()
-    note = (
-        f"note: the result can differ from that of a study with {after} trials from the start: after trial "
-        f"{n_suggested - 1} the pruner `{pruner.name}` continued the best trials that it had"
-    )
-    return (note,)
+    search = spec.settings.search
+    differs = f"note: the result can differ from that of a study with {after} trials from the start:"
+    notes = []
+    if before <= n_suggested < after and is_pausing(search.pruner):
+        notes.append(
+            f"{differs} after trial {n_suggested - 1} the pruner `{search.pruner.name}` continued the best trials "
+            "that it had"
+        )
+    first, fresh = (n_initial_of(search.sampler_name, spec.space, total) for total in (before, after))
+    if sampler_info(search.sampler_name).reads_results and first < min(fresh, n_suggested):
+        notes.append(
+            f"{differs} the sampler `{search.sampler_name}` began with {first} trials without a model, not {fresh}"
+        )
+    return tuple(notes)
 
 
 def _own_text(path: Path) -> tuple[str | None, tuple[str, ...]]:

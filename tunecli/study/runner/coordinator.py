@@ -178,7 +178,13 @@ class Coordinator:
             start_point(spec.space, history)
             or point
             or suggest(
-                search.sampler_name, spec.space, history, number, spec.settings.seed, search.sampler_settings
+                search.sampler_name,
+                spec.space,
+                history,
+                number,
+                spec.settings.seed,
+                search.sampler_settings,
+                self._study.plan.n_trials,
             )
         )
         return None if point is None else Trial(number, point, trial_seed(spec, number, point))
