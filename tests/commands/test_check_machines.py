@@ -60,6 +60,12 @@ def test_a_search_makes_no_folder_if_its_machines_cannot_be_used(
     assert not (work / "runs").exists()
 
 
+def test_files_that_an_engines_settings_name_are_required_before_its_machines_are_asked(work: Path) -> None:
+    checked = run(work, "check", "study.yaml", "--engine", "ray", "--set", 'run.ray.files=["lookup/*"]')
+    assert checked.returncode == 2
+    assert "run.ray.files: no file matches lookup/*" in checked.stderr
+
+
 def test_check_notes_machines_that_do_not_answer_and_shows_the_rest(work: Path) -> None:
     checked = run(work, "check", "study.yaml", "--engine", "silent", "--json")
     assert checked.returncode == 0, checked.stderr

@@ -32,6 +32,7 @@ IMPORTED = (
     "discarded",
     "capacity",
     "conflicts",
+    "require_files",
 )
 
 

@@ -43,7 +43,13 @@ from tunecli.seeding import seed_of_32_bits
 from tunecli.store.destination import as_argument
 from tunecli.study.plan.automatic import decided
 from tunecli.study.plan.fusing import Fusing, fusing
-from tunecli.study.plan.machines import Machines, devices_of, jobs_by_device, known_machines
+from tunecli.study.plan.machines import (
+    Machines,
+    devices_of,
+    jobs_by_device,
+    known_machines,
+    require_engine_files,
+)
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.earlier_points import with_earlier_points
 from tunecli.study.record.earlier_studies import with_earlier_studies
@@ -154,7 +160,8 @@ def check(spec: StudySpec, machines: Machines | None = None) -> Check:
 
     Raises:
         UsageError: the grid is too large to run whole and the file sets no number of trials; a package that the
-            sampler or `run.events` needs is not installed; or the sampler has settings that nothing reads.
+            sampler or `run.events` needs is not installed; the sampler has settings that nothing reads; or the settings
+            of the engine name files that are not there.
         DataError: the data cannot be read or split.
     """
     spec = decided(spec)
@@ -162,6 +169,7 @@ def check(spec: StudySpec, machines: Machines | None = None) -> Check:
     require_fitting_sampler(search)
     for name in spec.settings.run.event_names:
         require_exporter(name)
+    require_engine_files(spec.settings.run, spec.base_path)
     machines = machines or known_machines(spec.settings.run)
     plan, space, pruner = plan_for(spec, machines), spec.space, search.pruner
     pauses = pause_epochs_of(spec, pruner) if is_pausing(pruner) else ()

@@ -42,6 +42,9 @@ class EngineInfo:
             example if a cluster does not answer. Empty: this machine's accelerators or cores say it.
         conflicts: ``module:attribute`` of a function of the file's ``run`` settings that yields a sentence for each
             reason why the engine cannot run trials with them; empty: it can run any. It asks no other machine.
+        require_files: ``module:attribute`` of a function of the file's ``run`` settings and of the folder with the
+            file. It raises `UsageError` if the settings name files that are not there. It is called before a study
+            begins. Empty: they name none.
         summary: a sentence for editors and the reference.
     """
 
@@ -55,6 +58,7 @@ class EngineInfo:
     runs_elsewhere: bool = False
     capacity: str = ""
     conflicts: str = ""
+    require_files: str = ""
     summary: str = ""
 
 
@@ -83,6 +87,7 @@ ENGINES: Mapping[str, EngineInfo] = MappingProxyType(
                 runs_elsewhere=True,
                 capacity="tunecli.engine.ray.engine:capacity",
                 conflicts="tunecli.config.ray:conflicts",
+                require_files="tunecli.engine.ray.engine:require_files",
                 summary="Trials run on the nodes of a Ray cluster.",
             ),
         )

@@ -12,7 +12,7 @@ from tunecli.engine.cluster.node_files import LOG_S, NodeFiles, own_files, path_
 from tunecli.engine.cluster.protocol import AgentSetup, SentFile
 from tunecli.engine.cluster.shipping import is_intact, outgoing, received
 from tunecli.engine.cluster.storage import SMALL_BYTES, InMessages, channel_of
-from tunecli.engine.cluster.user_files import user_files
+from tunecli.engine.cluster.user_files import require_matches, user_files
 from tunecli.engine.cluster.wire import Item, Role, SentAlong
 from tunecli.engine.protocol import EngineOptions
 from tunecli.errors import UsageError
@@ -89,6 +89,8 @@ class TestUserFiles:
     def test_a_pattern_that_leads_out_or_matches_nothing_is_refused(self, pattern, tmp_path):
         with pytest.raises(UsageError, match=r"run\.ray\.files"):
             user_files(EngineOptions(1, 1, base_path=tmp_path), [pattern])
+        with pytest.raises(UsageError, match=r"run\.ray\.files"):
+            require_matches(tmp_path, [pattern])
 
     def test_files_above_the_limit_stay_and_the_reason_has_both_sizes(self, tmp_path):
         (tmp_path / "big.bin").write_bytes(b"x" * 2048)

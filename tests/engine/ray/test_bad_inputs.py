@@ -92,6 +92,7 @@ def test_clusters_that_cannot_run_the_trials(tmp_path: Path) -> None:
         for name, run, expected in (
             ("gpu", {"device": "cuda", "ray": at}, "run.device: no node of the cluster has a `cuda` device"),
             ("large", {"threads": 8, "ray": at}, "run.threads: no node has 8 CPUs, the largest has 1"),
+            ("files", {"ray": {**at, "files": ["lookup/*"]}}, "run.ray.files: no file matches lookup/* in"),
             (
                 "resource",
                 {"ray": {**at, "resources": {"a100": 1}}},

@@ -108,6 +108,12 @@ def user_files(
     )
 
 
+def require_matches(base_path: Path, patterns: Sequence[str]) -> None:
+    """Raise UsageError if a pattern is absolute, leads out of the folder, or matches no file."""
+    for pattern in patterns:
+        next(_matches(base_path, [pattern], None))
+
+
 def _matches(base_path: Path, patterns: Sequence[str], run_folder: Path | None) -> Iterator[Path]:
     """The files that match patterns, without those of the run folder."""
     for pattern in patterns:

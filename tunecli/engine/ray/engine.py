@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tunecli.config.ray import Ray
@@ -13,6 +14,7 @@ from tunecli.config.secrets import resolved
 from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
 from tunecli.engine.cluster.protocol import Resources
 from tunecli.engine.cluster.storage import storage_of
+from tunecli.engine.cluster.user_files import require_matches
 from tunecli.engine.protocol import Capacity, EngineOptions, Host
 from tunecli.engine.ray.placement import Node, amounts, n_slots_in
 from tunecli.engine.ray.transport import Connection, RayTransport
@@ -116,6 +118,11 @@ def capacity(run: Run) -> Capacity:
     if not hosts and not can_grow:
         raise _no_room(nodes, slot, run)
     return Capacity(sum(host.n_slots for host in hosts), hosts, can_grow)
+
+
+def require_files(run: Run, base_path: Path) -> None:
+    """Raise UsageError if a pattern in ``run.ray.files`` fits no file below the folder of the study's file."""
+    require_matches(base_path, run.ray.files)
 
 
 def _connection(address: str) -> Connection:

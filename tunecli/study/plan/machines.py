@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tunecli.config.run import Run
 from tunecli.engine import n_cores
@@ -65,6 +66,12 @@ def known_machines(run: Run) -> Machines:
         return machines_of(run)
     except UsageError as error:
         return Machines(problem=f"{error.message} (try: {error.hint})" if error.hint else error.message)
+
+
+def require_engine_files(run: Run, base_path: Path) -> None:
+    """Raise UsageError if the settings of the engine name files that are not there."""
+    if require := engine_info(run.engine_name).require_files:
+        implementation(require)(run, base_path)
 
 
 def this_machine(run: Run) -> Machines:
