@@ -140,3 +140,29 @@ def test_a_memory_limit_that_cannot_be_watched_is_noted(notes_of):
     assert (
         "run.trial_limit.memory has no effect: `engine: inline` cannot watch the memory of a trial" in notes
     )
+
+
+OUTSIDE = "rate: `as: adamw.lr` has no effect: good values are usually near 0.004, and loguniform 1 … 10 is far from there"
+
+
+@pytest.mark.parametrize(
+    ("beside", "sampler", "note"),
+    [
+        ("loguniform: [1, 10]", "bayes", OUTSIDE),
+        (
+            "loguniform: [1e-5, 1], default: 0.1",
+            "bayes",
+            "because the range itself says where good values lie",
+        ),
+        ("loguniform: [1e-5, 1]", "random", "`as` has no effect with the sampler `random`: params.rate"),
+        ("loguniform: [1e-5, 1]", "bayes", None),
+        ("loguniform: [1, 10]", "bayes, priors: off", None),
+    ],
+)
+def test_a_setting_named_in_vain_is_noted_with_the_reason(notes_of, beside, sampler, note):
+    notes = notes_of(
+        f"{{python: 'mine:train', params: {{rate: {{{beside}, as: adamw.lr}}}}}}", sampler=sampler
+    )
+    about = [each for each in notes if "`as" in each]
+    assert len(about) == (note is not None)
+    assert note is None or note in about[0]

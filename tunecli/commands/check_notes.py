@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from itertools import islice
 
+from tunecli.commands.check_parameters import prior_notes
 from tunecli.commands.constraint_notes import constraint_notes
 from tunecli.commands.trial_notes import notes_of_trials
 from tunecli.config.concrete_trial import concrete, points_to_check, resolve_trial
@@ -294,6 +295,7 @@ def _configuration_notes(spec: StudySpec) -> Iterator[str]:
     for near in near_ranges(spec.space.tree):
         yield f"trial.{near.name}: {near.written} is not a range, so your code receives it unchanged ({near.hint})"
     yield from _short_ranges(spec.space)
+    yield from prior_notes(spec)
     for variable, paths in shared_variables(spec.space).items():
         yield (
             f"{' and '.join(paths)} would share the environment variable {variable}, so a trial with both sets "

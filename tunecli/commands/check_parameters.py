@@ -8,8 +8,11 @@ from typing import Any
 
 from tunecli.config.domains import Categorical, Domain, Integer, Powers
 from tunecli.config.labels import described, option_labels, shown
+from tunecli.config.priors.placing import has_own, outside_priors
 from tunecli.config.priors.prior import usual_numbers, usual_options
 from tunecli.config.space import Parameter, Space
+from tunecli.config.study import StudySpec
+from tunecli.registry.samplers import sampler_info
 from tunecli.results.columns import short_names
 from tunecli.results.view import Section
 from tunecli.trial import Scalar
@@ -108,6 +111,28 @@ def usual_values(parameter: Parameter, labels: Mapping[str, str]) -> tuple[str, 
         low, high = round(low), round(high)
     text = shown(low) if low == high else f"{shown(low)} to {shown(high)}"
     return text, {"as": prior.knob, "low": low, "high": high}
+
+
+def prior_notes(spec: StudySpec) -> Iterator[str]:
+    """Yield a note with the reason for each `as:` that has no effect."""
+    search, info = spec.settings.search, sampler_info(spec.settings.search.sampler_name)
+    known = [parameter for parameter in spec.space.parameters if parameter.known_as]
+    if not known or search.priors == "off":
+        return
+    if not info.uses_priors:
+        names = ", ".join(dict.fromkeys(parameter.name for parameter in known))
+        yield f"`as` has no effect with the sampler `{info.name}`: {names}"
+        return
+    outside = {parameter.key: prior for parameter, prior in outside_priors(spec.space)}
+    for parameter in known:
+        beside = f"{parameter.name}: `as: {parameter.known_as}` has no effect"
+        if has_own(parameter):
+            yield f"{beside}, because the range itself says where good values lie"
+        elif parameter.key in outside:
+            centre = shown(float(f"{outside[parameter.key].centre:.1g}"))
+            yield (
+                f"{beside}: good values are usually near {centre}, and {described(parameter.domain)} is far from there"
+            )
 
 
 def _range(domain: Domain, labels: Mapping[str, str]) -> str:

@@ -102,6 +102,7 @@ def test_thousands_of_trivial_trials_do_not_wait_for_a_model(tmp_path, epochs, t
         (("run.limit.epochs=100", "training.early_stop={patience: 3}"), "none"),
         (("run.limit.epochs=100", "training.epochs={int: [9, 12]}"), "none"),
         (("run.limit.epochs=40", "training.epochs=4"), "none"),
+        (("run.limit.epochs=100", "optimizer.lr={choice: [0.01, 0.1, 1.0]}"), "none"),
         ((), "none"),
     ],
 )

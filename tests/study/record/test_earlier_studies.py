@@ -151,17 +151,30 @@ def test_changed_recorded_trials_are_damage(file, tmp_path):
         ({"[old]": "[old, nowhere]"}, "there is no study in"),
         ({"[old]": "new.yaml"}, "there is no study in"),
         ({"[old]": "[old, ./old]"}, "./old is named twice"),
-        ({"[1e-3, 1.0]": "[2.0, 3.0]"}, r"none of the \d+ complete trials of .* fits this space: .*optimizer.lr in"),
+        ({"[1e-3, 1.0]": "[2.0, 3.0]"}, r"none of the \d+ complete trials of .* fits this space; left out .*optimizer.lr in"),
         ({"{metric: val_loss}": "{metric: val_loss, direction: maximize}"}, "the opposite direction"),
         ({"{metric: val_loss}": "{metric: n_parameters}"}, "minimize val_loss, which says nothing on it"),
         ({"model: {choice: [linear, {name: mlp, hidden: [{int: [2, 32]}]}]}": "model: linear",
-          "{loguniform: [1e-3, 1.0]}": "0.1"}, "no parameter of this space differs"),
+          "{loguniform: [1e-3, 1.0]}": "0.1"}, "have no parameter of this space: training.batch_size"),
+        ({"model: {choice: [linear, {name: mlp, hidden: [{int: [2, 32]}]}]}": "model: linear",
+          "{loguniform: [1e-3, 1.0]}": "0.1", "epochs: 9": "epochs: {int: [1, 9]}",
+          ", batch_size: {choice: [16, 32]}": ""}, "no parameter of this space differs"),
         ({"trials: 9": "sampler: random, trials: 9"}, "does not learn from earlier studies"),
     ],
 )  # fmt: skip
 def test_an_earlier_study_that_teaches_nothing_is_refused_at_its_place(file, replaced, message):
     problem = refusal(file(**replaced))
     assert re.search(message, problem.message)
+
+
+def test_all_earlier_studies_that_cannot_be_used_are_named_at_once(file):
+    with pytest.raises(ConfigError) as raised:
+        load_checked(file(**{"[old]": "[nowhere, old, new.yaml, ./old]"}), ())
+    assert [problem.message.rpartition("/")[2] for problem in raised.value.problems] == [
+        "nowhere",
+        "new.yaml",
+        "old is named twice",
+    ]
 
 
 def test_several_goals_do_not_learn_from_earlier_studies(file):

@@ -27,7 +27,7 @@ from tunecli.config.expressions import (
     is_among,
     join,
 )
-from tunecli.config.priors.prior import Prior, Shift, number_of, says_something, shift_at
+from tunecli.config.priors.prior import Prior, Shift, lies_outside, number_of, says_something, shift_at
 from tunecli.config.priors.table import (
     ANY_OPTIMIZER,
     BATCH,
@@ -59,16 +59,25 @@ def with_priors(space: Space) -> Space:
 
 def priors_of(space: Space) -> dict[str, Prior]:
     """The priors of a checked space, by the keys of its parameters."""
+    return {
+        parameter.key: prior for parameter, prior in _found(space) if says_something(prior, parameter.domain)
+    }
+
+
+def outside_priors(space: Space) -> list[tuple[Parameter, Prior]]:
+    """The parameters whose prior is not used because it lies outside of their range, with that prior."""
+    return [(parameter, prior) for parameter, prior in _found(space) if lies_outside(prior, parameter.domain)]
+
+
+def _found(space: Space) -> Iterator[tuple[Parameter, Prior]]:
+    """Yield each parameter that is a known setting, unless the file says where its good values lie, with the prior."""
     knobs = {parameter.key: knob_of(parameter) for parameter in space.parameters}
-    priors: dict[str, Prior] = {}
     with_default = tuple(_lists_with_default(space.tree, ""))
     for parameter in space.parameters:
-        if not knobs[parameter.key] or _has_own(parameter) or parameter.name.startswith(with_default):
+        if not knobs[parameter.key] or has_own(parameter) or parameter.name.startswith(with_default):
             continue
-        prior = _prior(space, parameter, knobs)
-        if prior is not None and says_something(prior, parameter.domain):
-            priors[parameter.key] = prior
-    return priors
+        if (prior := _prior(space, parameter, knobs)) is not None:
+            yield parameter, prior
 
 
 def knob_of(parameter: Parameter) -> str:
@@ -76,7 +85,7 @@ def knob_of(parameter: Parameter) -> str:
     return parameter.known_as or knob_at(parameter.name)
 
 
-def _has_own(parameter: Parameter) -> bool:
+def has_own(parameter: Parameter) -> bool:
     """Whether the file itself says where good values lie."""
     domain: Domain = parameter.domain
     if isinstance(domain, Powers):

@@ -125,11 +125,17 @@ def says_something(prior: Prior, domain: Domain) -> bool:
     """Whether the prior tells the values of the domain apart: its mass must not lie outside almost entirely."""
     if prior.weights:
         return len(set(prior.weights)) > 1
-    if (of_range := ends(prior, domain)) is None or of_range[0] == of_range[1]:
+    of_range = ends(prior, domain)
+    return of_range is not None and of_range[0] != of_range[1] and not lies_outside(prior, domain)
+
+
+def lies_outside(prior: Prior, domain: Domain) -> bool:
+    """Whether the prior of a number lies outside of the domain almost entirely."""
+    if prior.weights or (of_range := ends(prior, domain)) is None:
         return False
     centre = position(prior.scale, prior.centre)
     outside = max(of_range[0] - centre, centre - of_range[1])
-    return outside <= _FARTHEST * prior.deviation
+    return outside > _FARTHEST * prior.deviation
 
 
 def usual_numbers(prior: Prior, domain: Domain) -> tuple[float, float]:

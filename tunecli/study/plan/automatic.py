@@ -92,8 +92,10 @@ def _trainings_of_curves(spec: StudySpec) -> float | None:
     if length is None or length < _LEAST_EPOCHS:
         return None
     n_trainings = run.limit.epochs / length
-    is_few = _LEAST_TRAININGS <= n_trainings < FEW_TRAININGS
-    return n_trainings if is_few and _n_trials(spec) >= 2 * n_trainings else None
+    if not _LEAST_TRAININGS <= n_trainings < FEW_TRAININGS or _n_trials(spec) < 2 * n_trainings:
+        return None
+    n_points = n_feasible(spec.space)
+    return n_trainings if n_points is None or n_points >= 2 * n_trainings else None
 
 
 def _length(plain: Mapping[str, Any]) -> int | None:

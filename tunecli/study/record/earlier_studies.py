@@ -33,6 +33,7 @@ from tunecli.trial import EarlierStudy, Parameters, State, Trial
 MAX_TRIALS = 100
 """The most trials that are taken from one study: half of them the best, half spread over the ranks of the others."""
 _KEY = ("search", "from")
+_MOST_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def with_earlier_studies(spec: StudySpec, file: str) -> StudySpec:
         return spec
     studies: list[EarlierStudy] = []
     paths: list[Path] = []
+    problems: list[Problem] = []
     for number, name in enumerate(folders):
         path = spec.base_path / name
         try:
@@ -82,10 +84,12 @@ def with_earlier_studies(spec: StudySpec, file: str) -> StudySpec:
             raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
         except TunecliError as error:
             mark, problem = _mark(spec, file, number), _message_and_hint(error, path)
-            raise ConfigError(
-                [Problem(problem[0], mark.file, mark.line, mark.column, ".".join(_KEY), problem[1])]
-            ) from error
+            problems.append(
+                Problem(problem[0], mark.file, mark.line, mark.column, ".".join(_KEY), problem[1])
+            )
         paths.append(path.resolve())
+    if problems:
+        raise ConfigError(problems)
     return replace(spec, space=replace(spec.space, earlier=tuple(studies)))
 
 
@@ -148,7 +152,8 @@ def _taken(spec: StudySpec, name: str, path: Path) -> EarlierStudy:
         points.append(mapped.point)
         losses.append(loss_by_number[trial.number])
         unknown -= {*mapped.point} - mapped.missing
-    _require_information(points, losses, left_out, len(complete), path)
+    absent = spec.space.names if unknown == {*spec.space.names} else ()
+    _require_information(points, losses, left_out, absent, len(complete), path)
     n_fitting, kept = len(points), _best_and_spread(losses)
     return EarlierStudy(
         name,
@@ -207,6 +212,7 @@ def _require_information(
     points: Sequence[Parameters],
     losses: Sequence[float],
     left_out: Mapping[str, int],
+    absent: Sequence[str],
     n_complete: int,
     path: Path,
 ) -> None:
@@ -215,19 +221,35 @@ def _require_information(
     Raises:
         _UnfitError: fewer than two trials fit; or all losses, or all points are equal.
     """
-    if n_complete < 2:
-        raise _UnfitError(f"{path} has {n_complete or 'no'} complete trial{'s' if not n_complete else ''}")
+    n_scored, remove = len(points) + sum(left_out.values()), "remove the study from `from`"
+    if n_scored < 2:
+        scored = "" if n_scored == n_complete else " with a finite score"
+        raise _UnfitError(
+            f"{path} has {n_scored or 'no'} complete trial{'s' if not n_scored else ''}{scored}, and a model needs two",
+            hint=remove,
+        )
     if len(points) < 2:
         names = ", ".join(f"{name} in {count}" for name, count in left_out.items())
         raise _UnfitError(
-            f"{len(points) or 'none'} of the {n_complete} complete trials of {path} fits this space: "
-            f"values outside of it have {names}",
-            hint="widen the ranges, or remove the study from `from`",
+            f"{'only 1' if points else 'none'} of the {n_complete} complete trials of {path} fits this space; left out "
+            f"by values that this space does not have: {names}",
+            hint=f"widen the ranges, or {remove}",
         )
+    if absent:
+        names = ", ".join(absent[:_MOST_NAMES]) + ", …" * (len(absent) > _MOST_NAMES)
+        hint = f"give parameters the names that they have there, or {remove}"
+        raise _UnfitError(f"the trials of {path} have no parameter of this space: {names}", hint=hint)
     if all(point == points[0] for point in points):
-        raise _UnfitError(f"no parameter of this space differs between the trials of {path}")
+        raise _UnfitError(
+            f"no parameter of this space differs between the trials of {path}, so a model learns nothing from them",
+            hint=remove,
+        )
     if len({*losses}) < 2:
-        raise _UnfitError(f"all {len(points)} trials of {path} that fit this space have the same score")
+        raise _UnfitError(
+            f"all {len(points)} trials of {path} that fit this space have the same score, so a model learns nothing "
+            "from them",
+            hint=remove,
+        )
 
 
 def _best_and_spread(losses: Sequence[float]) -> list[int]:
