@@ -26,7 +26,9 @@ class Quarantine:
         """Begin without a loss."""
         self.waiting: deque[Group] = deque()
         self._losses: Counter[int] = Counter()
-        self._reserved: Seat | None = None  # it takes no group until its last one has ended
+        self._reserved: Seat | None = (
+            None  # it takes no group until its last one has ended; another may be empty earlier
+        )
 
     def count(self, number: int, *, is_suspicious: bool) -> bool:
         """Count the loss of a trial's machine.
@@ -69,17 +71,20 @@ class Quarantine:
         Args:
             seats: all agents with a free slot or a group.
         """
-        if self.waiting and self._reserved is None:
-            fit = [seat for seat in seats if seat.is_fit and not seat.is_reserved]
-            self._reserved = min(fit, key=lambda seat: seat.n_groups, default=None)
-        seat = self._reserved
-        if not self.waiting or seat is None:
+        if not self.waiting:
             return None
-        seat.is_reserved = True
-        if seat.n_groups or not seat.is_fit:
+        fit = {seat for seat in seats if seat.is_fit and not seat.is_reserved}
+        if self._reserved is not None and self._reserved.is_fit:
+            fit.add(self._reserved)
+        best = min(fit, key=lambda seat: seat.n_groups, default=None)
+        if best is None or (best.n_groups and self._reserved is not None):
             return None
-        self._reserved = None
-        return seat
+        best.is_reserved = True
+        if best.n_groups:
+            self._reserved = best
+            return None
+        self.forget(best)
+        return best
 
     def released(self) -> Seat | None:
         """The agent that was reserved for a group that waits no more; it takes others again."""
