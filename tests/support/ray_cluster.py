@@ -20,9 +20,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psutil
+
+if TYPE_CHECKING:
+    from tests.support.network import NetworkHost
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MOST_STARTS = 2
@@ -37,13 +40,20 @@ class RayCluster:
     """A running cluster. Nodes count from 0 in the order in which they were added."""
 
     def __init__(
-        self, cpus: Sequence[int], *, port: int = 0, hidden: Path | None = None, **environment: str
+        self,
+        cpus: Sequence[int],
+        *,
+        port: int = 0,
+        host: NetworkHost | None = None,
+        hidden: Path | None = None,
+        **environment: str,
     ) -> None:
         """Start the head, and a node for each number of CPUs.
 
         Args:
             cpus: the number of CPUs of each node.
             port: of the head; 0: any.
+            host: where the head and those nodes run; None: on this machine.
             hidden: a folder whose content the nodes do not see, as on another machine.
             environment: of the cluster's processes.
 
@@ -52,10 +62,12 @@ class RayCluster:
         """
         self._environment = environment
         self._apart: list[str] = [] if hidden is None else _without(hidden)
+        if host is not None:
+            self._apart += host.command
         for _ in range(_MOST_STARTS):
             self._begin()
             try:
-                self.address: str = self._ask(do="start", port=port)
+                self.address: str = self._ask(do="start", port=port, ip=host.ip if host else "")
                 for n in cpus:
                     self.add_node(cpus=n)
                 return
@@ -72,14 +84,12 @@ class RayCluster:
             stderr=subprocess.DEVNULL,
             text=True,
             start_new_session=True,
-            env={
-                **os.environ,
-                "RAY_TMPDIR": self._folder,
-                **_SETTINGS,
-                "PYTHONPATH": str(_ROOT),
-                **self._environment,
-            },
+            env=self._variables(),
         )
+
+    def _variables(self) -> dict[str, str]:
+        own = {"RAY_TMPDIR": self._folder, **_SETTINGS, "PYTHONPATH": str(_ROOT)}
+        return {**os.environ, **own, **self._environment}
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +102,12 @@ class RayCluster:
     def add_node(self, **resources: Any) -> None:
         """Add a node with so many CPUs, GPUs and other resources."""
         self._ask(do="add", **resources)
+
+    def add_host(self, host: NetworkHost, cpus: int) -> None:
+        """Add a node on another host, and wait until it has joined."""
+        words = ["--address", self.address, "--node-ip-address", host.ip, "--num-cpus", str(cpus)]
+        program = [sys.executable, "-m", "ray.scripts.scripts", "start", *words]
+        subprocess.run([*host.command, *program], env=self._variables(), check=True, capture_output=True)
 
     def remove_node(self, node: int) -> None:
         """Remove a node and all of its processes at once, as if its power failed."""
@@ -197,11 +213,13 @@ class _Nodes:
         self._cluster: Any = None
         self._nodes: list[Any] = []
 
-    def start(self, port: int) -> str:
+    def start(self, port: int, ip: str) -> str:
         from ray.cluster_utils import Cluster
 
         _be_patient()
-        head = {"num_cpus": 0, "include_dashboard": False, **({"gcs_server_port": port} if port else {})}
+        head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False}
+        head |= {"gcs_server_port": port} if port else {}
+        head |= {"node_ip_address": ip} if ip else {}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         if version := os.environ.get("RAY_CLUSTER_TEST_VERSION"):
             _pretend(self._cluster, version)

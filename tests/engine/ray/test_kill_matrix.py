@@ -11,6 +11,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -108,10 +109,16 @@ def _bridges(driver: Verb) -> list[psutil.Process]:
 
 def _workers(sweep: Sweep, agents: list[psutil.Process]) -> list[psutil.Process]:
     """The processes that train: children of fork servers and templates, which are children of agents."""
-    below = [
-        child for agent in agents for server in agent.children() for child in server.children(recursive=True)
-    ]
-    return [process for process in below if not process.children()]
+    servers = [server for agent in agents for server in _children(agent)]
+    below = [child for server in servers for child in _children(server, is_deep=True)]
+    return [process for process in below if not _children(process)]
+
+
+def _children(process: psutil.Process, *, is_deep: bool = False) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        found: list[psutil.Process] = process.children(recursive=is_deep)
+        return found
+    return []
 
 
 def _inject(fault: str, clusters: _Clusters, driver: Verb, sweep: Sweep, chance: random.Random) -> bool:
@@ -122,7 +129,8 @@ def _inject(fault: str, clusters: _Clusters, driver: Verb, sweep: Sweep, chance:
             agents = cluster.agents()
             found = agents if fault == "agent" else _workers(sweep, agents)
             if found:
-                chance.choice(found).kill()
+                with suppress(psutil.NoSuchProcess):
+                    chance.choice(found).kill()
         case "raylet" | "node":
             node = chance.choice(clusters.nodes)
             clusters.nodes.remove(node)
@@ -240,14 +248,20 @@ def test_random_kills_leave_the_table_as_it_was(
         sweep = Sweep(tmp_path / f"{n_sweeps}", "ray")
         n_sweeps += 1
         cluster = clusters.get()
+        # A trial whose worker dies twice fails.
+        most = n_killed + 1 if fault == "worker" else N_KILLS
         driver = sweep.start(cluster.address)
         try:
-            _await_moment("loading", cluster, sweep, driver, 12)
-            while driver.poll() is None and n_killed < N_KILLS:
+            while driver.poll() is None and n_killed < most:
+                _await_moment("loading", cluster, sweep, driver, 12)
                 time.sleep(chance.uniform(0.0, 1.5))
                 if driver.poll() is not None:
                     break
-                if _inject(fault, clusters, driver, sweep, chance):
+                killed = _inject(fault, clusters, driver, sweep, chance)
+                (sweep.signs / "loading").unlink(
+                    missing_ok=True
+                )  # the next kill waits for a trial that begins
+                if killed:
                     driver = sweep.start(cluster.address)
                 n_killed += 1
             assert driver.wait(_WAIT_S) == 0, sweep.output.read_text()[-3000:]

@@ -69,10 +69,10 @@ def train(params, trial):
 """
 _DEEPER = "def loss(x, epoch):\n    return x / epoch\n"
 _PROGRAM = """\
-import sys
+import json, sys
 from deeper import loss
 for epoch in range(1, 4):
-    print(f"epoch={epoch} val_loss={loss(float(sys.argv[1]), epoch)}", flush=True)
+    print(json.dumps({"epoch": epoch, "val_loss": loss(float(sys.argv[1]), epoch)}), flush=True)
 """
 _LAYOUTS = {
     "1 node, 2 slots": [2],
