@@ -166,6 +166,28 @@ def test_a_record_of_noise_has_no_model():
         assert len(earlier_models(replace(SPACE, earlier=(known,)), encoding_of(SPACE))) == 1
 
 
+def test_structure_that_a_kernel_finds_in_noise_is_no_model():
+    """Leaving one trial out of a fit to all would accept nearly all of these."""
+    names = [f"x{index}" for index in range(6)]
+    space = space_of(
+        "params: {" + ", ".join(f"{n}: {{uniform: [0, 1]}}" for n in names) + "}\npython: mine:train"
+    )
+    generator = np.random.default_rng(7)
+    studies = tuple(
+        EarlierStudy(
+            str(index),
+            tuple(
+                dict(zip((f"params.{name}" for name in names), row, strict=True))
+                for row in generator.random((50, 6)).tolist()
+            ),
+            tuple(generator.standard_normal(50).tolist()),
+        )
+        for index in range(10)
+    )
+    with deterministic_blas():
+        assert len(earlier_models(replace(space, earlier=studies), encoding_of(space))) <= 2
+
+
 def test_studies_without_different_points_or_losses_have_no_model():
     one = {"params.x": 0.5, "params.y": 0.5}
     same_points = EarlierStudy("a", (one, one), (1.0, 2.0))
