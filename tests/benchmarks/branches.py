@@ -258,7 +258,7 @@ def _normal(point: Parameters) -> float:
 
 def without_floor(problem: Problem, seed: int, n_trials: int) -> Sweep:
     """`bayes` whose trials are owed to no option."""
-    with patch.multiple(bayes_module, owed_look=lambda *_: None, look_instead=lambda *_: None):
+    with patch.multiple(bayes_module, owed_look=lambda *_, **__: None, look_instead=lambda *_, **__: None):
         return METHODS["bayes"](problem, seed, n_trials)
 
 

@@ -1,9 +1,9 @@
 """A look at an option of a choice: the points that a trial may try, and which of them it tries.
 
-The first looks, and two of three later ones, spread the option's own parameters over their ranges and take the others
-from the best trial. The rest improve the option's own best trial: the best trial of all is no measure within an option
-that is still far behind it. Their candidates are near it, since a model that knows little of an option expects most in
-the corners.
+The first look, and every third one, spreads the option's own parameters over their ranges and takes the others from the
+best trial. The rest improve the option's own best trial: the best trial of all is no measure within an option that is
+still far behind it. Their candidates are near it, since a model that knows little of an option expects most in the
+corners.
 
 *Units*: those of `encoding`.
 
@@ -31,19 +31,23 @@ from tunecli.search.bo.encoding import (
     units_of_coordinates,
 )
 from tunecli.search.bo.feasibility import LOG_HALF, is_feasible
+from tunecli.search.bo.gaussian_process import GaussianProcess, fit_gp
+from tunecli.search.bo.outcome_transforms import warping
 from tunecli.search.bo.posterior import Posterior, TrialData
 from tunecli.search.draws import sobol_units
 from tunecli.seeding import generator_for
 
 N_SAMPLED = 128
 """Points of an option that are drawn to judge it."""
+FAR = 0.15
+"""Distance to a trial from which on a point shows something new: root mean square over columns."""
 
-_N_FIRST = 3  # looks that spread, beside one for each own parameter
+_SPREAD_EVERY = 3  # looks
 _N_SPREAD = 32  # a power of two, for Sobol
 _MARGIN = 0.05  # a spread point is not nearer to the ends of a range
-_FAR = 0.15  # root mean square over columns
-_N_PARENTS, _N_NEAR = 3, 255
-_RADII = (0.05, 0.15)  # in coordinates
+_N_PRIOR = 2  # trials with the deviation of all losses
+_N_PARENTS, _N_NEAR = 1, 255
+_RADII = (0.03, 0.06)  # in coordinates
 
 
 @dataclass(frozen=True)
@@ -55,21 +59,70 @@ class Option:
         place: the position of the option, from 0.
         column: its column of the encoding; above 0 if a point has the option.
         is_own_T: which of the tried trials had this option.
+        n_looks: how many of them count as looks at it.
         n_of_choice: in how many trials the choice was active.
         n_options: how many options the choice has.
+        has_own: whether parameters exist only because of it.
     """
 
     parameter: int
     place: int
     column: int
     is_own_T: NDArray[np.bool_]
+    n_looks: int
     n_of_choice: int
     n_options: int
+    has_own: bool
 
-    @property
-    def n_looks(self) -> int:
-        """How many trials had this option."""
-        return int(self.is_own_T.sum())
+
+@dataclass(frozen=True)
+class OwnModel:
+    """A Gaussian process of an option's own trials, on the scale of their own losses.
+
+    On the scale of all losses, the trials of an option that is far behind are all alike: they are above the outlier cap
+    as soon as the search repeats the best trial often. A model of them would expect no improvement anywhere.
+
+    Attributes:
+        process: of (loss - ``mean``) / ``deviation``.
+        mean, deviation: of the own losses without outliers; the deviation is drawn towards that of all losses.
+    """
+
+    process: GaussianProcess
+    mean: float
+    deviation: float
+
+    def log_improvement(self, rows_MF: Floats, loss: float) -> Floats:
+        """Return the log of the expected improvement on ``loss``, in the unit of the losses, (M,)."""
+        incumbent_1 = np.array([(loss - self.mean) / self.deviation])
+        log_M = log_expected_improvement(*self.process.predict(rows_MF), incumbent_1)
+        scores_M: Floats = log_M + np.log(self.deviation)
+        return scores_M
+
+
+def own_model(data: TrialData, option: Option) -> OwnModel | None:
+    """Return the model of the option's own trials; None before one of them has a loss."""
+    is_own_N = option.is_own_T[: len(data.rows_NF)]
+    if not is_own_N.any():
+        return None
+    losses_N = _without_outliers(data.losses_N[is_own_N])
+    variance = float(_without_outliers(data.losses_N).var()) or 1.0
+    n_own = len(losses_N)
+    deviation = float(np.sqrt((n_own * losses_N.var() + _N_PRIOR * variance) / (n_own + _N_PRIOR)))
+    mean = float(losses_N.mean())
+    process = fit_gp(
+        data.rows_NF[is_own_N],
+        (losses_N - mean) / deviation,
+        data.encoding.groups_F,
+        1,
+        np.random.default_rng(0),  # one kernel draws nothing
+        is_conservative=True,
+    )
+    return OwnModel(process, mean, deviation)
+
+
+def _without_outliers(losses_N: Floats) -> Floats:
+    capped_N: Floats = np.minimum(losses_N, warping(losses_N).outlier_cap)
+    return capped_N
 
 
 @dataclass(frozen=True)
@@ -90,15 +143,15 @@ class OwedLook:
     def ranked(self, posterior: Posterior, data: TrialData) -> Floats:
         """Return the candidates, the best first, (M, D)."""
         rows_MF = features(data.encoding, self.candidates_MD)
-        own_WF = data.rows_NF[self.option.is_own_T[: len(data.rows_NF)] & is_feasible(data.violations_NC)]
-        if self.is_spread or posterior.incumbent_S is None or not len(own_WF):
-            log_M = posterior.log_feasible(rows_MF)
+        log_M = posterior.log_feasible(rows_MF)
+        own_losses_W = data.losses_N[
+            self.option.is_own_T[: len(data.rows_NF)] & is_feasible(data.violations_NC)
+        ]
+        model = None if self.is_spread or not len(own_losses_W) else own_model(data, self.option)
+        if model is None:
             scores_M = np.minimum(log_M, LOG_HALF)  # all likely feasible points are alike
         else:
-            own_incumbent_S = posterior.surrogate.mean(own_WF).min(axis=1)
-            scores_M = replace(posterior, incumbent_S=own_incumbent_S).score(
-                rows_MF, log_expected_improvement
-            )
+            scores_M = model.log_improvement(rows_MF, float(own_losses_W.min())) + log_M
         ranked_MD: Floats = self.candidates_MD[np.argsort(-scores_M, kind="stable")]
         return ranked_MD
 
@@ -109,6 +162,8 @@ def look_at(
     seed: int,
     generator: np.random.Generator,
     is_feasible_point: IsFeasible | None,
+    *,
+    is_near: bool = False,
 ) -> OwedLook | None:
     """Return a look at the option; None if none of its sampled points is feasible and new.
 
@@ -118,15 +173,16 @@ def look_at(
         seed: the study's seed; it names the sequence of the spread points.
         generator: draws the other points.
         is_feasible_point: the feasible ones of snapped points; None: all are.
+        is_near: whether the point is near the option's best trials in any case.
     """
     is_own_D = own_parameters(data.encoding, option)
-    is_spread = option.n_looks % 3 != 2 or option.n_looks < is_own_D.sum() + _N_FIRST
+    is_spread = not is_near and option.n_looks % _SPREAD_EVERY == 0
     encoding = pinned(data.encoding, option.parameter, (option.place,))
     if is_spread:
         named = generator_for(seed, "option", option.parameter, option.place)
         candidates_MD = _spread_candidates(data, option, encoding, is_own_D, named)
     else:
-        candidates_MD = _near_candidates(data, option, encoding, is_own_D, generator)
+        candidates_MD = near_candidates(data, option, encoding, is_own_D, generator)
     # For an option whose points are rarely feasible or new.
     others_MD = snap(encoding, generator.random((N_SAMPLED, len(is_own_D))))
     for units_MD in (candidates_MD, others_MD):
@@ -200,11 +256,11 @@ def _spread_candidates(
         return snapped_MD
     rows_MF = features(data.encoding, snapped_MD)[:, own_F]
     distance_M = np.sqrt(np.square(rows_MF[:, None] - own_TF).mean(axis=2).min(axis=1))
-    is_far_M = distance_M >= _FAR
+    is_far_M = distance_M >= FAR
     return snapped_MD[is_far_M if is_far_M.any() else np.argsort(-distance_M, kind="stable")]
 
 
-def _near_candidates(
+def near_candidates(
     data: TrialData,
     option: Option,
     encoding: Encoding,
@@ -213,20 +269,19 @@ def _near_candidates(
 ) -> Floats:
     """Return the units of points near the option's best trials, (M, D).
 
-    Every second one has the shared parameters of the best trial of all. All parameters then move by normal steps, those
-    of half of the points by short ones.
+    At every second look they have the shared parameters of the best trial of all. The other parameters move by normal
+    steps, those of half of the points by short ones.
     """
     is_own_N = option.is_own_T[: len(data.rows_NF)][data.order_N]
     own_ND = data.best_ND[is_own_N][:_N_PARENTS]
     parents_ND = own_ND if len(own_ND) else data.best_ND[:1]
     parents_MD = np.resize(parents_ND, (_N_NEAR, parents_ND.shape[1]))
-    is_mixed_M1 = generator.random((_N_NEAR, 1)) < 0.5
-    is_shared_D = ~is_own_D & ~np.isnan(data.best_ND[0])
-    parents_MD = np.where(is_mixed_M1 & is_shared_D, data.best_ND[0], parents_MD)
+    is_kept_D = ~is_own_D & ~np.isnan(data.best_ND[0]) & (option.has_own and option.n_looks % 2 == 1)
+    parents_MD = np.where(is_kept_D, data.best_ND[0], parents_MD)
     parents_MD = np.where(np.isnan(parents_MD), generator.random(parents_MD.shape), parents_MD)
     radius_M1 = np.where(generator.random((_N_NEAR, 1)) < 0.5, *_RADII)
     is_option_D = np.array([dimension.is_categorical for dimension in data.encoding.dimensions])
-    steps_MD = np.where(is_option_D, 0.0, radius_M1 * generator.standard_normal(parents_MD.shape))
+    steps_MD = np.where(is_option_D | is_kept_D, 0.0, radius_M1 * generator.standard_normal(parents_MD.shape))
     coordinates_MD = np.clip(coordinates_of_units(data.encoding, parents_MD) + steps_MD, 0.0, LAST_UNIT)
     return snap(encoding, units_of_coordinates(data.encoding, coordinates_MD))
 

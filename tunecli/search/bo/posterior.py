@@ -99,8 +99,8 @@ class TrialData:
         units_ND, rows_NF: the training trials, by number.
         failed_UF, pending_PF: failed trials, and those that are not finished.
         survived_PF: the latest pending trials that have paused: they have not failed so far.
-        tried_TF: all of the above.
-        warping: the transform of the training losses, (N,), and its inverse.
+        tried_TF, numbers_T: all of the above, and their numbers.
+        losses_N, warping: the training losses; their transform, and its inverse.
         violations_NC: see :func:`tunecli.search.bo.feasibility.violation_matrix`.
         order_N: indices of the training trials, the best first.
     """
@@ -112,6 +112,8 @@ class TrialData:
     pending_PF: Floats
     survived_PF: Floats
     tried_TF: Floats
+    numbers_T: NDArray[np.intp]
+    losses_N: Floats
     warping: Warping
     violations_NC: Floats
     order_N: NDArray[np.intp]
@@ -155,7 +157,8 @@ def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
         units_of_points(space, (trial.parameters for trial in trials))
         for trials in (trained, failed, pending)
     )
-    loss_warping = warping(np.array([finite_loss(trial) for trial in trained], dtype=np.float64))
+    losses_N = np.array([finite_loss(trial) for trial in trained], dtype=np.float64)
+    loss_warping = warping(losses_N)
     rows_NF, failed_UF, pending_PF = (
         features(encoding, units) for units in (units_ND, failed_UD, pending_PD)
     )
@@ -168,6 +171,8 @@ def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
         pending_PF,
         survived_PF=pending_PF[[trial.state is State.PAUSED for trial in pending]][-_MAX_OBSERVATIONS // 4 :],
         tried_TF=np.vstack([rows_NF, failed_UF, pending_PF]),
+        numbers_T=np.array([trial.number for trial in (*trained, *failed, *pending)], dtype=np.intp),
+        losses_N=losses_N,
         warping=loss_warping,
         violations_NC=violation_matrix([trial.violations for trial in trained]),
         order_N=np.argsort(sort_keys, kind="stable"),

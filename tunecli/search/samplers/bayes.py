@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
-from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, log_user_prior
+from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, has_stalled, log_user_prior
 from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
     feasibility_of,
@@ -150,7 +150,8 @@ def model_draws(
             return exclude_repeats(scores_M, rows_MF, data.tried_TF)
 
         is_feasible = feasibility_of(space)
-        look = owed_look(data, number, seed, is_feasible)
+        is_stalled = has_stalled(progress_N, n_initial(space))
+        look = owed_look(data, number, seed, is_feasible, n_initial=n_initial(space), is_stalled=is_stalled)
         if look is None:
             ranked_MD = ranked_candidates(
                 data.encoding,
@@ -160,7 +161,16 @@ def model_draws(
                 is_large=is_large_model(data.tried_TF if has_many_pending(history) else data.rows_NF),
                 is_feasible=is_feasible,
             )
-            look = look_instead(data, ranked_MD[0], number, seed, is_feasible) if len(ranked_MD) else None
+            if len(ranked_MD):
+                look = look_instead(
+                    data,
+                    ranked_MD[0],
+                    number,
+                    seed,
+                    is_feasible,
+                    n_initial=n_initial(space),
+                    is_stalled=is_stalled,
+                )
         if look is not None:
             ranked_MD = look.ranked(posterior, data)
     yield from to_points(space, ranked_MD)
