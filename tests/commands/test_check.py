@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tunecli.commands.check import Check, check, check_view, load_checked
+from tunecli.commands.check_parameters import ParameterRow, parameter_section
 from tunecli.errors import ConfigError, UsageError
 from tunecli.trial import Trial
 
@@ -392,3 +393,26 @@ def test_only_the_verbose_view_has_lines_on_how_trials_wait_and_are_trained_toge
     assert plain.data == verbose.data
     n = found.plan.lookahead
     assert dict(verbose.lines)["lookahead"].startswith(f"{n}: a suggestion ")
+
+
+@pytest.mark.parametrize(
+    ("usually", "only_where", "columns"),
+    [
+        ("", "", ("name", "range", "default")),
+        ("0.1 to 0.3", "", ("name", "range", "default", "usually")),
+        ("", "a.b is 1", ("name", "range", "default", "only where")),
+        ("0.1 to 0.3", "a.b is 1", ("name", "range", "default", "usually", "only where")),
+    ],
+)
+def test_a_table_of_parameters_leaves_out_usual_values_and_conditions_that_no_parameter_has(
+    usually, only_where, columns
+):
+    rows = [
+        ParameterRow("a.b", "int 1 … 9", "1", ""),
+        ParameterRow("a.c", "int 1 … 9", "", only_where, usually),
+    ]
+    section = parameter_section(rows)
+    assert section.columns == columns
+    last = tuple(text for text in ("a.c", "int 1 … 9", "", usually, only_where) if text)
+    assert tuple(text for text in section.rows[1] if text) == last
+    assert {len(row) for row in (*section.rows, *section.narrow)} == {len(columns)}

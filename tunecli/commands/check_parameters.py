@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 from tunecli.config.domains import Categorical, Domain, Integer, Powers
@@ -67,27 +68,20 @@ def parameter_rows(space: Space) -> Iterator[ParameterRow]:
 
 
 def parameter_section(rows: Sequence[ParameterRow]) -> Section:
-    """The table of the parameters; it has a column of usual values if some are known."""
+    """The table of the parameters; its columns of usual values and of conditions are left out if they are empty."""
     short = short_names(tuple(dict.fromkeys(row.name for row in rows)))
+    is_shown = (True, True, True, any(row.usually for row in rows), any(row.only_where for row in rows))
+
+    def chosen(*cells: str) -> tuple[str, ...]:
+        return tuple(compress(cells, is_shown))
+
     narrow = tuple(  # the rows on a narrow terminal
-        _cells(row, short[row.name], _with_short_names(row.only_where, short)) for row in rows
+        chosen(short[row.name], row.range, row.default, row.usually, _with_short_names(row.only_where, short))
+        for row in rows
     )
-    whole = tuple(_cells(row, row.name, row.only_where) for row in rows)
-    columns: tuple[str, ...] = ("name", "range", "default", "usually", "only where")
-    if not any(row.usually for row in rows):
-        columns, whole, narrow = (
-            _without_usual(columns),
-            *(tuple(map(_without_usual, of)) for of in (whole, narrow)),
-        )
+    whole = tuple(chosen(row.name, row.range, row.default, row.usually, row.only_where) for row in rows)
+    columns = chosen("name", "range", "default", "usually", "only where")
     return Section("parameters", columns, whole, narrow=narrow)
-
-
-def _cells(row: ParameterRow, name: str, only_where: str) -> tuple[str, ...]:
-    return (name, row.range, row.default, row.usually, only_where)
-
-
-def _without_usual(cells: tuple[str, ...]) -> tuple[str, ...]:
-    return (*cells[:3], *cells[4:])
 
 
 def usual_values(parameter: Parameter, labels: Mapping[str, str]) -> tuple[str, Mapping[str, Any] | None]:
