@@ -202,7 +202,11 @@ def study_of_loaded(folder: Path, engine: str, sampler: str = "random", top: str
 
 @pytest.mark.parametrize(
     ("engine", "sampler"),
-    [("local", "grid"), ("inline", "random"), pytest.param("local", "random", marks=pytest.mark.slow)],
+    [
+        ("local", "grid"),
+        pytest.param("inline", "random", marks=pytest.mark.slow),
+        pytest.param("local", "random", marks=pytest.mark.slow),
+    ],
 )
 def test_a_study_of_a_function_without_torch_loads_torch_in_no_process(folder, engine, sampler):
     for metrics in study_of_loaded(folder, engine, sampler):
