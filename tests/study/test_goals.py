@@ -141,7 +141,10 @@ def test_results_names_the_trials_of_the_pareto_front(file_of, tunecli, tmp_path
     )
 
 
-@pytest.mark.parametrize("objective", [PARETO, BOUNDED, BOTH])
+@pytest.mark.parametrize(
+    "objective",
+    [pytest.param(PARETO, marks=pytest.mark.slow), pytest.param(BOUNDED, marks=pytest.mark.slow), BOTH],
+)
 def test_a_stopped_and_resumed_sweep_with_several_objectives_gives_the_same_table(
     file_of, tmp_path, objective
 ):
