@@ -13,8 +13,9 @@ from tunecli.config.priors.placing import with_priors
 from tunecli.config.space import point_of_units
 from tunecli.search.bo.acquisition import log_user_prior
 from tunecli.search.bo.initial_design import initial_draws
-from tunecli.search.bo.knob_priors import is_contradicted, mode_units
+from tunecli.search.bo.knob_priors import is_contradicted, is_supported, mode_units
 from tunecli.search.draws import sobol_draws
+from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, State
 
 PLAIN = space_of("""
@@ -84,8 +85,21 @@ def test_results_against_the_priors_end_their_draws():
     assert next(initial_draws(KNOWN, good, 7, 3)) == next(initial_draws(KNOWN, [], 7, 3))
     assert next(initial_draws(KNOWN, bad, 7, 3)) != next(initial_draws(KNOWN, [], 7, 3))
     units_MD = np.random.default_rng(0).random((9, 3))
-    assert (log_user_prior(KNOWN, 8, bad)(units_MD) == 0).all()
+    undecided = observed(lambda point: point["other"])
+    assert not is_contradicted(KNOWN, undecided)
+    assert not is_supported(KNOWN, undecided)
+    for history in (bad, undecided, []):
+        assert (log_user_prior(KNOWN, 8, history)(units_MD) == 0).all()
     assert (log_user_prior(KNOWN, 8, good)(units_MD) != 0).any()
+
+
+def test_results_against_the_priors_add_half_as_many_trials_that_no_model_chooses():
+    def distance(point):
+        return abs(math.log10(point["optimizer.lr"]) + 2.7)
+
+    good, bad = observed(distance, 4), observed(lambda point: -distance(point), 4)
+    assert suggest("bayes", KNOWN, bad, 4, 3) == next(initial_draws(KNOWN, bad, 4, 3))
+    assert suggest("bayes", KNOWN, good, 4, 3) != next(initial_draws(KNOWN, good, 4, 3))
 
 
 def test_failures_count_as_the_worst_results_and_two_trials_say_nothing():

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from tunecli.config.domains import Categorical, n_values, unit_of_value
 from tunecli.config.space import Space
-from tunecli.search.bo.knob_priors import is_contradicted, log_density
+from tunecli.search.bo.knob_priors import is_supported, log_density
 from tunecli.trial import Observation
 
 Floats = NDArray[np.float64]
@@ -163,7 +163,7 @@ def log_h(z: Floats) -> Floats:
 
 
 def log_user_prior(
-    space: Space, number: int, history: Sequence[Observation] = ()
+    space: Space, number: int, history: Sequence[Observation] | None = None
 ) -> Callable[[Floats], Floats]:
     """Return the user's log-prior at trial ``number``: units (M, D), NaN if inactive → term of a log acquisition (M,).
 
@@ -171,11 +171,12 @@ def log_user_prior(
     Bayesian Optimization": the acquisition is multiplied by prior^(β / n) at trial n. The prior of a numeric parameter
     is normal around its ``default:``, in units. An option that is the default has twice the weight of any other.
     Parameters without a default have the prior of their setting (`knob_priors`), or else a flat one. The
-    priors of settings do not count if the ``history`` contradicts them.
+    priors of settings count only if a ``history`` supports them: wrong ones are not always contradicted.
     """
     with_default = [(i, p.domain, p.default) for i, p in enumerate(space.parameters) if p.default is not None]
     weight = _PRIOR_STRENGTH / max(number, 1)
-    knob_weight = 0.0 if is_contradicted(space, history) else _KNOB_STRENGTH / max(number, 1)
+    is_counted = history is None or is_supported(space, history)
+    knob_weight = _KNOB_STRENGTH / max(number, 1) if is_counted else 0.0
 
     def log_prior(units_MD: Floats) -> Floats:
         total_M = np.zeros(len(units_MD))

@@ -39,7 +39,10 @@ _N_ENTRIES = 257
 _REACH_DEVIATIONS = 4.0  # where a logarithmic scale of a range from 0 begins, below the centre
 _N_JUDGED = 16
 _MIN_JUDGED = 3  # with fewer trials, one bad point would be a contradiction
-_CONTRADICTION = 0.65  # share of pairs against the priors; of unrelated ones a half is expected
+_CONTRADICTION, _SUPPORT = (
+    0.65,
+    0.45,
+)  # shares of pairs against the priors; of unrelated ones a half is expected
 _STANDARD = NormalDist()
 
 
@@ -124,21 +127,43 @@ def log_density(space: Space, units_MD: Floats) -> Floats:
 def is_contradicted(space: Space, history: Sequence[Observation]) -> bool:
     """Return whether the results contradict the priors: of two trials, the one with the higher density is mostly worse.
 
+    Args:
+        space: the space, with its priors.
+        history: as for :func:`share_against`.
+    """
+    share = share_against(space, history)
+    return share is not None and share > _CONTRADICTION
+
+
+def is_supported(space: Space, history: Sequence[Observation]) -> bool:
+    """Return whether the results support the priors: of two trials, the one with the higher density is mostly better.
+
+    Args:
+        space: the space, with its priors.
+        history: as for :func:`share_against`.
+    """
+    share = share_against(space, history)
+    return share is not None and share < _SUPPORT
+
+
+def share_against(space: Space, history: Sequence[Observation]) -> float | None:
+    """Return the share of pairs of trials in which the one with the higher density is worse; None if they are too few.
+
     A failed trial is worse than a complete one. Pairs of equal losses or densities do not count.
 
     Args:
         space: the space, with its priors.
-        history: trials with one loss each. The first ones count, of which no model chose any.
+        history: trials with one loss each. The first ones count, most of which no model chose.
     """
     ended = [trial for trial in history[:_N_JUDGED] if trial.loss is not None or trial.state is State.FAILED]
     if len(ended) < _MIN_JUDGED or not _all_placed(space):
-        return False
+        return None
     losses_N = np.array([math.inf if trial.loss is None else trial.loss for trial in ended])
     density_N = log_density(space, units_of_points(space, [trial.parameters for trial in ended]))
     is_worse_NN = losses_N[:, None] > losses_N[None, :]
     is_denser_NN = density_N[:, None] > density_N[None, :]
     n_against, n_for = int((is_worse_NN & is_denser_NN).sum()), int((is_worse_NN & is_denser_NN.T).sum())
-    return n_against > _CONTRADICTION * (n_against + n_for)
+    return n_against / (n_against + n_for) if n_against + n_for else None
 
 
 def drawn_units(space: Space, uniform_D: Sequence[float]) -> list[float]:

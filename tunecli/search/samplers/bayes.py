@@ -25,6 +25,7 @@ from tunecli.search.bo.acquisition_optimizer import (
 from tunecli.search.bo.batches import has_many_pending, in_batches, streams_of
 from tunecli.search.bo.encoding import Floats, features
 from tunecli.search.bo.initial_design import initial_draws
+from tunecli.search.bo.knob_priors import is_contradicted
 from tunecli.search.bo.option_floor import look_instead, owed_look
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
@@ -97,8 +98,11 @@ def n_initial(space: Space, n_trials: int | None = None) -> int:
 def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int, n_initial: int) -> bool:
     """Return whether the model proposes trial ``number``.
 
-    If earlier studies inform it, it proposes every second initial trial from ``_FIRST_INFORMED`` on.
+    If the results contradict the priors, half as many trials again come first: about as many as the priors had drawn.
+    If earlier studies inform the model, it proposes every second initial trial from ``_FIRST_INFORMED`` on.
     """
+    if n_initial <= number < n_initial + n_initial // 2 and is_contradicted(space, known):
+        return False
     if number >= n_initial or not can_fit(space, known):
         return can_fit(space, known)
     if not space.earlier or number < _FIRST_INFORMED or number % 2:
