@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 LANGUAGE_SERVER := 1.25.0
 DEMO := runs/digits-mlp
-SIDE_BY_SIDE := --side-by-side 2
+SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-all check docs reference format clean
 

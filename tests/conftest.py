@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.read_only import open_path, read_only  # noqa: F401  # fixtures, found here by every test
-from tests.support.side_by_side import pytest_addoption, pytest_runtestloop  # noqa: F401  # hooks
 
 # A busy machine must not fail a test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -60,13 +59,18 @@ _LONGEST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Try the same examples in every run, unless ``--hypothesis-profile`` names another profile."""
+    """Try the same examples in every run, unless ``--hypothesis-profile`` names another profile.
+
+    With ``--dist loadfile``, keep the order of the files: xdist would begin with the files of the most tests.
+    """
     # The tests start some hundred processes, and each would compile the package again (0.4 s). Modules of users are
     # imported later: their bytecode could be older than a file that a test wrote twice within a second.
     sys.dont_write_bytecode = False
     # A shell starts its background jobs with SIGINT ignored, and programs that the tests start would inherit that.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
     if not config.getoption("--hypothesis-profile"):
         settings.load_profile("ordinary")
 
