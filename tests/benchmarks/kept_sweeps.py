@@ -37,7 +37,7 @@ _PACKAGES = {
     "optuna": ("optuna", "numpy"),
     "skopt": ("scikit-optimize", "scikit-learn", "scipy", "numpy"),
     "hebo": ("HEBO", "gpytorch", "pymoo", "torch", "numpy"),
-    "smac": ("smac", "ConfigSpace", "pyrfr", "scikit-learn", "numpy"),
+    "smac": ("smac", "ConfigSpace", "scikit-learn", "numpy"),
 }
 """The packages that a peer's suggestions come from, by its name or the start of its name."""
 
