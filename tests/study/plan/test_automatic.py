@@ -90,7 +90,8 @@ def test_thousands_of_trivial_trials_do_not_wait_for_a_model(tmp_path, epochs, t
     ("overrides", "pruner"),
     [
         (("run.limit.epochs=100",), "curves"),
-        (("run.limit.epochs=150",), "none"),
+        (("run.limit.epochs=290", "search.trials=60"), "curves"),
+        (("run.limit.epochs=300", "search.trials=60"), "none"),
         (("run.limit.epochs=29",), "none"),
         (("run.limit.epochs=100", "search.trials=19"), "none"),
         (("run.limit.epochs=100", "search.pruner=none"), "none"),

@@ -18,11 +18,13 @@ from tunecli.registry.samplers import FALLBACK
 from tunecli.study.plan.fusing import cost_bounds, seconds_of
 from tunecli.text import counted
 
-FEW_TRAININGS = 15
+FEW_TRAININGS = 30
 """Below this number of full trainings, `curves` is better than `bayes` with the same epochs.
 
 Mean regret on the LCBench surrogate (`tests/benchmarks/lcbench.py --epochs`, 12 tasks, one seed): `curves` 0.09 and
-`bayes` 0.45 within 10 full trainings, 0.05 and 0.13 within 20. With more trainings it is not measured.
+`bayes` 0.30 within 10 full trainings, 0.05 and 0.14 within 20, 0.03 and 0.02 within 50; `bayes` 0.10 within 25 and 0.06
+within 35. On three small problems (`tests/benchmarks/real.py --trainings`, three seeds) both have 0.17 within 10 and
+0.12 within 25.
 """
 _LEAST_TRAININGS = 3  # fewer do not even train the initial trials of a model
 _LEAST_EPOCHS = 9  # shorter trainings have too few rungs: 1, 3 and 9 epochs
