@@ -4,7 +4,8 @@
 
 A quarter of the trials are random: random shapes (all that the trials of a fused group share), and for each of them
 random values of the other parameters. The others refine the best points: groups with small changes of one point, whose
-size shrinks, half of them with another shape. So all but few trials are trained 16 at a time. The file
+size shrinks, half of them with another shape. The best points of an earlier file are trained again, so a new reference is
+not worse. So all but few trials are trained 16 at a time. The file
 `real_problems.json` then has for each problem the two losses, the number of trials, the seed and the best points. A
 problem whose file says as many trials with the same seed is left out.
 """
@@ -61,6 +62,11 @@ class Reference:
                 break
         for index, (_, point, _) in enumerate(chosen):
             self._train(self._near(point, deviation, has_other_shape=index % 2 == 1))
+
+    def train_again(self, points: Sequence[Parameters]) -> None:
+        """Train known points, one at a time: their shapes differ."""
+        for point in points:
+            self._train([point])
 
     def entry(self, seed: int) -> dict[str, Any]:
         """The problem's entry in the file."""
@@ -134,6 +140,7 @@ def main() -> None:
             began_s = time.process_time()
             reference = Reference(problem, options.seed)
             reference.draw(options.trials // 4)
+            reference.train_again([point for _, point in known.get("best", [])])
             n_rounds = max(1, (options.trials - len(reference.trials)) // (_N_REFINED * WIDTH))
             for deviation in np.geomspace(*_SHRINKING, n_rounds):
                 reference.refine(float(deviation))
