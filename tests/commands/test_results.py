@@ -89,7 +89,7 @@ def test_too_few_complete_trials_for_predictions_are_noted(study_file, tmp_path)
         sweep(study, Silent(), FakeEngine(1, random.Random(0)))
     found = results(RunFolder(tmp_path / "run"), is_predicted=True)
     assert found.table == results(RunFolder(tmp_path / "run")).table
-    assert found.notes == ("no predictions: the model needs 7 complete trials with different scores",)
+    assert found.notes == ("no predictions: the model needs 5 complete trials with different scores",)
     assert results_view(found).data["predicted_best"] is None
 
 
