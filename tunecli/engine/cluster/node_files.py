@@ -134,7 +134,7 @@ class NodeFiles:
             now_s: of a monotonic clock.
         """
         found: list[tuple[Item, list[Content]]] = []
-        for number, job in self._jobs.items():
+        for number, job in self._jobs.copy().items():  # an upload's thread removes jobs meanwhile
             looked_s, known = self._logs.get(number, (0.0, (0, 0)))
             if not job.files.log_path or now_s - looked_s < LOG_S:
                 continue
@@ -151,7 +151,7 @@ class NodeFiles:
     @property
     def has_logs(self) -> bool:
         """Whether `changed_logs` may return something."""
-        return any(job.files.log_path for job in self._jobs.values())
+        return any(job.files.log_path for job in self._jobs.copy().values())
 
     def _set_aside(self, path: Path) -> Content:
         """Move a checkpoint to where it waits to be sent: the end of its attempt removes the attempt's folder."""
