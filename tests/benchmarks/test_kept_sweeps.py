@@ -1,4 +1,4 @@
-"""The files of sweeps that benchmarks keep, and the tables of what they hold."""
+"""Benchmarks keep sweeps in files, and print tables of them."""
 
 from __future__ import annotations
 

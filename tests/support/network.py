@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 _SUBNET = "10.77.91"
-_LAST = 254  # of the gateway, which nobody is
+_LAST = 254  # the gateway's last number; no host has it
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def hosts() -> Iterator[_Hosts]:
     try:
         network = Network()
     except PermissionError as error:
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # only root may make hosts with networks of their own
     with network:
         hosts = _Hosts(network)
         with hosts.cluster:

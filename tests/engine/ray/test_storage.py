@@ -77,7 +77,7 @@ def cluster(tmp_path: Path, storage: _Storage) -> Iterator[RayCluster]:
     try:
         cluster = RayCluster([1, 1], hidden=hidden)
     except PermissionError as error:
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # only root may hide a folder from the nodes
     with cluster:
         yield cluster
 

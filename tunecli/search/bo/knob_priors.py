@@ -39,10 +39,8 @@ _N_ENTRIES = 257
 _REACH_DEVIATIONS = 4.0  # where a logarithmic scale of a range from 0 begins, below the centre
 _N_JUDGED = 16
 _MIN_JUDGED = 3  # with fewer trials, one bad point would be a contradiction
-_CONTRADICTION, _SUPPORT = (
-    0.65,
-    0.45,
-)  # shares of pairs against the priors; of unrelated ones a half is expected
+# Shares of pairs against the priors; of unrelated ones a half is expected.
+_CONTRADICTION, _SUPPORT = 0.65, 0.45
 _STANDARD = NormalDist()
 
 

@@ -41,10 +41,8 @@ _MIN_RANKED = 3  # trials; fewer have too few pairs to compare models
 _MAX_RANKED = 64  # trials, spread evenly by number; the pairs of more cost time and change little
 _DILUTION_QUANTILE = 0.95
 _CHANCE_DEVIATIONS = 1.2816  # of a normal distribution: a tenth of it is farther below its mean
-_N_PARTS, _HALVES_FROM = (
-    5,
-    40,
-)  # in how many parts an earlier study is predicted; in halves from so many trials on
+_N_PARTS = 5  # in which an earlier study is predicted
+_HALVES_FROM = 40  # trials; from there on it is predicted in two parts
 _MIN_SCALE = 0.1  # of the remainder, in deviations of the losses
 
 

@@ -142,7 +142,8 @@ def model_draws(
         # Scalarized losses change with each trial's weights, so they do not measure progress.
         is_scalarized = any(trial.losses for trial in history)
         progress_N = data.feasible_values_N[:0] if is_scalarized else data.feasible_values_N
-        acquisition = portfolio.at(number, progress_N, n_initial(space))
+        n_first = n_initial(space)
+        acquisition = portfolio.at(number, progress_N, n_first)
         streams = streams_of(history, number, seed)
         fit = informed(kind.conservative, space, data.encoding)
         posterior = fit_posterior(data, fit, streams, include_pending=True)
@@ -154,8 +155,8 @@ def model_draws(
             return exclude_repeats(scores_M, rows_MF, data.tried_TF)
 
         is_feasible = feasibility_of(space)
-        is_stalled = has_stalled(progress_N, n_initial(space))
-        look = owed_look(data, number, seed, is_feasible, n_initial=n_initial(space), is_stalled=is_stalled)
+        is_stalled = has_stalled(progress_N, n_first)
+        look = owed_look(data, number, seed, is_feasible, n_initial=n_first, is_stalled=is_stalled)
         if look is None:
             ranked_MD = ranked_candidates(
                 data.encoding,
@@ -172,7 +173,7 @@ def model_draws(
                     number,
                     seed,
                     is_feasible,
-                    n_initial=n_initial(space),
+                    n_initial=n_first,
                     is_stalled=is_stalled,
                 )
         if look is not None:
