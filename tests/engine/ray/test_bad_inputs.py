@@ -1,4 +1,7 @@
-"""Each setting with which no trial can run on a cluster: exit code 2, the reason, within 10 s and without a run folder."""
+"""Each setting with which no trial can run on a cluster: exit code 2, the reason, within 10 s and without a run folder.
+
+The seconds depend on the machine, so they are printed (``pytest -s``) and not asserted.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +37,7 @@ def _search(folder: Path, run: dict[str, object], **environment: str) -> tuple[i
         "def train(params, trial):\n    trial.report(1, val_loss=params['x'])\n"
     )
     (folder / "study.yaml").write_text(_STUDY % json.dumps({"engine": "ray", "device": "cpu", **run}))
+    began_s = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "tunecli", "search", "study.yaml"],
         cwd=folder,
@@ -42,6 +47,7 @@ def _search(folder: Path, run: dict[str, object], **environment: str) -> tuple[i
         env={**os.environ, **environment},
         timeout=120.0,
     )
+    print(f"{folder.name}: {time.monotonic() - began_s:.1f} s", file=sys.stderr)
     assert not (folder / "runs").exists(), "a run folder was made"
     return done.returncode, done.stderr
 
@@ -53,13 +59,13 @@ def _closed_port() -> str:
 
 def test_an_address_where_nothing_answers(tmp_path: Path) -> None:
     address = _closed_port()
-    code, said = _search(tmp_path / "a", {"ray": {"address": address}})
+    code, said = _search(tmp_path / "silent", {"ray": {"address": address}})
     assert code == 2
     assert f"no Ray cluster answers at {address}" in said
 
 
 def test_the_address_of_ray_client_in_the_environment(tmp_path: Path) -> None:
-    code, said = _search(tmp_path / "a", {}, RAY_ADDRESS="ray://10.0.0.5:10001")
+    code, said = _search(tmp_path / "client", {}, RAY_ADDRESS="ray://10.0.0.5:10001")
     assert code == 2
     assert "RAY_ADDRESS: `ray://` is Ray Client, which this engine does not use" in said
 
@@ -73,7 +79,7 @@ def test_ray_is_not_installed(tmp_path: Path) -> None:
         "m.PathFinder.find_spec = classmethod(lambda cls, name, *a: None if name == 'ray' else find(name, *a))\n"
     )
     code, said = _search(
-        tmp_path / "a",
+        tmp_path / "without",
         {},
         PYTHONPATH=os.pathsep.join([str(tmp_path / "hidden"), os.environ.get("PYTHONPATH", "")]),
     )

@@ -7,6 +7,7 @@ itself, and the table is that of an undisturbed sweep.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from tests.support.ray_sweeps import Sweep, await_that
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 _AWAY_S = 3.0
+_LONG_AWAY_S = 120.0
 _WAIT_S = 300.0
 _SHORT_PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}  # in place of 60 s
 
@@ -117,3 +119,37 @@ def test_the_sweep_goes_on_on_another_cluster_at_the_same_address(
         assert sweep.table() == table
         assert not sweep.is_twice()
         await_that(lambda: not sweep.members(), 10.0, "an end of all processes")
+
+
+@pytest.mark.parametrize("is_kept", [False, True], ids=["another cluster after it", "back with its state"])
+def test_a_head_that_is_away_for_two_minutes_costs_no_trial(
+    is_kept: bool, table: list[dict[str, str]], tmp_path: Path
+) -> None:
+    # Ray's nodes wait 60 s for their head unless they are told to wait longer. No patience is shortened here.
+    kept = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(tmp_path / "state")}
+    settings = {**kept, "RAY_gcs_rpc_server_reconnect_timeout_s": "300"} if is_kept else {}
+    sweep, clusters = Sweep(tmp_path / "sweep", "ray", pace_s=0.5), ExitStack()
+    with clusters:
+        cluster = clusters.enter_context(RayCluster([1, 1, 1], **settings))
+        driver = sweep.start(cluster.address, **settings)
+        try:
+            await_that(
+                lambda: driver.poll() is not None or (sweep.signs / "epoch").exists(), _WAIT_S, "an epoch"
+            )
+            cluster.gcs().kill()
+            time.sleep(_LONG_AWAY_S)
+            if is_kept:
+                cluster.restart_gcs()
+            else:
+                cluster.close()
+                cluster = clusters.enter_context(RayCluster([1, 1, 1]))
+            code = driver.wait(_WAIT_S)
+            assert code in (0, 7), sweep.output.read_text()[-3000:]
+            print(f"exit {code}: {sweep.output.read_text()[-800:]}", file=sys.stderr)
+            if code == 7:
+                assert "tunecli resume" in sweep.output.read_text()
+                sweep.finish(cluster.address, **settings)
+        finally:
+            if driver.poll() is None:
+                driver.kill()
+        _check(sweep, cluster, table)
