@@ -19,12 +19,12 @@ from tunecli.search.bo.encoding import encoding_of, snap, units_of_points
 from tunecli.search.bo.option_floor import (
     is_improving,
     look_instead,
-    options_of,
     owed_look,
     promising_floor,
     unconditional_floor,
 )
-from tunecli.search.bo.option_looks import OwedLook, pinned
+from tunecli.search.bo.option_looks import OwedLook
+from tunecli.search.bo.options import options_of, pinned
 from tunecli.search.bo.posterior import trial_data
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, State

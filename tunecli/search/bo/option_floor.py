@@ -20,14 +20,12 @@ second one while the search makes no progress: an option that is owed a look get
 A choice that was active in fewer than K trials owes nothing, so that a choice with dozens of options, or one deep in a
 tree, does not use up the budget. Everything follows from the training data of the posterior (record-is-the-state).
 
-Axes: T trials, M candidates, D parameters, F columns of the encoding, K options of a choice, S members of a surrogate.
+Axes: T trials, N training trials, U failed trials, M candidates, D parameters, F columns of the encoding.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -37,14 +35,11 @@ from tunecli.search.bo.encoding import Floats, columns_of, features, snap
 from tunecli.search.bo.option_looks import (
     FAR,
     N_SAMPLED,
-    Option,
     OwedLook,
     look_at,
     near_candidates,
-    own_model,
-    own_parameters,
-    pinned,
 )
+from tunecli.search.bo.options import Option, options_of, own_model, own_parameters, pinned
 from tunecli.search.bo.posterior import TrialData
 from tunecli.seeding import generator_for
 
@@ -201,31 +196,6 @@ def promising_floor(option: Option) -> float:
     if option.n_of_choice < option.n_options:
         return 0.0
     return min(_PROMISING * math.sqrt(option.n_of_choice), option.n_of_choice / option.n_options)
-
-
-def options_of(data: TrialData, n_initial: int = 0) -> Iterator[Option]:
-    """Yield the options of every choice without an order, in the order of the space.
-
-    At an option with parameters of its own, only trials that the model chose are looks: those of the initial design are
-    spread over all parameters at once, and hardly test the option.
-
-    Args:
-        data: the trials so far.
-        n_initial: number of trials that no model chose.
-    """
-    is_modelled_T = data.numbers_T >= n_initial
-    for parameter, columns in columns_of(data.encoding).items():
-        if not data.encoding.dimensions[parameter].is_categorical:
-            continue
-        is_option_TK = data.tried_TF[:, columns] > 0
-        n_of_choice, n_options = int(is_option_TK.sum()), is_option_TK.shape[1]
-        for place in range(n_options):
-            column = columns.start + place
-            is_own_T = is_option_TK[:, place]
-            option = Option(parameter, place, column, is_own_T, 0, n_of_choice, n_options, has_own=False)
-            has_own = bool(own_parameters(data.encoding, option).any())
-            n_looks = int((is_own_T & is_modelled_T if has_own else is_own_T).sum())
-            yield replace(option, n_looks=n_looks, has_own=has_own)
 
 
 def promise(data: TrialData, option: Option, generator: np.random.Generator) -> float:
