@@ -15,8 +15,8 @@
 
 Figures of a machine with two cores, medians of 3 runs in turn: trials that cost nothing 96 a second, on `local` 122, and
 242 and 340 without a process for each; idle 4.2 % (`local` 3.0 %); first result after 3.3 s (`local` 1.1 s); 189 MiB a
-worker; 1,000 slots: 2,046 trials and 43,983 epochs a second of a core; 32 trials of digits in 9.3 s (`local` 6.7 s, Ray
-Tune 89 s, while other programs ran).
+worker; 1,000 slots: 2,046 trials and 43,983 epochs a second of a core. 32 trials of digits take 9.7 s (`local` 6.8 s, Ray
+Tune 90 s), and 256 trials, in one run, 23 s (`local` 21 s, Ray Tune 784 s).
 
 While other programs ran, a call costs 387 us of Ray in one process and 504 us through the bridge with 2 agents, 345 and 429 us with 8. The hop to
 another process cannot be free: a round trip of 300 bytes through a socket that does nothing else costs 50 us on that
