@@ -227,6 +227,7 @@ class FreshRun:
         split_seed: of the split of the data; None: the study's seed.
         opening: counts the openings of the test part of the study's data, from 1; 0: the run does not open it.
         outcome: how it ended, complete or failed; None: it has not ended.
+        host: the machine on which it ended; empty: the coordinator's, or it has not ended.
     """
 
     confirmation: int
@@ -237,3 +238,4 @@ class FreshRun:
     split_seed: int | None = None
     opening: int = 0
     outcome: Outcome | None = None
+    host: str = ""

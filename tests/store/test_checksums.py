@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.log_records import epoch, everything, record_confirmation, record_hosts, trial
+from tests.support.log_records import (
+    epoch,
+    everything,
+    record_confirmation,
+    record_hosts,
+    record_hosts_of_fresh_runs,
+    trial,
+)
 from tests.support.older_logs import FACTS, record_v3
 from tunecli.errors import StoreDamaged, StoreTooNew
 from tunecli.messages import Ended
@@ -35,6 +42,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, str]:
         record_v3(log)
         record_hosts(log)
         record_confirmation(log)
+        record_hosts_of_fresh_runs(log)
         told = everything(log)
     return path.read_bytes(), told
 

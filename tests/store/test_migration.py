@@ -19,10 +19,11 @@ from tests.support.log_records import (
     everything,
     record_confirmation,
     record_hosts,
+    record_hosts_of_fresh_runs,
     without_clocks,
 )
 from tests.support.older_logs import FACTS as EARLIER_FACTS
-from tests.support.older_logs import record_v2, record_v3, record_v4, record_v5
+from tests.support.older_logs import record_v2, record_v3, record_v4, record_v5, record_v6
 from tunecli.errors import StoreTooNew
 from tunecli.messages import EpochEnded
 from tunecli.store import schema
@@ -210,12 +211,12 @@ def test_a_newer_database_is_rejected_unchanged(log: Log) -> None:
     assert list(log.path.parent.iterdir()) == [log.path]
 
 
-RECORDERS = {2: record_v2, 3: record_v3, 4: record_v4, 5: record_v5}
+RECORDERS = {2: record_v2, 3: record_v3, 4: record_v4, 5: record_v5, 6: record_v6}
 
 
 @pytest.mark.parametrize("schema_version", RECORDERS)
 class TestLaterVersions:
-    """The functions `record_v2` to `record_v5` of `older_logs` wrote the assets."""
+    """The functions `record_v2` to `record_v6` of `older_logs` wrote the assets."""
 
     @pytest.fixture
     def path(self, tmp_path: Path, schema_version: int) -> Path:
@@ -285,3 +286,14 @@ def test_a_migrated_study_names_the_machines_of_later_trials(tmp_path: Path) -> 
         assert [(host, versions) for _, host, versions in log.host_versions()] == [
             ("n2", {"torch": "2.12.0"})
         ]
+
+
+def test_a_migrated_study_names_the_machines_of_later_fresh_runs(tmp_path: Path) -> None:
+    path = Path(shutil.copy(ASSETS / "study-v6.db", tmp_path / "study.db"))
+    with Log.open(path) as log:
+        assert {run.host for run in log.fresh_runs()} == {""}
+        record_hosts_of_fresh_runs(log)
+    with Log.open_to_read(path) as log:
+        runs = log.fresh_runs()
+        assert [run.host for run in runs] == ["", "", "n1", ""]
+        assert runs[2].outcome is not None and runs[2].outcome.score == 0.25

@@ -15,6 +15,8 @@ from tests.study.fake_engine import FakeEngine
 from tests.study.sweeps import Silent, comparable
 from tunecli.commands.check import load_checked
 from tunecli.commands.check_notes import first_suggestions
+from tunecli.commands.confirm import confirm
+from tunecli.commands.confirm_view import confirm_view
 from tunecli.commands.one_trial import one_trial, one_trial_view
 from tunecli.commands.report_record import study_facts
 from tunecli.commands.results import mixtures
@@ -22,6 +24,8 @@ from tunecli.commands.status import status, status_view
 from tunecli.engine.protocol import Host
 from tunecli.messages import Event, Started
 from tunecli.store.folder import RunFolder
+from tunecli.study import confirming
+from tunecli.study.record.candidates import Request
 from tunecli.study.record.lifecycle import Study, begin
 from tunecli.study.record.versions import versions
 from tunecli.study.sweep import sweep
@@ -99,3 +103,28 @@ def test_status_shows_the_machine_of_a_running_trial(study: Study) -> None:
     view = status_view(status(RunFolder(study.folder.path)))
     assert view.data["running_trials"][0]["machine"] == "n7"
     assert any(text.endswith("on n7") for _, text in view.lines)
+
+
+def test_a_confirmation_names_the_machine_of_each_fresh_run(study: Study) -> None:
+    sweep(study, Silent(), FakeEngine(2, random.Random(1)))
+    request, names = Request(n_top=2, n_repeats=3), {}
+    confirming.confirm(
+        study,
+        request,
+        lambda _, run: names.update({(run.number, run.repeat): run.host}),
+        HostsEngine(2, random.Random(1)),
+    )
+    data = confirm_view(confirm(RunFolder(study.folder.path), request)).data
+    runs = {(run["trial"], run["repeat"]): run["machine"] for run in data["runs"]}
+    assert runs == names == {(number, repeat): f"n{number % 2 + 1}" for number, repeat in runs}
+    assert len(runs) >= 9
+    assert {run["stage"] for run in data["runs"]} == {"race", "quote"}
+
+
+def test_a_confirmation_on_this_machine_names_none(study: Study) -> None:
+    sweep(study, Silent(), FakeEngine(2, random.Random(1)))
+    request = Request(n_top=2, n_repeats=3)
+    confirming.confirm(study, request, engine=FakeEngine(2, random.Random(1)))
+    data = confirm_view(confirm(RunFolder(study.folder.path), request)).data
+    assert {run["machine"] for run in data["runs"]} == {None}
+    assert {run["state"] for run in data["runs"]} <= {"complete", "failed"}

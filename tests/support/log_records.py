@@ -92,6 +92,13 @@ def record_hosts(log: Log) -> None:
     log.append_host(session, "n2", {"torch": "2.12.0"})
 
 
+def record_hosts_of_fresh_runs(log: Log) -> None:
+    """The third run of `record_confirmation` ended on another machine."""
+    run = next(run for run in log.fresh_runs() if run.outcome is None)
+    end = Outcome(State.COMPLETE, 0.25, {"val_loss": 0.25}, 3, 3, 0.5, "cpu")
+    log.append_fresh_results([replace(run, outcome=end, host="n1")])
+
+
 def filled(path: Path, n_trials: int = 120) -> None:
     """A study of complete trials, each of three epochs."""
     with Log.create(path, {"seed": 7}) as log, log.atomic():

@@ -1,4 +1,4 @@
-"""The functions with which earlier releases wrote ``assets/study-v2.db`` to ``study-v5.db``.
+"""The functions with which earlier releases wrote ``assets/study-v2.db`` to ``study-v6.db``.
 
 The current code can record the same again, so tests compare an old database with a new one.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tests.support.log_records import record_confirmation
+from tests.support.log_records import record_confirmation, record_hosts
 from tunecli.messages import Checkpointed, Ended, EpochEnded, Started
 from tunecli.store.database import Log
 from tunecli.trial import Checkpoint, FailedAttempt, Failure, FailureKind, Outcome, State, Trial
@@ -99,6 +99,12 @@ def record_v5(log: Log) -> None:
     """Record the same with a confirmation."""
     record_v4(log)
     record_confirmation(log)
+
+
+def record_v6(log: Log) -> None:
+    """Record the same with trials on other machines."""
+    record_v5(log)
+    record_hosts(log)
 
 
 def _epoch(number: int, epoch: int, attempt: int = 1) -> EpochEnded:

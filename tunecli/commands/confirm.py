@@ -63,7 +63,7 @@ class Confirmation:
         cost: of the missing runs; all 0: it is complete.
         sizes: of the parts of the data.
         has_closed_test: whether the data have a test part that this confirmation did not open.
-        n_failed, n_ended: the number of fresh runs that failed and that have ended.
+        runs: the fresh runs that have ended, by repeat and trial.
         page: the report's page, which was written again; empty: it was not.
         page_note: why it was not; may be empty.
     """
@@ -76,10 +76,14 @@ class Confirmation:
     cost: Cost
     sizes: PartSizes
     has_closed_test: bool = False
-    n_failed: int = 0
-    n_ended: int = 0
+    runs: tuple[FreshRun, ...] = ()
     page: str = ""
     page_note: str = ""
+
+    @property
+    def n_failed(self) -> int:
+        """The number of fresh runs that failed."""
+        return sum(run.outcome is not None and run.outcome.failure is not None for run in self.runs)
 
     @property
     def command(self) -> str:
@@ -130,8 +134,8 @@ def confirm(
                 say(_opening_line(planned))
             metric = study.spec.objective.metric
 
-            def tell(recorded: Recorded, run: FreshRun, host: str) -> None:
-                say(_run_line(metric, recorded, run, host))
+            def tell(recorded: Recorded, run: FreshRun) -> None:
+                say(_run_line(metric, recorded, run))
 
             recorded = train_fresh_runs(
                 study, request, tell, on_notice=lambda notice: say(f"waiting: {sanitize(notice)}")
@@ -228,7 +232,6 @@ def _confirmation(
     value = confirmed(study, planned, trials)
     quoted = [trial for trial in trials if trial.number == recorded.quoted]
     has_test = bool(quoted) and has_test_part(study, quoted[0])
-    ended = [run.outcome for run in recorded.runs if run.outcome is not None]
     return Confirmation(
         study.spec.settings.study,
         str(study.folder.path),
@@ -239,8 +242,7 @@ def _confirmation(
         recorded_sizes(facts_of(study.log)),
         has_closed_test=has_test
         and not any(run.opening for run in recorded.of(quoted[0].number, Stage.QUOTE)),
-        n_failed=sum(end.failure is not None for end in ended),
-        n_ended=len(ended),
+        runs=tuple(run for run in recorded.runs if run.outcome is not None),
     )
 
 
@@ -267,7 +269,7 @@ def cost_text(cost: Cost) -> str:
     return f"{counted(cost.n_runs, 'fresh run')}{about}"
 
 
-def _run_line(metric: str, recorded: Recorded, run: FreshRun, host: str) -> str:
+def _run_line(metric: str, recorded: Recorded, run: FreshRun) -> str:
     """``trial 7, run 2 of 5 on node-3: val_loss 0.31``; a run on this machine names none."""
     runs = recorded.of(run.number, run.stage)
     place = 1 + [one.repeat for one in runs].index(run.repeat)
@@ -275,7 +277,7 @@ def _run_line(metric: str, recorded: Recorded, run: FreshRun, host: str) -> str:
     end = run.outcome
     assert end is not None
     how = f"{metric} {end.score:.6g}" if end.score is not None else f"failed: {_cause(end)}"
-    where = f" on {sanitize(host)}" if host else ""
+    where = f" on {sanitize(run.host)}" if run.host else ""
     return f"trial {run.number}, {word} {place} of {len(runs)}{where}: {how}"
 
 

@@ -1,15 +1,13 @@
-"""A confirmation as text and as JSON: the candidates, the set that holds the best one, and the confirmed score."""
+"""A confirmation as text: the candidates, the set that holds the best one, and the confirmed score."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from shlex import quote
-from typing import Any
 
 from tunecli.commands.confirm import Confirmation, cost_text
-from tunecli.results.confirmed import Candidate, Confirmed, Interval, Quote
+from tunecli.commands.confirm_data import confirmation_data
+from tunecli.results.confirmed import Candidate, Confirmed, Quote
 from tunecli.results.view import Section, View
 from tunecli.text import counted, sanitize
 
@@ -20,7 +18,7 @@ def confirm_view(confirmation: Confirmation) -> View:
     """The candidates, and below them the results; below those of an incomplete confirmation, its cost."""
     value = confirmation.value
     lines = _cost_lines(confirmation) if value.n_missing else _lines(confirmation)
-    return View("confirm", _data(confirmation), tuple(lines), (_section(confirmation),))
+    return View("confirm", confirmation_data(confirmation), tuple(lines), (_section(confirmation),))
 
 
 def _section(confirmation: Confirmation) -> Section:
@@ -47,8 +45,8 @@ def _row(candidate: Candidate, value: Confirmed) -> tuple[str, ...]:
 
 def _cost_lines(confirmation: Confirmation) -> list[tuple[str, str]]:
     lines = [("to do", cost_text(confirmation.cost)), ("command", confirmation.command)]
-    if confirmation.n_ended:
-        lines.insert(0, ("done", counted(confirmation.n_ended, "fresh run")))
+    if confirmation.runs:
+        lines.insert(0, ("done", counted(len(confirmation.runs), "fresh run")))
     return lines
 
 
@@ -61,7 +59,8 @@ def _lines(confirmation: Confirmation) -> list[tuple[str, str]]:
         *_test_lines(confirmation),
     ]
     if confirmation.n_failed:
-        lines.append(("failed", f"{confirmation.n_failed} of {counted(confirmation.n_ended, 'fresh run')}"))
+        n_ended = counted(len(confirmation.runs), "fresh run")
+        lines.append(("failed", f"{confirmation.n_failed} of {n_ended}"))
     lines.append(("runs", f"{confirmation.path}/confirmed.csv"))
     if confirmation.page or confirmation.page_note:
         lines.append(("report", confirmation.page or confirmation.page_note))
@@ -178,70 +177,3 @@ def _all_failed(value: Confirmed) -> bool:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.{_DIGITS}g}"
-
-
-def _data(confirmation: Confirmation) -> dict[str, Any]:
-    value = confirmation.value
-    return {
-        "study": confirmation.study,
-        "path": confirmation.path,
-        "metric": confirmation.objective.metric,
-        "direction": "maximize" if confirmation.objective.maximize else "minimize",
-        "confirmation": value.id,
-        "repeats": value.n_repeats,
-        "splits": value.is_split,
-        "n_trials_then": value.n_trials_then,
-        "candidates": [_candidate_data(candidate) for candidate in value.candidates],
-        "set": [candidate.number for candidate in value.in_set],
-        "quote": None if value.quote is None else _quote_data(value.quote),
-        "seed_deviation": value.seed_deviation,
-        "is_seed_ignored": value.is_seed_ignored,
-        "n_missing": value.n_missing,
-        "n_failed": confirmation.n_failed,
-        "n_trainings": confirmation.cost.n_runs,
-        "seconds": confirmation.cost.seconds,
-        "part_sizes": asdict(confirmation.sizes),
-        "command": confirmation.command,
-    }
-
-
-def _candidate_data(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "trial": candidate.number,
-        "search_score": _finite(candidate.search_score),
-        "scores": _finite_all(candidate.scores),
-        "confirmed": _interval_data(candidate.fresh),
-        "is_in_set": candidate.is_in_set,
-        "is_first": candidate.is_first,
-        "seconds": candidate.seconds,
-    }
-
-
-def _quote_data(found: Quote) -> dict[str, Any]:
-    return {
-        "trial": found.number,
-        "scores": _finite_all(found.scores),
-        "score": _interval_data(found.score),
-        "one_more": _interval_data(found.one_more),
-        "validation": _interval_data(found.validation),
-        "n_valid": found.n_valid,
-        "tested": _intervals_data(found.tested),
-        "n_openings": found.n_openings,
-        "note": found.note,
-    }
-
-
-def _intervals_data(intervals: Mapping[str, Interval]) -> dict[str, Any]:
-    return {name: _interval_data(interval) for name, interval in intervals.items()}
-
-
-def _interval_data(interval: Interval | None) -> dict[str, float] | None:
-    return None if interval is None else asdict(interval)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _finite_all(values: Sequence[float]) -> list[float | None]:
-    return [_finite(value) for value in values]

@@ -1,7 +1,7 @@
 """The queries of confirmations, and the conversion between their rows and the values of `tunecli.trial`.
 
-A fresh run has one row when it is decided on and another one when it has ended. A run without the second row is run
-again from its start.
+A fresh run has one row when it is decided on and another one when it has ended, and a third one with its machine if
+that was another one than the coordinator's. A run without the second row is run again from its start.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from tunecli.trial import Confirmation, FreshRun, Outcome, Stage, State
 
 CONFIRMATIONS = "SELECT id, candidates, request, kind, n_trials FROM confirmation ORDER BY id"
 FRESH_RUNS = """
-SELECT confirmation, number, repeat, stage, seed, split_seed, opening, state, score, metrics, epochs, kept_epoch,
-       seconds, device, failure
-FROM confirmed_run LEFT JOIN confirmed_result USING (number, repeat) ORDER BY confirmation, repeat, number
+SELECT confirmation, number, repeat, stage, seed, split_seed, opening, coalesce(host, ''), state, score, metrics,
+       epochs, kept_epoch, seconds, device, failure
+FROM confirmed_run LEFT JOIN confirmed_result USING (number, repeat) LEFT JOIN confirmed_host USING (number, repeat)
+ORDER BY confirmation, repeat, number
 """
 
 _SEEDS, _SPLITS = "seeds", "splits"
@@ -62,6 +63,11 @@ def of_end(run: FreshRun, at: str) -> Row:
     )
 
 
+def of_host(run: FreshRun) -> Row:
+    """The machine of a run that has ended, as a row of the table ``confirmed_host``."""
+    return (run.number, run.repeat, run.host)
+
+
 def confirmations(rows: Sequence[Row]) -> list[Confirmation]:
     """The confirmations of the rows of ``CONFIRMATIONS``.
 
@@ -88,14 +94,22 @@ def fresh_runs(rows: Sequence[Row]) -> list[FreshRun]:
     }
     return [
         FreshRun(
-            confirmation, number, repeat, Stage(stage), seed, split_seed, opening, outcomes.get(_key(row))
+            confirmation,
+            number,
+            repeat,
+            Stage(stage),
+            seed,
+            split_seed,
+            opening,
+            outcomes.get(_key(row)),
+            host,
         )
         for row in rows
-        for confirmation, number, repeat, stage, seed, split_seed, opening in [row[:_STATE]]
+        for confirmation, number, repeat, stage, seed, split_seed, opening, host in [row[:_STATE]]
     ]
 
 
-_STATE = 7  # the first column of the end in ``FRESH_RUNS``
+_STATE = 8  # the first column of the end in ``FRESH_RUNS``
 
 
 def _key(row: Row) -> Row:

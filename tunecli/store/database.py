@@ -198,8 +198,11 @@ class Log:
         self._append("confirmed_run", [confirmation_rows.of_run(run, now()) for run in runs])
 
     def append_fresh_results(self, runs: Sequence[FreshRun]) -> None:
-        """Record the outcomes of fresh runs that have ended."""
-        self._append("confirmed_result", [confirmation_rows.of_end(run, now()) for run in runs])
+        """Record the outcomes of fresh runs that have ended, and the machines of those that ended elsewhere."""
+        with self.atomic():
+            self._append("confirmed_result", [confirmation_rows.of_end(run, now()) for run in runs])
+            hosts = [confirmation_rows.of_host(run) for run in runs if run.host]
+            self._append("confirmed_host", hosts)
 
     def set_fact(self, key: str, value: Any) -> None:
         """Record a fact of the study under ``key``, any JSON value. Only facts can be overwritten."""
@@ -339,7 +342,7 @@ class Log:
 
     def fresh_runs(self) -> list[FreshRun]:
         """The fresh runs of all confirmations, by confirmation, repeat and trial."""
-        with self._reading("confirmed_run", "confirmed_result"):
+        with self._reading("confirmed_run", "confirmed_result", "confirmed_host"):
             return confirmation_rows.fresh_runs(self._rows(confirmation_rows.FRESH_RUNS))
 
     def sessions(self) -> list[Mapping[str, Any]]:

@@ -215,6 +215,19 @@ CREATE TABLE host_versions (
 ) STRICT, WITHOUT ROWID""",
 )
 
+_HOSTS_OF_FRESH_RUNS = (
+    # The machine of a fresh run that ended on another one than the coordinator's, as in ``start_host``.
+    """
+CREATE TABLE confirmed_host (
+    number INTEGER NOT NULL,
+    repeat INTEGER NOT NULL,
+    host TEXT NOT NULL,
+    checksum INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (number, repeat),
+    FOREIGN KEY (number, repeat) REFERENCES confirmed_result
+) STRICT, WITHOUT ROWID""",
+)
+
 _STEPS = (
     _TRIALS_AND_RESULTS,
     _CHECKPOINTS_SETBACKS_AND_SESSIONS,
@@ -222,6 +235,7 @@ _STEPS = (
     _EPOCH_OFFSETS_AND_CHECKSUMS,
     _CONFIRMATIONS,
     _HOSTS,
+    _HOSTS_OF_FRESH_RUNS,
 )
 
 SCHEMA_VERSION = len(_STEPS)

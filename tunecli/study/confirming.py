@@ -80,7 +80,7 @@ def open_to_confirm(folder: RunFolder, overrides: tuple[str, ...] = ()) -> Itera
 def confirm(
     study: Study,
     request: Request,
-    on_ended: Callable[[Recorded, FreshRun, str], None] = lambda *_: None,
+    on_ended: Callable[[Recorded, FreshRun], None] = lambda *_: None,
     engine: Engine | None = None,
     on_notice: Callable[[str], None] = lambda _: None,
 ) -> Recorded:
@@ -89,7 +89,7 @@ def confirm(
     Args:
         study: open, and held by this process.
         request: what to confirm.
-        on_ended: called with the confirmation, each run once its end is on record, and its machine; empty: this one.
+        on_ended: called with the confirmation, each run once its end is on record.
         engine: where runs are trained; None: the engine of the study's plan.
         on_notice: called with each new notice of the engine.
 
@@ -156,16 +156,15 @@ def _train(
     engine: Engine,
     trials: list[Trial],
     received: list[int],
-    on_ended: Callable[[Recorded, FreshRun, str], None],
+    on_ended: Callable[[Recorded, FreshRun], None],
     on_notice: Callable[[str], None],
 ) -> None:
     by_number = {trial.number: trial for trial in trials}
     queue = FreshQueue(study, engine, recorded.missing, by_number)
 
     def note(run: FreshRun) -> None:
-        host = queue.host_of(run)
-        study.folder.append_log(_log_record(run, study.plan.engine, host))
-        on_ended(recorded, run, host)
+        study.folder.append_log(_log_record(run, study.plan.engine))
+        on_ended(recorded, run)
 
     train(queue, engine, received, note, on_notice)
     if received:
@@ -177,13 +176,13 @@ def _train(
         )
 
 
-def _log_record(run: FreshRun, engine: str, host: str) -> dict[str, Any]:
+def _log_record(run: FreshRun, engine: str) -> dict[str, Any]:
     end = run.outcome
     assert end is not None
     record: dict[str, Any] = {"confirmed": run.number, "repeat": run.repeat, "stage": run.stage.value}
     record |= {"state": end.state.value, "score": end.score, "seconds": end.seconds, "engine": engine}
-    if host:
-        record["host"] = host
+    if run.host:
+        record["host"] = run.host
     if end.failure is not None:
         record |= {"kind": end.failure.kind.value, "cause": end.failure.cause}
     return record

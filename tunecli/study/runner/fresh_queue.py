@@ -114,7 +114,7 @@ class FreshQueue:
         """Wait for events, and record the runs that ended.
 
         Returns:
-            These runs, each with its outcome.
+            These runs, each with its outcome and machine.
 
         Raises:
             DiskFull, StoreFailed: the disk refuses the record, or a file of a run.
@@ -127,10 +127,6 @@ class FreshQueue:
             if ended:
                 self._study.log.append_fresh_results(ended)
         return ended
-
-    def host_of(self, run: FreshRun) -> str:
-        """The machine of the last attempt at a run; empty: this one, or it has not begun."""
-        return self._hosts.get(job_number(run), "")
 
     def put_back(self) -> None:
         """Empty the queue; a later `confirm` trains its runs."""
@@ -162,7 +158,8 @@ class FreshQueue:
         return self._study.spec.settings.run.on_failure.timeout == "keep"
 
     def _end(self, key: _Key, outcome: Outcome) -> None:
-        self._ended.append(replace(self._runs[key], outcome=replace(outcome, weights_sha256="")))
+        outcome = replace(outcome, weights_sha256="")
+        self._ended.append(replace(self._runs[key], outcome=outcome, host=self._hosts.get(key, "")))
 
     def _try_again(self, key: _Key, failure: Failure) -> None:
         self._failed[key].append(FailedAttempt(key, len(self._failed[key]) + 1, failure))
