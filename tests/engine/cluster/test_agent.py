@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.jobs import make_job
+from tests.support.jobs import change_job, make_job
 from tunecli.engine.cluster.agent import Agent
+from tunecli.engine.cluster.node_files import LOG_S
 from tunecli.engine.cluster.protocol import AgentSetup, SentFile
+from tunecli.engine.cluster.storage import InMessages
 from tunecli.engine.cluster.wire import Kind, Order, Role, SentAlong, pack_order, pack_poll, unpack_batch
 from tunecli.messages import Ended, Event, Job
 from tunecli.objective import Objective
@@ -22,6 +24,7 @@ from tunecli.trial import State
 
 _FUNCTION = b"""\
 def train(params, trial):
+    print("in training")
     trial.report(1, val_loss=1.0)
 """
 _FILE = SentFile("own.py", hashlib.sha256(_FUNCTION).hexdigest(), len(_FUNCTION))
@@ -89,3 +92,33 @@ def test_a_slow_start_does_not_count_as_time_without_a_call(tmp_path: Path) -> N
     threading.Timer(1.2 * orphan_s, probe.write_text, ["another text"]).start()
     with agent_of(orphan_s=orphan_s, probe_path=str(probe), probe_text="text") as (_, orphaned):
         assert not orphaned.wait(orphan_s / 4)
+
+
+class _SlowChannel(InMessages):
+    """Holds every upload of the sender's threads until `go_on` is set."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.go_on = threading.Event(), threading.Event()
+
+    def put(self, content: bytes) -> bytes:
+        if threading.current_thread().name.startswith("tunecli-upload"):
+            self.has_begun.set()
+            assert self.go_on.wait(20.0)
+        return content
+
+
+def test_no_log_follows_an_end_that_a_slow_upload_delays(tmp_path: Path) -> None:
+    (tmp_path / "storage").mkdir()
+    channel, job = _SlowChannel(), change_job(job_of(1), log_path="log", log_limit_bytes=10_000)
+    with agent_of(storage=str(tmp_path / "storage"), storage_prefix="study/session") as (agent, _):
+        agent._files._channel = channel
+        agent.call("order", pack_order(Order(1, Kind.SUBMIT, [job])))
+        assert channel.has_begun.wait(20.0)
+        (log,) = agent.spool.rglob("log.txt")
+        with log.open("a") as file:  # as a process does that the trial left behind
+            file.write("after the end")
+        late = agent._files.changed_logs(time.monotonic() + LOG_S)
+        channel.go_on.set()
+        assert late == []
+        (end,) = [event for event in events_of(agent, 1, 20.0) if isinstance(event, Ended)]
+        assert end.outcome.state is State.COMPLETE

@@ -218,11 +218,14 @@ class TestReceived:
         assert node.changed_logs(100.0 + 2 * LOG_S) == [], "it has not changed"
         log.write_text("x" * SMALL_BYTES)
         assert node.changed_logs(100.0 + 3 * LOG_S) == [], "it is too long"
+        node.unfollow_log(7)
+        log.write_text("x" * SMALL_BYTES + "end")
+        assert node.changed_logs(100.0 + 4 * LOG_S) == []
+        assert not node.has_logs
         item, contents = node.item(Stopped(7, 1))
         node.close()
         received(job, item, contents)
-        assert Path(job.files.log_path).stat().st_size == SMALL_BYTES
-        assert not node.has_logs
+        assert Path(job.files.log_path).read_text() == "x" * SMALL_BYTES + "end"
 
     def test_a_checkpoint_waits_beyond_the_end_of_its_attempt(self, tmp_path):
         job = job_in(tmp_path / "here")

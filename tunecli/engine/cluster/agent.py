@@ -37,7 +37,7 @@ from tunecli.engine.local import LocalEngine
 from tunecli.engine.protocol import EngineOptions
 from tunecli.engine.versions import software_versions
 from tunecli.errors import DiskFull, StoreFailed, os_reason
-from tunecli.messages import Event, Job, Started, Stopped
+from tunecli.messages import Ended, Event, Job, Paused, Started, Stopped
 from tunecli.train import machine
 
 THREAD_VARIABLES = (
@@ -282,6 +282,8 @@ class Agent:
         try:
             for event in events:
                 named = replace(event, host=self._host) if isinstance(event, Started) else event
+                if isinstance(event, Ended | Paused | Stopped):
+                    self._files.unfollow_log(event.number)
                 if self._sender is None:
                     items.append(self._files.item(named))
                 else:

@@ -48,9 +48,8 @@ class NodeFiles:
         self._channel = channel_of(setup.storage, setup.storage_prefix)
         self._has_storage = bool(setup.storage)
         self._jobs: dict[int, Job] = {}
-        self._logs: dict[
-            int, tuple[float, tuple[int, int]]
-        ] = {}  # when each was looked at, and its state then
+        # When each followed log was looked at, and its state then; for the thread that calls `localized`.
+        self._logs: dict[int, tuple[float, tuple[int, int]]] = {}
         self._damaged: set[int] = set()  # trials whose own files were damaged on their way here
         self._n_aside = 0
         self.is_shared, self.problem = _sees_run_folder(setup), ""
@@ -91,6 +90,8 @@ class NodeFiles:
         local = replace(local, **paths)  # type: ignore[arg-type]  # all of these fields are texts
         job = replace(job, files=local)
         self._jobs[job.number] = job
+        if local.log_path:
+            self._logs[job.number] = 0.0, (0, 0)
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -119,7 +120,6 @@ class NodeFiles:
             self.discard(event)
         if isinstance(event, Ended | Paused | Stopped):
             del self._jobs[event.number]
-            self._logs.pop(event.number, None)
             shutil.rmtree(self._folder_of(job), ignore_errors=True)
         else:  # the note of an end says more: files that the node does not have are removed only without one
             note = note or self._channel.trouble()
@@ -128,20 +128,20 @@ class NodeFiles:
     def changed_logs(self, now_s: float) -> list[tuple[Item, list[Content]]]:
         """Return the logs of running trials that have changed, each at most every `LOG_S` seconds.
 
-        A long log comes at the end of its attempt alone.
+        A long log comes at the end of its attempt alone. Must be called by the thread that calls `localized`.
 
         Args:
             now_s: of a monotonic clock.
         """
         found: list[tuple[Item, list[Content]]] = []
-        for number, job in self._jobs.copy().items():  # an upload's thread removes jobs meanwhile
-            looked_s, known = self._logs.get(number, (0.0, (0, 0)))
-            if not job.files.log_path or now_s - looked_s < LOG_S:
+        for number, (looked_s, known) in self._logs.copy().items():
+            if now_s - looked_s < LOG_S:
                 continue
+            path = Path(self._jobs[number].files.log_path)
             with suppress(OSError):  # nothing was printed yet
-                facts = Path(job.files.log_path).stat()
+                facts = path.stat()
                 if (state := (facts.st_size, facts.st_mtime_ns)) != known and facts.st_size < SMALL_BYTES:
-                    content = Path(job.files.log_path).read_bytes()
+                    content = path.read_bytes()
                     file = SentAlong(Role.LOG, number, "", hashlib.sha256(content).hexdigest())
                     found.append((Item(None, [file]), [self._channel.put(content)]))
                     known = state
@@ -151,7 +151,14 @@ class NodeFiles:
     @property
     def has_logs(self) -> bool:
         """Whether `changed_logs` may return something."""
-        return any(job.files.log_path for job in self._jobs.copy().values())
+        return bool(self._logs)
+
+    def unfollow_log(self, number: int) -> None:
+        """Return no log of a trial any more: the end of its attempt is on its way, and brings the whole log.
+
+        An upload may delay that end, and a log that came after it would be taken for that of the next attempt.
+        """
+        self._logs.pop(number, None)
 
     def _set_aside(self, path: Path) -> Content:
         """Move a checkpoint to where it waits to be sent: the end of its attempt removes the attempt's folder."""
