@@ -42,9 +42,11 @@ class EngineInfo:
             example if a cluster does not answer. Empty: this machine's accelerators or cores say it.
         conflicts: ``module:attribute`` of a function of the file's ``run`` settings that yields a sentence for each
             reason why the engine cannot run trials with them; empty: it can run any. It asks no other machine.
-        require_files: ``module:attribute`` of a function of the file's ``run`` settings and of the folder with the
-            file. It raises `UsageError` if the settings name files that are not there. It is called before a study
-            begins. Empty: they name none.
+        require_files: ``module:attribute`` of a function of the file's ``run`` settings, of the folder with the file,
+            and of the SHA-256 of the study's files of code and data by name. It raises `UsageError` if the settings
+            name files that are not there, or if no machine can have the files. It is called twice before the run folder
+            is made: first with None in place of the hashes, which are not known yet. Empty: the engine needs no such
+            check.
         summary: a sentence for editors and the reference.
     """
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ray_cluster import RayCluster
+from tunecli.engine.cluster.user_files import MOST_BYTES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -30,9 +31,11 @@ run: %s
 """
 
 
-def _search(folder: Path, run: dict[str, object], **environment: str) -> tuple[int, str]:
+def _search(
+    folder: Path, run: dict[str, object], *, has_folder: bool = False, **environment: str
+) -> tuple[int, str]:
     """Run a sweep; return its exit code and what it said on stderr."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "keeper.py").write_text(
         "def train(params, trial):\n    trial.report(1, val_loss=params['x'])\n"
     )
@@ -48,7 +51,7 @@ def _search(folder: Path, run: dict[str, object], **environment: str) -> tuple[i
         timeout=120.0,
     )
     print(f"{folder.name}: {time.monotonic() - began_s:.1f} s", file=sys.stderr)
-    assert not (folder / "runs").exists(), "a run folder was made"
+    assert (folder / "runs").exists() == has_folder
     return done.returncode, done.stderr
 
 
@@ -86,6 +89,21 @@ def test_ray_is_not_installed(tmp_path: Path) -> None:
     assert code == 2
     assert "the engine `ray` needs the package `ray`, which is not installed" in said
     assert "pip install" in said
+
+
+def test_files_that_are_too_large_to_travel_are_refused_unless_the_machines_have_them(tmp_path: Path) -> None:
+    with RayCluster([1]) as cluster:
+        for storage, expected in (("bytes", 2), ("auto", 0)):
+            folder = tmp_path / storage
+            folder.mkdir()
+            with (folder / "large.bin").open("wb") as file:
+                file.truncate(MOST_BYTES)  # a hole, which takes no room on the disk
+            ray = {"address": cluster.address, "storage": storage, "files": ["large.bin"]}
+            code, said = _search(folder, {"ray": ray}, has_folder=not expected)
+            assert code == expected, said
+            if expected:
+                words = " ".join(said.split())
+                assert "run.ray.files: 1.0 GiB in 2 files, at most 1.0 GiB travels, and no node" in words
 
 
 def test_clusters_that_cannot_run_the_trials(tmp_path: Path) -> None:

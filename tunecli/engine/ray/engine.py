@@ -14,10 +14,11 @@ from tunecli.config.secrets import resolved
 from tunecli.engine.cluster.engine import ClusterEngine, ClusterSettings
 from tunecli.engine.cluster.protocol import Resources
 from tunecli.engine.cluster.storage import storage_of
-from tunecli.engine.cluster.user_files import require_matches
+from tunecli.engine.cluster.user_files import require_matches, user_files
 from tunecli.engine.protocol import Capacity, EngineOptions, Host
 from tunecli.engine.ray.placement import Node, amounts, n_slots_in
 from tunecli.engine.ray.transport import Connection, RayTransport
+from tunecli.engine.ray.visibility import require_visible
 from tunecli.errors import ClusterGone, UsageError
 
 if TYPE_CHECKING:
@@ -120,9 +121,33 @@ def capacity(run: Run) -> Capacity:
     return Capacity(sum(host.n_slots for host in hosts), hosts, can_grow)
 
 
-def require_files(run: Run, base_path: Path) -> None:
-    """Raise UsageError if a pattern in ``run.ray.files`` fits no file below the folder of the study's file."""
-    require_matches(base_path, run.ray.files)
+def require_files(run: Run, base_path: Path, files: Mapping[str, str] | None = None) -> None:
+    """Require that trials on the cluster can have the study's files.
+
+    Args:
+        run: the settings under ``run``.
+        base_path: the folder of the study's file.
+        files: SHA-256 of each file of code and data, by name; None: only ``run.ray.files`` is checked.
+
+    Raises:
+        UsageError: a pattern in ``run.ray.files`` fits no file below the folder; or the files are too large to travel,
+            and no node has them.
+    """
+    settings = run.ray
+    require_matches(base_path, settings.files)
+    if files is None:
+        return
+    found = user_files(EngineOptions(1, 1, base_path=base_path, files=files), settings.files)
+    if not found.why_not_sent:
+        return
+    slot = _slot(settings, run.threads, run.device, run.devices_per_trial, run.per_device)
+    transport = RayTransport(_connection(settings.address), is_apart=settings.storage == _BYTES)
+    try:
+        require_visible(found, transport, slot)
+    except ClusterGone as error:
+        raise UsageError(error.message, hint="run `ray status` on the cluster") from error
+    finally:
+        transport.close()
 
 
 def _connection(address: str) -> Connection:

@@ -156,6 +156,10 @@ class RayTransport:
         self._planned = divide(n_slots, slot, self.nodes(), self._size)
         return [share.n_slots for share in self._planned]
 
+    def plan(self, nodes: Sequence[Node]) -> None:
+        """Let the next agents of one slot start on these nodes, one on each."""
+        self._planned = [Share(1, node.id) for node in nodes]
+
     def hire(self, agent: str, setup: AgentSetup, resources: Resources) -> int:
         """Start an agent on a node with room for it, and call its ``hello``."""
         if self._is_apart:

@@ -6,7 +6,7 @@ of this machine count.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,10 +68,21 @@ def known_machines(run: Run) -> Machines:
         return Machines(problem=f"{error.message} (try: {error.hint})" if error.hint else error.message)
 
 
-def require_engine_files(run: Run, base_path: Path) -> None:
-    """Raise UsageError if the settings of the engine name files that are not there."""
+def require_engine_files(
+    run: Run, base_path: Path, files: Callable[[], Mapping[str, str]] | None = None
+) -> None:
+    """Require that the machines of the engine can have the files of a study.
+
+    Args:
+        run: the file's ``run`` settings.
+        base_path: the folder with the file.
+        files: makes the SHA-256 of each file of code and data, by name; None: only the settings are checked.
+
+    Raises:
+        UsageError: the settings of the engine name files that are not there, or no machine can have the files.
+    """
     if require := engine_info(run.engine_name).require_files:
-        implementation(require)(run, base_path)
+        implementation(require)(run, base_path, None if files is None else files())
 
 
 def this_machine(run: Run) -> Machines:

@@ -24,7 +24,7 @@ from tunecli.store.files import kind_of, require_room, write_atomically
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import hold
 from tunecli.study.plan.automatic import decided
-from tunecli.study.plan.machines import Machines, machines_of, require_device
+from tunecli.study.plan.machines import Machines, machines_of, require_device, require_engine_files
 from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.config_change import (
     PLAN_PATHS,
@@ -50,6 +50,7 @@ from tunecli.study.record.facts import (
 )
 from tunecli.study.record.part_sizes import measured_sizes, size_facts
 from tunecli.study.record.plug_ins import plug_ins_of
+from tunecli.study.record.user_files import user_files
 from tunecli.study.record.versions import changed_versions, versions
 from tunecli.train.validation import trial_problems
 
@@ -92,8 +93,8 @@ def begin(
         The study.
 
     Raises:
-        UsageError: the folder holds a study already, or cannot be written; or the engine's machines do not answer, or
-            have no such device.
+        UsageError: the folder holds a study already, or cannot be written; or the engine's machines do not answer, have
+            no such device, or cannot have the study's files.
         StudyLocked: another process holds the study.
         DiskFull: less than `LEAST_ROOM_BYTES` are free.
     """
@@ -112,6 +113,8 @@ def begin(
     if code or data or any("command" in plain for plain in concrete_trials(spec.space)):
         # Fail now, and not when a trial is exported after the training.
         require_text(str(spec.base_path.resolve()), spec.base_path)
+    base_path = spec.base_path.resolve()
+    require_engine_files(spec.settings.run, base_path, lambda: user_files(base_path, code, data))
     folder = RunFolder.create(path)
     with hold(folder.path):
         is_named = says(spec.text, spec.overrides, "study")
@@ -119,7 +122,7 @@ def begin(
             "config": spec.text,
             # Without the key `study`, the study has the name of its file. The run folder's copy has another name.
             "overrides": [*spec.overrides, *([] if is_named else [f'study="{spec.settings.study}"'])],
-            "base_path": str(spec.base_path.resolve()),
+            "base_path": str(base_path),
             "plan": asdict(plan),
             "versions": versions(plug_ins_of(spec)),
             "code": code,
