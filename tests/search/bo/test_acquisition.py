@@ -100,9 +100,10 @@ def test_no_search_has_stalled_before_eight_trials_of_the_model() -> None:
 
 
 def test_turns_follow_one_another_and_change_when_the_search_stalls() -> None:
-    mixed, stalled, improving = ACQUISITIONS["mixed"], np.zeros(20), np.linspace(2.0, -2.0, 20)
-    assert [mixed.at(number, improving) for number in range(8)] == [*mixed.improving, *mixed.improving]
-    assert [mixed.at(number, stalled) for number in range(4, 8)] == list(mixed.stalled)
+    mixed = ACQUISITIONS["mixed"]
+    improving = [mixed.at(number, is_stalled=False) for number in range(8)]
+    assert improving == [*mixed.improving, *mixed.improving]
+    assert [mixed.at(number, is_stalled=True) for number in range(4, 8)] == list(mixed.stalled)
 
 
 def test_log_h_is_continuous_between_its_formulas() -> None:

@@ -357,3 +357,15 @@ def test_a_short_study_uses_its_model_after_half_of_its_trials() -> None:
     without_model = bayes(space, history, 5, 5)
     assert bayes(space, history, 5, 5, n_trials=12) == without_model
     assert bayes(space, history, 5, 5, n_trials=10) != without_model
+
+
+def test_a_short_study_stalls_by_its_own_number_of_initial_trials() -> None:
+    """Of 18 trials with 9 parameters 9 have no model, not 10: eight later ones without progress come a trial earlier."""
+    space = space_of("{" + ", ".join(f"p{i}: {{uniform: [0, 1]}}" for i in range(9)) + "}")
+    history = [
+        Observation(number, quasirandom(space, [], number, 0) or {}, State.COMPLETE, float(number))
+        for number in range(17)
+    ]
+    usual = bayes(space, history, 17, 5)
+    assert bayes(space, history, 17, 5, n_trials=20) == usual
+    assert bayes(space, history, 17, 5, n_trials=18) != usual

@@ -102,9 +102,9 @@ class Portfolio:
     improving: tuple[Acquisition, ...]
     stalled: tuple[Acquisition, ...]
 
-    def at(self, number: int, values_N: Floats, n_initial: int = 0) -> Acquisition:
-        """Return the acquisition of trial ``number``; the other arguments are those of :func:`has_stalled`."""
-        turns = self.stalled if has_stalled(values_N, n_initial) else self.improving
+    def at(self, number: int, *, is_stalled: bool) -> Acquisition:
+        """Return the acquisition of trial ``number``; ``is_stalled`` comes from :func:`has_stalled`."""
+        turns = self.stalled if is_stalled else self.improving
         return turns[number % len(turns)]
 
 

@@ -33,7 +33,7 @@ import numpy as np
 
 from tunecli.config.space import Space
 from tunecli.registry.pruners import Curves
-from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition, log_user_prior
+from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition, has_stalled, log_user_prior
 from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
     feasibility_of,
@@ -56,7 +56,7 @@ from tunecli.search.bo.posterior import Streams, can_fit, deterministic_blas
 from tunecli.search.bo.surrogate import SURROGATES
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, is_exhausted, propose
 from tunecli.search.fidelity import Action, Curve, begun
-from tunecli.search.samplers.bayes import model_draws
+from tunecli.search.samplers.bayes import model_draws, n_initial
 from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, State
 
@@ -160,7 +160,8 @@ def _best_action(
         return _continue_likely_best(paused, log_probability_W, is_any_complete=is_any_complete)
     is_final_N = (data.log10_remaining_N == 0.0) & is_feasible(data.violations_NC)
     # Every complete trial was chosen by a model, so none of these losses is passed as that of an initial trial.
-    acquisition = ACQUISITIONS["mixed"].at(len(known), data.warping.values_N[is_final_N])
+    is_stalled = has_stalled(data.warping.values_N[is_final_N])
+    acquisition = ACQUISITIONS["mixed"].at(len(known), is_stalled=is_stalled)
     ranked_MD, best_score = _ranked_candidates(space, data, model, acquisition, number, streams)
     # The scores are logarithms: this divides the acquisition by the fraction of a full training that is left. For a
     # new trial this fraction is 1.
@@ -215,7 +216,9 @@ def _full_fidelity_action(
     observations = final_observations(curves, n_rungs, predicted)
     if not can_fit(space, observations):
         return None
-    draws = model_draws(space, observations, number, own_seed, SURROGATES["gp"], ACQUISITIONS["mixed"])
+    draws = model_draws(
+        space, observations, number, own_seed, SURROGATES["gp"], ACQUISITIONS["mixed"], n_initial(space)
+    )
     first = next(draws)
     row_1F = features(data.encoding, units_of_points(space, [first]))
     paused = [curve for curve in curves if curve.is_paused]
@@ -227,7 +230,11 @@ def _full_fidelity_action(
 
 
 def _n_initial(space: Space) -> int:
-    """Return the number of trials before the model is used. Fewer than those of `bayes`: each has a whole curve."""
+    """Return the number of trials before the model is used. Fewer than those of `bayes`: each has a whole curve.
+
+    It is not `n_initial_of` of the registry, which counts the trials that a *sampler* suggests without results. The
+    study's sampler, of any kind, proposes these trials, and this pruner all later ones.
+    """
     return max(4, min(len(space.parameters) - 2, 16))
 
 

@@ -71,8 +71,9 @@ def bayes(
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     known = in_batches(scalarize(history, number, seed))
-    if _is_modelled(space, known, number, seed, n_initial(space, n_trials)):
-        draws = model_draws(space, known, number, seed, kind, portfolio)
+    n_first = n_initial(space, n_trials)
+    if _is_modelled(space, known, number, seed, n_first):
+        draws = model_draws(space, known, number, seed, kind, portfolio, n_first)
     else:
         draws = _first_draws(space, known, number, seed)
     return propose(space, history, number, seed, draws)
@@ -126,6 +127,7 @@ def model_draws(
     seed: int,
     kind: SurrogateKind,
     portfolio: Portfolio,
+    n_initial: int,
 ) -> Iterator[Parameters]:
     """Yield points for trial ``number``, the one with the highest acquisition first.
 
@@ -136,14 +138,15 @@ def model_draws(
         seed: the study's seed.
         kind: the surrogate.
         portfolio: the acquisitions that trials use in turn.
+        n_initial: number of trials that no model chose.
     """
     with deterministic_blas():
         data = trial_data(space, history)
         # Scalarized losses change with each trial's weights, so they do not measure progress.
         is_scalarized = any(trial.losses for trial in history)
         progress_N = data.feasible_values_N[:0] if is_scalarized else data.feasible_values_N
-        n_first = n_initial(space)
-        acquisition = portfolio.at(number, progress_N, n_first)
+        is_stalled = has_stalled(progress_N, n_initial)
+        acquisition = portfolio.at(number, is_stalled=is_stalled)
         streams = streams_of(history, number, seed)
         fit = informed(kind.conservative, space, data.encoding)
         posterior = fit_posterior(data, fit, streams, include_pending=True)
@@ -155,8 +158,7 @@ def model_draws(
             return exclude_repeats(scores_M, rows_MF, data.tried_TF)
 
         is_feasible = feasibility_of(space)
-        is_stalled = has_stalled(progress_N, n_first)
-        look = owed_look(data, number, seed, is_feasible, n_initial=n_first, is_stalled=is_stalled)
+        look = owed_look(data, number, seed, is_feasible, n_initial=n_initial, is_stalled=is_stalled)
         if look is None:
             ranked_MD = ranked_candidates(
                 data.encoding,
@@ -173,7 +175,7 @@ def model_draws(
                     number,
                     seed,
                     is_feasible,
-                    n_initial=n_first,
+                    n_initial=n_initial,
                     is_stalled=is_stalled,
                 )
         if look is not None:
