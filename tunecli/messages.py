@@ -301,14 +301,14 @@ class Origins:
         start: the points of `search.start`, which are tried first.
         default: the point of the file's defaults, the first one after ``start``; None: there is none.
         draws: what a suggestion without a model is, for example ``quasi-random``.
-        n_initial: number of trials that are suggested without a model; None: all of them.
+        initial: numbers of the trials that are suggested without a model; None: all of them.
         earlier: the points of earlier studies; the best of them are tried first.
     """
 
     start: tuple[Parameters, ...] = ()
     default: Parameters | None = None
     draws: str = ""
-    n_initial: int | None = None
+    initial: frozenset[int] | None = None
     earlier: tuple[Parameters, ...] = ()
 
 

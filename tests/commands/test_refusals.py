@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tunecli.commands.check import check, first_suggestions, load_checked
+from tunecli.commands.check import check, load_checked
 from tunecli.config.concrete_trial import resolve_trial
 from tunecli.config.feasibility import is_feasible
 from tunecli.config.space import default_point
 from tunecli.errors import ConfigError
+from tunecli.study.record.suggestions import first_suggestions
 from tunecli.train.validation import trial_problems
 
 WEIGHTS = (

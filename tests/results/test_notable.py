@@ -64,7 +64,8 @@ def test_a_parameter_that_no_other_trial_has_is_not_notable_as_a_number():
     assert found(trial(lr=0.5), [trial(dropout=0.1)], [trial(activation="relu")]) == []
 
 
-ORIGINS = Origins(({"lr": 0.5},), {"lr": 0.1}, "quasi-random", 4)
+FIRST = frozenset(range(4))
+ORIGINS = Origins(({"lr": 0.5},), {"lr": 0.1}, "quasi-random", FIRST)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,8 @@ ORIGINS = Origins(({"lr": 0.5},), {"lr": 0.1}, "quasi-random", 4)
         (trial(1, lr=0.1), ORIGINS, "default"),
         (trial(2, lr=0.3), ORIGINS, "quasi-random"),
         (trial(4, lr=0.3), ORIGINS, "model"),
-        (trial(0, lr=0.3), Origins((), None, "quasi-random", 4), "first trial"),
-        (trial(0, lr=0.3), Origins((), None, "quasi-random", 4, ({"lr": 0.3},)), "earlier study"),
+        (trial(0, lr=0.3), Origins((), None, "quasi-random", FIRST), "first trial"),
+        (trial(0, lr=0.3), Origins((), None, "quasi-random", FIRST, ({"lr": 0.3},)), "earlier study"),
         (trial(0, lr=0.3), Origins((), None, "random"), "random"),
         (trial(9, lr=0.3), Origins((), None, "grid"), "grid"),
     ],

@@ -8,12 +8,13 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.sweeps import Silent, comparable
-from tunecli.commands.check import check, first_suggestions, load_checked
+from tunecli.commands.check import check, load_checked
 from tunecli.config.feasibility import is_feasible
 from tunecli.errors import Interrupted, UsageError
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, open_to_read, reopen
+from tunecli.study.record.suggestions import first_suggestions
 from tunecli.study.sweep import sweep
 
 STUDY = """\

@@ -14,7 +14,6 @@ import pytest
 from tests.study.fake_engine import FakeEngine
 from tests.study.sweeps import Silent, comparable
 from tunecli.commands.check import load_checked
-from tunecli.commands.check_notes import first_suggestions
 from tunecli.commands.confirm import confirm
 from tunecli.commands.confirm_view import confirm_view
 from tunecli.commands.one_trial import one_trial, one_trial_view
@@ -27,6 +26,7 @@ from tunecli.store.folder import RunFolder
 from tunecli.study import confirming
 from tunecli.study.record.candidates import Request
 from tunecli.study.record.lifecycle import Study, begin
+from tunecli.study.record.suggestions import first_suggestions
 from tunecli.study.record.versions import versions
 from tunecli.study.sweep import sweep
 

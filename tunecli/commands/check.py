@@ -10,7 +10,7 @@ from typing import Any
 
 from tunecli.commands.check_cost import CostEstimate, cost_data, cost_lines, estimate_cost
 from tunecli.commands.check_machines import machine_data, machine_lines, machine_sections
-from tunecli.commands.check_notes import check_notes, first_suggestions
+from tunecli.commands.check_notes import check_notes
 from tunecli.commands.check_parameters import ParameterRow, parameter_rows, parameter_section
 from tunecli.commands.check_search import (
     fusing_text,
@@ -54,6 +54,7 @@ from tunecli.study.plan.plan import Plan, plan_for
 from tunecli.study.record.earlier_points import with_earlier_points
 from tunecli.study.record.earlier_studies import with_earlier_studies
 from tunecli.study.record.publish import with_derived
+from tunecli.study.record.suggestions import first_suggestions
 from tunecli.study.runner.jobs import trial_seed
 from tunecli.study.runner.pause_schedule import pause_epochs_of
 from tunecli.text import counted

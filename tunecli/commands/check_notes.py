@@ -28,17 +28,16 @@ from tunecli.errors import UsageError
 from tunecli.registry.engines import engine_info
 from tunecli.registry.implementations import implementation
 from tunecli.registry.pruners import is_pausing
-from tunecli.registry.samplers import n_initial_of, sampler_info
-from tunecli.search.protocols import suggest
+from tunecli.registry.samplers import sampler_info
 from tunecli.study.plan.fusing import Fusing
 from tunecli.study.plan.machines import Machines, require_device
 from tunecli.study.plan.plan import Plan
-from tunecli.study.record.history import History
+from tunecli.study.record.suggestions import first_suggestions
 from tunecli.text import counted
 from tunecli.train.data.sources import facts_of
 from tunecli.train.validation.notes import has_scaled_target
 from tunecli.train.workload import Cost, sizes_of_parts
-from tunecli.trial import Parameters, Trial
+from tunecli.trial import Parameters
 
 _FEW_EXAMPLES = 20
 _TRAINING_BYTES_A_WEIGHT = 16  # itself, its gradient and the two moments of Adam, in float32
@@ -74,28 +73,6 @@ def check_notes(
         *_fusing_notes(spec, together),
         *(() if engine_info(plan.engine).runs_elsewhere else _memory_notes(largest)),
     )
-
-
-def first_suggestions(spec: StudySpec, n: int, n_trials: int | None = None) -> list[Trial]:
-    """Up to ``n`` first points of the sampler in a study of ``n_trials``: those that it proposes without a result."""
-    trials: dict[int, Trial] = {}
-    search = spec.settings.search
-    n_without_results = n_initial_of(search.sampler_name, spec.space, n_trials or n)
-    for number in range(min(n, max(n_without_results, len(spec.space.start)))):
-        history = History(trials.values(), spec.objective).up_to(-1)
-        point = suggest(
-            search.sampler_name,
-            spec.space,
-            history,
-            number,
-            spec.settings.seed,
-            search.sampler_settings,
-            n_trials,
-        )
-        if point is None:
-            break
-        trials[number] = Trial(number, point, 0)
-    return list(trials.values())
 
 
 def _first_point(spec: StudySpec) -> Parameters | None:

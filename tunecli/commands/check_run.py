@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tunecli.commands.check_notes import first_suggestions
 from tunecli.commands.logs import last_lines
 from tunecli.config import objectives
 from tunecli.config.labels import shown
@@ -30,6 +29,7 @@ from tunecli.results.failures import failure_line
 from tunecli.results.view import Block, View
 from tunecli.study.plan.machines import require_device, this_machine
 from tunecli.study.plan.plan import plan_for
+from tunecli.study.record.suggestions import first_suggestions
 from tunecli.study.runner.jobs import job_for, trial_seed
 from tunecli.text import counted
 from tunecli.train.user_code.near_lines import NearLines

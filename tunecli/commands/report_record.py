@@ -14,7 +14,6 @@ from tunecli.config.schema import TrialConfig
 from tunecli.errors import UsageError
 from tunecli.messages import EpochEnded
 from tunecli.objective import Objective
-from tunecli.registry.samplers import n_initial_of
 from tunecli.results.classes import ClassScores, class_scores
 from tunecli.results.fresh import least_gap
 from tunecli.results.ranking import Ranked
@@ -28,6 +27,7 @@ from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.part_sizes import recorded_sizes
 from tunecli.study.record.phase import phase_of
+from tunecli.study.record.suggestions import initial_trials
 from tunecli.train.artifact.layout import entry_of_file
 from tunecli.trial import State, Trial
 
@@ -77,6 +77,7 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         counts[State.RUNNING] = 0
     is_empty = not any(counts[state] for state in (State.COMPLETE, State.PRUNED, State.FAILED))
     pruner = settings.search.pruner
+    initial = initial_trials(study.spec, facts, study.plan.n_trials)
     sizes, about = recorded_sizes(facts), annotation_of(study.folder.path)
     return StudyFacts(
         name=settings.study,
@@ -88,7 +89,8 @@ def study_facts(study: Study, trials: Sequence[Trial], held_by: Holder | None) -
         pruner="" if pruner == "none" else pruner.name,
         sampler_choice=study.spec.choice,
         has_priors=settings.search.priors == "auto",
-        n_initial=_n_initial(study),
+        n_initial=len(initial),
+        model_from=initial[-1] + 1 if initial else 0,
         phase="empty" if is_empty and held_by is None else phase,
         counts=counts,
         elapsed_s=float(facts["elapsed_s"]),
@@ -114,11 +116,6 @@ def _n_carried(facts: Mapping[str, Any]) -> int:
     origin = facts.get("forked_from")
     numbers = origin.get("trials") if isinstance(origin, Mapping) else None
     return len(numbers) if isinstance(numbers, list) else 0
-
-
-def _n_initial(study: Study) -> int:
-    n_trials = study.plan.n_trials
-    return min(n_initial_of(study.spec.settings.search.sampler_name, study.spec.space, n_trials), n_trials)
 
 
 def _validation_keys(study: Study) -> Mapping[str, Expression]:

@@ -126,9 +126,9 @@ def origin_of(trial: Trial, origins: Origins, scores: Iterable[tuple[int, float 
         return "default"
     if trial.parameters in origins.earlier:
         return "earlier study"
-    if trial.number == 0 and origins.n_initial is not None:
+    if trial.number == 0 and origins.initial is not None:
         return "first trial"
-    if origins.n_initial is None or trial.number < origins.n_initial or not _has_two_scores(trial, scores):
+    if origins.initial is None or trial.number in origins.initial or not _has_two_scores(trial, scores):
         return origins.draws
     return "model"
 

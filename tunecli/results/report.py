@@ -131,6 +131,7 @@ class StudyFacts:
         seed: the study's seed.
         n_planned: the total number of trials.
         n_initial: the number of trials that the sampler proposes without a model.
+        model_from: the number of the first trial after all of these.
         phase: ``running``, ``interrupted``, ``finished`` or ``empty``, as `status` says it.
         counts: the number of trials in each state that is shown.
         elapsed_s: wall time of all sessions, in seconds.
@@ -158,6 +159,7 @@ class StudyFacts:
     sampler_choice: SamplerChoice | None = None
     has_priors: bool = True
     n_initial: int = 0
+    model_from: int = 0
     phase: str = "finished"
     counts: Mapping[State, int] = field(default_factory=dict)
     elapsed_s: float = 0.0

@@ -36,6 +36,7 @@ WHOLE: dict[str, Any] = {
     "earlier": [],
     "ordered_choices": False,
     "priors": {"optimizer.lr": asdict(Prior("optimizer.lr", "log", 1e-3, 0.5))},
+    "totals": [{"from": 0, "trials": 6}, {"from": 6, "trials": 20}],
     "part_sizes": {"train": 80, "valid": 20, "folded": False},
     "confirmation": 0,
     "sampler_choice": {},

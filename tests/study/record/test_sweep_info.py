@@ -38,10 +38,14 @@ def test_a_numeric_parameter_has_a_scale_and_a_choice_has_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "draws", "n_initial"),
-    [("random", "random", None), ("quasirandom", "quasi-random", None), ("bayes", "quasi-random", 4)],
+    ("sampler", "draws", "initial"),
+    [
+        ("random", "random", None),
+        ("quasirandom", "quasi-random", None),
+        ("bayes", "quasi-random", frozenset(range(4))),
+    ],
 )
-def test_a_display_knows_how_the_sampler_makes_suggestions(tmp_path, sampler, draws, n_initial):
+def test_a_display_knows_how_the_sampler_makes_suggestions(tmp_path, sampler, draws, initial):
     with begin(spec_of(tmp_path, sampler), tmp_path / "run") as study:
         origins = sweep_info(study).origins
-    assert (origins.draws, origins.n_initial, origins.start) == (draws, n_initial, ())
+    assert (origins.draws, origins.initial, origins.start) == (draws, initial, ())

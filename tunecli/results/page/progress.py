@@ -153,7 +153,7 @@ def _entries(values: PageValues, *, has_line: bool) -> list[tuple[str, str, str]
 
 
 def _initial(values: PageValues, across: Scale) -> Markup:
-    n = values.report.facts.n_initial
+    n = values.report.facts.model_from
     last = values.trials[-1].number
     if not 0 < n <= last:
         return Markup("")

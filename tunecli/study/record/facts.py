@@ -58,6 +58,7 @@ class _Facts:
     sampler_choice: dict[str, Any] = field(default_factory=dict)
     defaults: int = UNRECORDED
     priors: dict[str, Any] = field(default_factory=dict)
+    totals: list[dict[str, int]] = field(default_factory=list)
 
 
 def facts_of(log: Log) -> dict[str, Any]:

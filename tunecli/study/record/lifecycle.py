@@ -50,6 +50,7 @@ from tunecli.study.record.facts import (
 )
 from tunecli.study.record.part_sizes import measured_sizes, size_facts
 from tunecli.study.record.plug_ins import plug_ins_of
+from tunecli.study.record.suggestions import TOTALS, with_total
 from tunecli.study.record.user_files import user_files
 from tunecli.study.record.versions import changed_versions, versions
 from tunecli.train.validation import trial_problems
@@ -210,6 +211,8 @@ def reopen(
             write_atomically(folder.config_path, spec.text)
         with log.atomic():
             log.set_fact("plan", asdict(plan))
+            if (before := plan_of(facts, path).n_trials) != plan.n_trials:
+                log.set_fact(TOTALS, with_total(facts, before, plan.n_trials, n_suggested))
             if change.differences or spec.text != facts["config"]:
                 log.set_fact("overrides", list(spec.overrides))
                 log.set_fact("config", spec.text)

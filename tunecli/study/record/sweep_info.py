@@ -9,8 +9,10 @@ from tunecli.config.feasibility import feasible_default
 from tunecli.config.labels import option_labels
 from tunecli.config.space import Space
 from tunecli.messages import Origins, SweepInfo
-from tunecli.registry.samplers import n_initial_of, sampler_info
+from tunecli.registry.samplers import sampler_info
+from tunecli.study.record.facts import facts_of
 from tunecli.study.record.lifecycle import Study
+from tunecli.study.record.suggestions import initial_trials
 
 _DEVIATIONS = 2.0  # of a normal distribution: 95 % of the values are nearer to its mean
 
@@ -71,6 +73,8 @@ def _scale(domain: Domain) -> tuple[float, float, bool] | None:
 
 def _origins(study: Study) -> Origins:
     space, info = study.spec.space, sampler_info(study.spec.settings.search.sampler_name)
-    n_initial = n_initial_of(info.name, space, study.plan.n_trials) if info.reads_results else None
+    initial = None
+    if info.reads_results:
+        initial = frozenset(initial_trials(study.spec, facts_of(study.log), study.plan.n_trials))
     earlier = tuple(point for study in space.earlier for point in study.points)
-    return Origins(space.start, feasible_default(space), info.draws, n_initial, earlier)
+    return Origins(space.start, feasible_default(space), info.draws, initial, earlier)

@@ -18,7 +18,6 @@ from tunecli.messages import Checkpointed, Ended, EpochEnded, Event, Job, Paused
 from tunecli.registry.pruners import is_pausing
 from tunecli.results.ranking import leading
 from tunecli.search.draws import start_point
-from tunecli.search.protocols import suggest
 from tunecli.store.stop_requests import remove_requests, request_path, requested_stops
 from tunecli.study.record.facts import facts_of
 from tunecli.study.record.history import History, LearningCurves
@@ -26,6 +25,7 @@ from tunecli.study.record.lifecycle import Study
 from tunecli.study.record.phase import EndReason
 from tunecli.study.record.plug_ins import plug_ins_of
 from tunecli.study.record.publish import publish
+from tunecli.study.record.suggestions import suggested_point
 from tunecli.study.record.versions import versions
 from tunecli.study.runner.jobs import Attempts, job_for, trial_seed
 from tunecli.study.runner.pause_schedule import PauseSchedule
@@ -173,19 +173,11 @@ class Coordinator:
 
         A point of `search.start` that was not tried yet comes before both.
         """
-        spec, search = self._study.spec, self._study.spec.settings.search
+        spec = self._study.spec
         point = (
             start_point(spec.space, history)
             or point
-            or suggest(
-                search.sampler_name,
-                spec.space,
-                history,
-                number,
-                spec.settings.seed,
-                search.sampler_settings,
-                self._study.plan.n_trials,
-            )
+            or suggested_point(spec, history, number, self._study.plan.n_trials)
         )
         return None if point is None else Trial(number, point, trial_seed(spec, number, point))
 
