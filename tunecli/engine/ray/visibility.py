@@ -1,4 +1,4 @@
-"""Whether a node of the cluster sees the study's files, where they are too large to travel to it.
+"""Whether a node of the cluster sees study files that are too large to travel to it.
 
 A node can see them through a shared file system, or have a copy of its own in the same folder. Only an agent on the
 node knows that, so one is started on each node, without a share of its CPUs.
