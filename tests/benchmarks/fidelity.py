@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.benchmarks.methods import space_of, suggested_point
+from tunecli.config.priors.placing import with_priors
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import next_action, suggest
@@ -48,7 +49,8 @@ def full(sampler: str) -> Method:
     """A sampler without a pruner: every trial is trained to its end."""
 
     def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
-        space, done, ends, seconds = space_of(text), list[Observation](), list[tuple[int, float]](), []
+        space = with_priors(space_of(text))
+        done, ends, seconds = list[Observation](), list[tuple[int, float]](), list[float]()
         while (len(ends) + 1) * full_epochs <= budget:
             began_s = time.process_time()
             point = suggest(sampler, space, done, len(done), seed)
@@ -67,7 +69,8 @@ def pausing(knob: Pausing, sampler: str) -> Method:
     """A pausing pruner and a sampler, called as by a study; it begins trials until the budget is spent."""
 
     def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
-        space, curves, ends, seconds = space_of(text), list[Curve](), list[tuple[int, float]](), []
+        space = with_priors(space_of(text))
+        curves, ends, seconds = list[Curve](), list[tuple[int, float]](), list[float]()
         fractions, spent = rung_fractions(full_epochs, knob.min_epochs, knob.factor), 0
         untils = [until or full_epochs for until in pause_epochs(full_epochs, fractions)]
         while spent < budget:

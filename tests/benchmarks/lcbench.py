@@ -10,8 +10,10 @@ training. The second form compares methods at equal budgets of epochs, where a m
 (loss - best known) / (median of random - best known); 0 is the best known. `regrets.py` describes the table.
 
 The range of the weight decay is that of the benchmark, uniform over four powers of ten. With ``--decay loguniform``
-every method samples it on a logarithmic scale, as a practitioner would declare it: the main table. With ``--as`` each
-range says which setting it is (`as: sgd.lr`), and our samplers get its prior.
+every method samples it on a logarithmic scale, as a practitioner would declare it: the main table. Our samplers have the
+priors of the settings that the parameters' names say, as in any study; `bayes-no-priors` runs with `search.priors: off`.
+Some of these priors were widened after a look at the best settings of this benchmark's twelve tasks (depth, width, dropout and
+batch size; the table names its sources).
 
 ``--json FILE`` keeps the sweeps, and a further run goes on with those that the file lacks. The table has the sweeps of
 ``--join FILE`` as well, and the peers' sweeps of `peer_sweeps/lcbench.json` (`kept_sweeps.py`) without ``--no-peers``.
@@ -34,7 +36,7 @@ import numpy as np
 
 from tests.benchmarks import fidelity
 from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
-from tests.benchmarks.methods import METHODS, Problem, Sweep, space_of, through_study
+from tests.benchmarks.methods import METHODS, Problem, Sweep, in_own_program, space_of, through_study
 from tests.benchmarks.regrets import is_peer
 from tunecli.registry.samplers import SAMPLERS
 from tunecli.trial import Parameters
@@ -107,7 +109,7 @@ def load(data_path: Path) -> list[Task]:
 
 def problem_of(task: Task, space: str) -> Problem:
     """The problem of a task in which every trial is a full training."""
-    return Problem(task.name, space, task.error, task.error, has_priors=" as: " in space)
+    return Problem(task.name, space, task.error, task.error, has_priors=True, is_own_program=True)
 
 
 def with_settings(space: str) -> str:
@@ -133,9 +135,6 @@ def main() -> None:
     parser.add_argument("--marks", type=int, nargs="+", default=[25, 50, 100], help="trials to compare after")
     parser.add_argument("--decay", choices=["uniform", "loguniform"], default="uniform")
     parser.add_argument(
-        "--as", dest="has_settings", action="store_true", help="say which setting each range is"
-    )
-    parser.add_argument(
         "--jobs", type=int, default=1, help="processes; with more than one, they slow each other down"
     )
     parser.add_argument(
@@ -152,9 +151,7 @@ def main() -> None:
     unit = "epochs" if options.epochs else "trials"
     problems = {task.name: (space_of(plain), partial(_regret_of, task)) for task in tasks}
     kept = KeptSweeps(f"{options.decay} {unit}", problems, options, peers="lcbench")
-    sweeps = Sweeps(
-        options.data, with_settings(plain) if options.has_settings else plain, kind, tasks, seeds, marks[-1]
-    )
+    sweeps = Sweeps(options.data, plain, kind, tasks, seeds, marks[-1])
     methods = options.methods.split(",") if options.methods else _DEFAULTS[unit]
     shown = [sweeps.label(method) for method in methods]
     pool = ProcessPoolExecutor(options.jobs, get_context("spawn"))
@@ -182,7 +179,7 @@ class Sweeps:
         """The name of a method in tables and files: how our samplers were run belongs to it."""
         if is_peer(method):
             return method
-        return method + "-as" * (" as: " in self.space) + "-study" * (self.kind == "study")
+        return method + "-study" * (self.kind == "study")
 
 
 def run_missing(pool: ProcessPoolExecutor, sweeps: Sweeps, method: str, kept: KeptSweeps) -> None:
@@ -207,7 +204,8 @@ def one(sweeps: Sweeps, task_name: str, seed: int, method: str) -> KeptSweep:
     """Run one sweep, in a process of the pool."""
     task = next(task for task in load(sweeps.data_path) if task.name == task_name)
     if sweeps.kind == "epochs":
-        spent = fidelity.METHODS[method](sweeps.space, task.error, N_EPOCHS, seed, sweeps.budget)
+        text = in_own_program(sweeps.space)
+        spent = fidelity.METHODS[method](text, task.error, N_EPOCHS, seed, sweeps.budget)
         ends = [(n_epochs, task.regret(loss)) for n_epochs, loss in spent.ends]
         return KeptSweep.of(sweeps.budget, ends, spent.seconds)
     runs_study = sweeps.kind == "study" and method in SAMPLERS

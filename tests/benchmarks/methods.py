@@ -47,6 +47,7 @@ class Problem:
         loss: the loss that a trial reports, possibly with noise.
         truth: the loss without noise, which the benchmark evaluates.
         has_priors: whether our samplers get the priors of the settings that the space names (``search.priors``).
+        is_own_program: whether the parameters are those of a user's function, whose names say which settings they are.
     """
 
     name: str
@@ -54,11 +55,12 @@ class Problem:
     loss: Loss
     truth: Loss
     has_priors: bool = False
+    is_own_program: bool = False
 
     @property
     def space(self) -> Space:
         """The space that ``text`` describes."""
-        space = space_of(self.text)
+        space = space_of(in_own_program(self.text) if self.is_own_program else self.text)
         return with_priors(space) if self.has_priors else space
 
 
@@ -86,6 +88,11 @@ def space_of(text: str) -> Space:
         raise ValueError(str(problem))
 
     return Space(parse(read(text.encode(), "benchmark"), refuse))
+
+
+def in_own_program(text: str) -> str:
+    """The text of a space as that of a function of the user, with the same names of the parameters."""
+    return f"python: benchmark:train\n{text.strip()}"
 
 
 def ours(sampler: str, *, lookahead: int = 1, has_priors: bool = True) -> Method:

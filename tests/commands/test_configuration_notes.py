@@ -166,3 +166,17 @@ def test_a_setting_named_in_vain_is_noted_with_the_reason(notes_of, beside, samp
     about = [each for each in notes if "`as" in each]
     assert len(about) == (note is not None)
     assert note is None or note in about[0]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "is_noted"), [("bayes", True), ("random", False), ("bayes, priors: off", False)]
+)
+def test_parameters_that_are_known_by_name_are_noted(notes_of, sampler, is_noted):
+    params = (
+        "lr: {loguniform: [1e-5, 1]}, dropout: {uniform: [0, 0.5]}, momentum: {uniform: [0, 1], as: none}"
+    )
+    notes = notes_of(f"{{python: 'mine:train', params: {{{params}}}}}", sampler=sampler)
+    about = [each for each in notes if "known by their names" in each]
+    assert len(about) == is_noted
+    if is_noted:
+        assert "params.lr is `optimizer.lr`, params.dropout is `model.dropout`. " in about[0]

@@ -9,8 +9,9 @@ from typing import Any
 
 from tunecli.config.domains import Categorical, Domain, Integer, Powers
 from tunecli.config.labels import described, option_labels, shown
-from tunecli.config.priors.placing import has_own, outside_priors
+from tunecli.config.priors.placing import has_own, knobs_known_by_name, outside_priors
 from tunecli.config.priors.prior import usual_numbers, usual_options
+from tunecli.config.priors.table import NO_SETTING
 from tunecli.config.space import Parameter, Space
 from tunecli.config.study import StudySpec
 from tunecli.registry.samplers import sampler_info
@@ -108,12 +109,19 @@ def usual_values(parameter: Parameter, labels: Mapping[str, str]) -> tuple[str, 
 
 
 def prior_notes(spec: StudySpec) -> Iterator[str]:
-    """Yield a note with the reason for each `as:` that has no effect."""
+    """Yield a note on the parameters that are known by name, and the reason for each `as:` that has no effect."""
     search, info = spec.settings.search, sampler_info(spec.settings.search.sampler_name)
-    known = [parameter for parameter in spec.space.parameters if parameter.known_as]
-    if not known or search.priors == "off":
+    known = [parameter for parameter in spec.space.parameters if parameter.known_as not in ("", NO_SETTING)]
+    if search.priors == "off":
         return
-    if not info.uses_priors:
+    by_name = knobs_known_by_name(spec.space) if info.uses_priors else {}
+    if named := [p for p in spec.space.parameters if p.key in by_name and p.prior is not None]:
+        meanings = dict.fromkeys(f"{p.name} is `{by_name[p.key]}`" for p in named)
+        yield (
+            f"known by their names: {', '.join(meanings)}. `usually` shows where good values lie; `as: none` beside a "
+            "range says that it is something else"
+        )
+    if known and not info.uses_priors:
         names = ", ".join(dict.fromkeys(parameter.name for parameter in known))
         yield f"`as` has no effect with the sampler `{info.name}`: {names}"
         return

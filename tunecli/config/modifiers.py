@@ -10,7 +10,7 @@ import math
 from typing import Any, Protocol
 
 from tunecli.config.expressions import Broken, Expression, Fixed
-from tunecli.config.priors.table import KNOBS, NAMES
+from tunecli.config.priors.table import KNOBS, NAMES, NO_SETTING
 from tunecli.config.reader import MapNode, Mark, ScalarNode, SequenceNode
 from tunecli.config.suggestions import nearest
 
@@ -79,6 +79,8 @@ def order_beside(
 def knob_beside(owner: MapNode, options: tuple[Expression, ...] | None, problem: ReportProblem) -> str | None:
     """The knob that the range is (`as: optimizer.lr`), empty if the file does not say it; None after a problem.
 
+    `as: none` says that it is no known setting in spite of its name.
+
     Args:
         owner: the map of the range.
         options: of a choice; None: it is a range of numbers.
@@ -88,6 +90,8 @@ def knob_beside(owner: MapNode, options: tuple[Expression, ...] | None, problem:
     if node is None:
         return ""
     name = node.value if isinstance(node, ScalarNode) else None
+    if name == NO_SETTING:
+        return name
     if not isinstance(name, str) or name not in KNOBS:
         hint = nearest(str(name), KNOBS) or f"for example `as: {KNOBS[0]}`; the documentation lists all"
         problem(f"`as` must be the name of a known setting, not {_shown(name)}", hint, node.mark)

@@ -1,4 +1,4 @@
-"""What the model of the scores says of each parameter, and how far it can be trusted.
+"""The importance of each parameter by the model of the scores, and how far it can be trusted.
 
 Shares and R² are computed on the metric's own scale, not on the warped one, where the model is fitted: the shares are
 then nearer to the true ones, and R² is a stricter gate. A pure function of the record (record-is-the-state).

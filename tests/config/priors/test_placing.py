@@ -59,14 +59,14 @@ def test_a_rate_grows_with_the_batch_and_falls_with_momentum():
     assert math.log10(fixed.centre) == pytest.approx(large)
 
 
-def test_own_parameters_have_a_prior_only_by_the_name_that_the_file_gives():
+def test_own_parameters_have_the_priors_that_the_file_gives():
     space = space_of("""
       python: mine:train
       params:
         kind: {choice: [sgd, adamw], as: optimizer.name}
         rate: {loguniform: [1e-5, 10], as: optimizer.lr}
         bold: {loguniform: [1e-5, 10], as: sgd.lr}
-        lr: {loguniform: [1e-5, 10]}
+        x: {loguniform: [1e-5, 10]}
         batch: {logint: [8, 512], as: training.batch_size}
     """)
     priors = priors_of(space)

@@ -127,7 +127,7 @@ def range_definitions() -> dict[str, Any]:
             "type": "boolean",
         },
         "as": {
-            "description": "Known setting that this is, such as `optimizer.lr`, to begin where it is usually good.",
+            "description": "Known setting that this is, such as `optimizer.lr`: trials begin where it is usually good.",
             "type": "string",
         },
     }

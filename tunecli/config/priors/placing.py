@@ -1,9 +1,10 @@
 """The priors of a space: for each parameter of which something is known, its distribution, by the parameter's key.
 
-A parameter is known by its path under ``trial``, or by the name that the file gives beside its range (``as:``). A rate
-and a decay depend on the optimizer, which is fixed, or that of the branch, or another parameter; a rate also depends on
-the batch size and the momentum. A parameter has no prior if the file says more than its range (``default:``,
-``weights:``, a normal distribution), or if nearly all of the prior lies outside the range.
+A parameter is known by its path under ``trial``, by the name that the file gives beside its range (``as:``), or, in own
+functions and commands, by its own name (`names`). A rate and a decay depend on the optimizer, which is fixed, or that
+of the branch, or another parameter; a rate also depends on the batch size and the momentum. A parameter has no prior if
+the file says more than its range (``default:``, ``weights:``, a normal distribution), or if nearly all of the prior
+lies outside the range.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tunecli.config.expressions import (
     is_among,
     join,
 )
+from tunecli.config.priors.names import fixed_values, is_own_program, knobs_by_name
 from tunecli.config.priors.prior import Prior, Shift, lies_outside, number_of, says_something, shift_at
 from tunecli.config.priors.table import (
     ANY_OPTIMIZER,
@@ -34,6 +36,7 @@ from tunecli.config.priors.table import (
     DECAY,
     MOMENTUM,
     NAMES,
+    NO_SETTING,
     NUMBERS,
     OPTIMIZER,
     OPTIMIZERS,
@@ -71,7 +74,7 @@ def outside_priors(space: Space) -> list[tuple[Parameter, Prior]]:
 
 def _found(space: Space) -> Iterator[tuple[Parameter, Prior]]:
     """Yield each parameter that is a known setting, unless the file says where its good values lie, with the prior."""
-    knobs = {parameter.key: knob_of(parameter) for parameter in space.parameters}
+    knobs = knobs_of(space)
     with_default = tuple(_lists_with_default(space.tree, ""))
     for parameter in space.parameters:
         if not knobs[parameter.key] or has_own(parameter) or parameter.name.startswith(with_default):
@@ -80,9 +83,28 @@ def _found(space: Space) -> Iterator[tuple[Parameter, Prior]]:
             yield parameter, prior
 
 
-def knob_of(parameter: Parameter) -> str:
-    """The name of the parameter in the table; empty if nothing is known of it."""
-    return parameter.known_as or knob_at(parameter.name)
+def knobs_of(space: Space) -> dict[str, str]:
+    """The name in the table of each parameter, by the parameter's key; empty if nothing is known of it."""
+    by_name = knobs_known_by_name(space)
+    return {
+        parameter.key: ""
+        if parameter.known_as == NO_SETTING
+        else parameter.known_as or by_name.get(parameter.key) or knob_at(parameter.name)
+        for parameter in space.parameters
+    }
+
+
+def knobs_known_by_name(space: Space) -> dict[str, str]:
+    """The settings that parameters of an own function or command have the names of, by the parameters' keys."""
+    if not is_own_program(space.tree):
+        return {}
+    fixed = (path for path, _ in fixed_values(_plain(space, {})))
+    by_path = knobs_by_name([*(parameter.name for parameter in space.parameters), *fixed])
+    return {
+        parameter.key: by_path[parameter.name]
+        for parameter in space.parameters
+        if parameter.name in by_path and not parameter.known_as
+    }
 
 
 def has_own(parameter: Parameter) -> bool:
@@ -123,8 +145,8 @@ def _prior(space: Space, parameter: Parameter, knobs: Mapping[str, str]) -> Prio
 
 
 def _name(option: Scalar) -> str:
-    """The name of an option by its label; the second one of the name `sgd` has the label ``sgd#2``."""
-    return str(option).partition("#")[0]
+    """The name of an option by its label, in lower case; the second one of the name `sgd` has the label ``sgd#2``."""
+    return str(option).partition("#")[0].lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +164,12 @@ class _Surroundings:
 
 def _surroundings(space: Space, parameter: Parameter, knobs: Mapping[str, str]) -> _Surroundings:
     chosen = parents_of(parameter)
-    point = point_with(space, chosen)
+    plain = _plain(space, chosen)
     values: dict[str, Scalar] = {}
-    with suppress(DanglingReferenceError):
-        plain = concrete(space, point)
-        if isinstance(plain, dict) and not plain.keys() & {"python", "command"}:
-            values |= _of_our_trial(plain)
+    if is_own_program(space.tree):
+        values |= _of_own_program(space, plain)
+    elif isinstance(plain, dict):
+        values |= _of_our_trial(plain)
     varying: dict[str, Parameter] = {}
     active = [one for one in space.parameters if _goes_with(one, chosen)]
     for one in active:
@@ -159,6 +181,20 @@ def _surroundings(space: Space, parameter: Parameter, knobs: Mapping[str, str]) 
             values.pop(knobs[one.key], None)
             varying.setdefault(knobs[one.key], one)
     return _Surroundings(values, varying)
+
+
+def _plain(space: Space, chosen: Mapping[str, Scalar]) -> Any:
+    """A trial of the space in which some parameters have the values ``chosen``; None without a complete one."""
+    with suppress(DanglingReferenceError):
+        return concrete(space, point_with(space, chosen))
+    return None
+
+
+def _of_own_program(space: Space, plain: Any) -> dict[str, Scalar]:
+    """The fixed values of known names in an own function or command."""
+    searched = {parameter.name for parameter in space.parameters}
+    fixed = {path: value for path, value in fixed_values(plain) if path not in searched}
+    return {knob: fixed[path] for path, knob in knobs_by_name([*fixed, *searched]).items() if path in fixed}
 
 
 def _goes_with(parameter: Parameter, chosen: Mapping[str, Scalar]) -> bool:
@@ -190,7 +226,7 @@ def _of_optimizer(space: Space, parameter: Parameter, knobs: Mapping[str, str]) 
     knob = knobs[parameter.key]
     own, key = split_optimizer(knob)
     near = _surroundings(space, parameter, knobs)
-    name = own or _name(near.values.get(OPTIMIZER))
+    name = own or _name(near.values.get(OPTIMIZER, _optimizer_with_momentum(near)))
     known = OPTIMIZERS.get(name, ANY_OPTIMIZER)
     chooser = near.varying.get(OPTIMIZER)
     shifts: tuple[Shift, ...] = ()
@@ -214,6 +250,11 @@ def _of_optimizer(space: Space, parameter: Parameter, knobs: Mapping[str, str]) 
         elif (fixed := number_of(near.values.get(one))) is not None:
             centre *= 10 ** shift_at(by, fixed)
     return Prior(knob, numbers.scale, centre, numbers.deviation, shifts)
+
+
+def _optimizer_with_momentum(near: _Surroundings) -> str | None:
+    """The optimizer of an own program that has a momentum and names no optimizer."""
+    return "sgd" if MOMENTUM in near.values or MOMENTUM in near.varying else None
 
 
 def _numbers(known: OfOptimizer, key: str) -> Numbers | None:

@@ -192,6 +192,8 @@ KNOBS: tuple[str, ...] = (
     *(f"{name}.{key.rpartition('.')[2]}" for name in OPTIMIZERS for key in _PER_OPTIMIZER),
 )
 """The names that `as:` takes: keys of a trial, and `adamw.lr` for a rate with a known optimizer."""
+NO_SETTING = "none"
+"""The value of `as:` for a parameter that is no known setting in spite of its name."""
 
 
 def knob_at(path: str) -> str:

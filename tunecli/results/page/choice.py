@@ -1,6 +1,6 @@
-"""What the page shows where it cannot show everything: which trials, which parameters, and how much of a text.
+"""The selection of trials, parameters and parts of texts for a page that cannot show all of them.
 
-A page of 100,000 trials or 1,000 parameters is as large as one of a few hundred, and says what it leaves out.
+A page of 100,000 trials or 1,000 parameters is as large as one of a few hundred, and names the omitted ones.
 """
 
 from __future__ import annotations

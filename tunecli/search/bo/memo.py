@@ -1,8 +1,8 @@
 """A memo of the last few results of pure functions of arrays.
 
 Suggestions that are made one after the other share a model while no further result is read. The memo saves its
-computation and changes no result: the key has the content of every argument, and what is kept is what the function
-would return again. So a resumed process, whose memo is empty, makes the same suggestions (record-is-the-state).
+computation and changes no result: the key has the content of every argument, so the function would return the kept
+result again. So a resumed process, whose memo is empty, makes the same suggestions (record-is-the-state).
 """
 
 from __future__ import annotations

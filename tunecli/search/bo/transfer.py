@@ -10,7 +10,7 @@ models share the whole weight.
 In the paper the prediction is the weighted sum of all models. Here the weighted sum of the earlier models alone is a
 prior mean, and the own surrogate is fitted to the remainder, as models are stacked in Golovin, Solnik, Moitra,
 Kochanski, Karro, Sculley (2017), "Google Vizier: A Service for Black-Box Optimization". So the surrogate keeps its own
-uncertainty, fits its own trials whatever the weights are, and needs fewer of them the better the earlier studies
+uncertainty, fits its own trials with any weights, and needs fewer of them the better the earlier studies
 predict.
 
 Axes: N own trials, K earlier studies, S samples, M other points, F columns of the encoding.
