@@ -10,6 +10,8 @@ The problems are a bowl of five parameters with a random centre, `hartmann6` and
 - ``shuffled``: LCBench alone; each range has the prior of another one's setting.
 - ``right``: as ``opposite``, but around the best known value, moved by a normal error of 0.1.
 - ``settings``: LCBench alone; the priors of its own settings.
+- ``defaults`` and ``good-defaults``: not of `optimizers`; a `default:` at the centre of each prior of the kinds
+  ``opposite`` and ``right``, and no priors.
 
 All kinds have the same seeds, so they are compared to ``none`` in pairs.
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -35,7 +38,9 @@ from tunecli.config.space import Space, point_of_units
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, State
 
-KINDS = ("none", "opposite", "shuffled", "right", "settings")
+KINDS = ("none", "opposite", "shuffled", "right", "settings", "defaults", "good-defaults")
+_LCBENCH_ALONE = ("shuffled", "settings")
+_RANGE = re.compile(r"([\w.]+): \{(\w+): \[([^]]*)\]\}")
 MARKS = (5, 10, 15, 25, 50)
 _DEVIATION, _ERROR = 0.15, 0.1  # in shares of a range
 _LEAST = 1e-4  # of a regret; lower ones are equal
@@ -122,7 +127,16 @@ def space_with_priors(case: Case, kind: str, seed: int) -> Space:
             return with_priors(space_of(lcbench.with_settings(case.text)))
         case "shuffled":
             return with_priors(space_of(_shuffled(case.text, generator)))
-    priors = {}
+        case "defaults":
+            return _with_defaults(case, moved_priors(case, "opposite", generator))
+        case "good-defaults":
+            return _with_defaults(case, moved_priors(case, "right", generator))
+    return replace(own, priors=moved_priors(case, kind, generator))
+
+
+def moved_priors(case: Case, kind: str, generator: np.random.Generator) -> dict[str, Prior]:
+    """The priors of the kind ``opposite`` or ``right``, by key."""
+    priors, own = {}, space_of(case.text)
     for parameter in own.parameters:
         value = case.best.get(parameter.name)
         of_branch = {condition.key: condition.values for condition in parameter.conditions}
@@ -140,7 +154,18 @@ def space_with_priors(case: Case, kind: str, seed: int) -> Space:
         low, high = (position(scale, float(end)) for end in bounds(domain))  # type: ignore[arg-type]  # numbers
         centre = value_at_position(scale, low + min(max(moved, 0.0), 1.0) * (high - low))
         priors[parameter.key] = Prior("wrong", scale, centre, _DEVIATION * (high - low))
-    return replace(own, priors=priors)
+    return priors
+
+
+def _with_defaults(case: Case, priors: Mapping[str, Prior]) -> Space:
+    """The space of a case, which has one branch alone, with the centre of each prior as its default."""
+
+    def with_default(found: re.Match[str]) -> str:
+        name, word, ends = found.groups()
+        centre = priors[name].centre
+        return f"{name}: {{{word}: [{ends}], default: {round(centre) if 'int' in word else centre:.6g}}}"
+
+    return space_of(_RANGE.sub(with_default, case.text))
 
 
 def _shuffled(text: str, generator: np.random.Generator) -> str:
@@ -176,7 +201,9 @@ def run(
             case = _lcbench(data, seed) if problem == LCBENCH and data else PROBLEMS[problem](seed)
             for kind in kinds:
                 of_kind = known.setdefault(problem, {}).setdefault(kind, {})
-                if (problem != LCBENCH and kind in ("shuffled", "settings")) or str(seed) in of_kind:
+                is_left_out = problem != LCBENCH and kind in _LCBENCH_ALONE
+                is_left_out |= problem == "optimizers" and kind.endswith("defaults")
+                if is_left_out or str(seed) in of_kind:
                     continue
                 of_kind[str(seed)] = sweep(case, space_with_priors(case, kind, seed), seed, MARKS[-1])
                 if path:
