@@ -16,11 +16,12 @@ import pytest
 
 from tests.support.spaces import space_of
 from tunecli.errors import UsageError
-from tunecli.search.bo.acquisition import ACQUISITIONS, log_user_prior
+from tunecli.search.bo.acquisition import ACQUISITIONS
 from tunecli.search.bo.acquisition_optimizer import exclude_repeats, ranked_candidates, to_points
 from tunecli.search.bo.encoding import Floats, features
 from tunecli.search.bo.posterior import Posterior, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES
+from tunecli.search.bo.user_prior import log_user_prior
 from tunecli.search.protocols import suggest
 from tunecli.search.samplers.bayes import bayes, n_initial
 from tunecli.search.samplers.random import quasirandom
@@ -265,15 +266,20 @@ def test_an_unknown_surrogate_or_acquisition_is_an_error() -> None:
 
 
 def test_a_default_attracts_early_trials_more_than_late_ones() -> None:
-    flat = tuple(replace(o, loss=0.1 * (o.loss or 0.0) + o.number % 2) for o in line_history())
-    with_default = space_of("{x: {uniform: [0, 1], default: 0.8}}")
+    plain = space_of("{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}")
+    with_default = space_of("{x: {uniform: [0, 1], default: 0.3}, y: {uniform: [0, 1], default: 0.6}}")
     early, late = log_user_prior(with_default, 4), log_user_prior(with_default, 400)
-    units = np.array([[0.8], [0.3]])
+    units = np.array([[0.3, 0.6], [0.3, 0.1]])
     assert early(units)[0] == late(units)[0] == 0
     assert early(units)[1] == pytest.approx(100 * late(units)[1])
-    point = bayes(with_default, flat, 12, 0)
-    assert point is not None
-    assert _number(point, "x") > 0.5
+    points = [quasirandom(with_default, [], number, 0) or {} for number in range(6)]
+    history = [
+        Observation(number, point, State.COMPLETE, (_number(point, "x") - 0.3) ** 2)
+        for number, point in enumerate(points)
+    ]
+    attracted, free = (bayes(space, history, 6, 0) or {} for space in (with_default, plain))
+    assert _number(attracted, "y") == pytest.approx(0.6, abs=0.15)
+    assert _number(free, "y") > 0.9
 
 
 def test_a_long_record_whose_training_subset_has_equal_losses_is_accepted() -> None:

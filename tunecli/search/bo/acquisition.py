@@ -8,24 +8,19 @@ scores matters.
 
 *Units*: losses are warped (see `outcome_transforms`): mean 0, standard deviation 1, lower is better.
 
-Axes: S members of a surrogate, M points, N losses, D parameters.
+Axes: S members of a surrogate, M points, N losses.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-
-from tunecli.config.domains import Categorical, n_values, unit_of_value
-from tunecli.config.space import Space
-from tunecli.search.bo.knob_priors import is_supported, log_density
-from tunecli.trial import Observation
 
 Floats = NDArray[np.float64]
 Acquisition = Callable[[Floats, Floats, Floats], Floats]
@@ -38,11 +33,6 @@ _TARGET_FRACTION = 0.25
 _MIN_LEAD = 0.5  # the incumbent is above the mean if infeasible trials are better
 _N_LATEST = 8
 _MIN_GAIN = 0.1
-
-# πBO's β, in the paper a tenth of the budget: the prior's exponent is 1 at trial 10, and a tenth at trial 100.
-_PRIOR_STRENGTH = 10.0
-_KNOB_STRENGTH = 1.0  # a larger one loses after 15 trials the gain of the draws from the priors
-_PRIOR_DEVIATION = 0.25  # in units: a user's default is accurate to about a quarter of its range
 
 
 def log_expected_improvement(mean_SM: Floats, deviation_SM: Floats, incumbent_S: Floats) -> Floats:
@@ -160,34 +150,3 @@ def log_h(z: Floats) -> Floats:
     rest = np.where(far > -1e3, np.log(np.maximum(1.0 + scaled, 1e-300)), -2 * np.log(-far))
     log_values: Floats = np.where(z > -1.0, above, -0.5 * far**2 - _LOG_ROOT_2_PI + rest)
     return log_values
-
-
-def log_user_prior(
-    space: Space, number: int, history: Sequence[Observation] | None = None
-) -> Callable[[Floats], Floats]:
-    """Return the user's log-prior at trial ``number``: units (M, D), NaN if inactive → term of a log acquisition (M,).
-
-    Hvarfner, Stoll, Souza, Lindauer, Hutter, Nardi (2022), "πBO: Augmenting Acquisition Functions with User Beliefs for
-    Bayesian Optimization": the acquisition is multiplied by prior^(β / n) at trial n. The prior of a numeric parameter
-    is normal around its ``default:``, in units. An option that is the default has twice the weight of any other.
-    Parameters without a default have the prior of their setting (`knob_priors`), or else a flat one. The
-    priors of settings count only if a ``history`` supports them: wrong ones are not always contradicted.
-    """
-    with_default = [(i, p.domain, p.default) for i, p in enumerate(space.parameters) if p.default is not None]
-    weight = _PRIOR_STRENGTH / max(number, 1)
-    is_counted = history is None or is_supported(space, history)
-    knob_weight = _KNOB_STRENGTH / max(number, 1) if is_counted else 0.0
-
-    def log_prior(units_MD: Floats) -> Floats:
-        total_M = np.zeros(len(units_MD))
-        for index, domain, default in with_default:
-            difference_M = units_MD[:, index] - unit_of_value(domain, default)
-            if isinstance(domain, Categorical):
-                least_share = min(domain.weights) / math.fsum(domain.weights) if domain.weights else None
-                is_other_M = np.abs(difference_M) > 0.25 * (least_share or 1.0 / (n_values(domain) or 1))
-                total_M -= math.log(2.0) * is_other_M
-            else:
-                total_M -= 0.5 * np.square(np.nan_to_num(difference_M) / _PRIOR_DEVIATION)
-        return weight * total_M + knob_weight * log_density(space, units_MD)
-
-    return log_prior

@@ -15,7 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from tunecli.config.domains import LAST_UNIT, value_of_unit
 from tunecli.config.space import Space, point_of_units, units_of_point
 from tunecli.search.bo.encoding import magnitude_ratio
-from tunecli.search.bo.knob_priors import drawn_units, is_contradicted, mode_units
+from tunecli.search.bo.knob_priors import drawn_units, mode_units
+from tunecli.search.bo.user_prior import is_contradicted
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, sobol_draws, sobol_units
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters

@@ -31,16 +31,12 @@ from tunecli.config.priors.prior import (
     value_at_position,
 )
 from tunecli.config.space import Space
-from tunecli.search.bo.encoding import Floats, units_of_points
-from tunecli.trial import Observation, Scalar, State
+from tunecli.search.bo.encoding import Floats
+from tunecli.trial import Scalar
 
 _MAX_VALUES = 64  # a range with more values is drawn from as if it were continuous
 _N_ENTRIES = 257
 _REACH_DEVIATIONS = 4.0  # where a logarithmic scale of a range from 0 begins, below the centre
-_N_JUDGED = 16
-_MIN_JUDGED = 3  # with fewer trials, one bad point would be a contradiction
-# Shares of pairs against the priors; of unrelated ones a half is expected.
-_CONTRADICTION, _SUPPORT = 0.65, 0.45
 _STANDARD = NormalDist()
 
 
@@ -120,48 +116,6 @@ def log_density(space: Space, units_MD: Floats) -> Floats:
     for placed in _all_placed(space):
         total_M += placed.log_density(units_MD)
     return total_M
-
-
-def is_contradicted(space: Space, history: Sequence[Observation]) -> bool:
-    """Return whether the results contradict the priors: of two trials, the one with the higher density is mostly worse.
-
-    Args:
-        space: the space, with its priors.
-        history: as for :func:`share_against`.
-    """
-    share = share_against(space, history)
-    return share is not None and share > _CONTRADICTION
-
-
-def is_supported(space: Space, history: Sequence[Observation]) -> bool:
-    """Return whether the results support the priors: of two trials, the one with the higher density is mostly better.
-
-    Args:
-        space: the space, with its priors.
-        history: as for :func:`share_against`.
-    """
-    share = share_against(space, history)
-    return share is not None and share < _SUPPORT
-
-
-def share_against(space: Space, history: Sequence[Observation]) -> float | None:
-    """Return the share of pairs of trials in which the one with the higher density is worse; None if they are too few.
-
-    A failed trial is worse than a complete one. Pairs of equal losses or densities do not count.
-
-    Args:
-        space: the space, with its priors.
-        history: trials with one loss each. The first ones count, most of which no model chose.
-    """
-    ended = [trial for trial in history[:_N_JUDGED] if trial.loss is not None or trial.state is State.FAILED]
-    if len(ended) < _MIN_JUDGED or not _all_placed(space):
-        return None
-    losses_N = np.array([math.inf if trial.loss is None else trial.loss for trial in ended])
-    density_N = log_density(space, units_of_points(space, [trial.parameters for trial in ended]))
-    is_worse_NN = losses_N[:, None] > losses_N[None, :]
-    is_denser_NN = density_N[:, None] > density_N[None, :]
-    n_against, n_for = int((is_worse_NN & is_denser_NN).sum()), int((is_worse_NN & is_denser_NN.T).sum())
-    return n_against / (n_against + n_for) if n_against + n_for else None
 
 
 def drawn_units(space: Space, uniform_D: Sequence[float]) -> list[float]:

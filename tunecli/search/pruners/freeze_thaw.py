@@ -33,7 +33,7 @@ import numpy as np
 
 from tunecli.config.space import Space
 from tunecli.registry.pruners import Curves
-from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition, has_stalled, log_user_prior
+from tunecli.search.bo.acquisition import ACQUISITIONS, Acquisition, has_stalled
 from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
     feasibility_of,
@@ -54,6 +54,7 @@ from tunecli.search.bo.final_loss_model import (
 )
 from tunecli.search.bo.posterior import Streams, can_fit, deterministic_blas
 from tunecli.search.bo.surrogate import SURROGATES
+from tunecli.search.bo.user_prior import log_user_prior
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, is_exhausted, propose
 from tunecli.search.fidelity import Action, Curve, begun
 from tunecli.search.samplers.bayes import model_draws, n_initial

@@ -1,7 +1,7 @@
 """Bayesian optimisation, one suggestion on one page: recorded trials → posterior → acquisition → optimiser → point.
 
 Each step is a module of :mod:`tunecli.search.bo`: `outcome_transforms` combines several objectives, `posterior` fits
-the surrogate and the feasibility models, `acquisition` scores a prediction and adds the user's prior, and
+the surrogate and the feasibility models, `acquisition` scores a prediction, `user_prior` adds the user's prior, and
 `acquisition_optimizer` finds the best point. A suggestion starts from the record alone, with random numbers that are
 named by seed and trial number (record-is-the-state, seeds-by-name).
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
-from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, has_stalled, log_user_prior
+from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, has_stalled
 from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
     feasibility_of,
@@ -25,12 +25,12 @@ from tunecli.search.bo.acquisition_optimizer import (
 from tunecli.search.bo.batches import has_many_pending, in_batches, streams_of
 from tunecli.search.bo.encoding import Floats, features
 from tunecli.search.bo.initial_design import initial_draws
-from tunecli.search.bo.knob_priors import is_contradicted
 from tunecli.search.bo.option_floor import look_instead, owed_look
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
 from tunecli.search.bo.transfer import N_FROM_EARLIER, best_earlier_points, has_weight, informed
+from tunecli.search.bo.user_prior import is_contradicted, log_user_prior
 from tunecli.search.draws import propose
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
@@ -52,8 +52,8 @@ def bayes(
 
     The first trial is the default, or else the most likely point; with earlier studies, the first two are their best
     points. The next trials are quasi-random or drawn from the priors (`initial_design`): at least until there are
-    :func:`n_initial` trials and two different losses are known. In a space with more parameters than a Sobol sequence
-    has dimensions, there is no model, and every later trial is uniformly random. See
+    :func:`n_unmodelled` trials and two different losses are known. In a space with more parameters than a Sobol
+    sequence has dimensions, there is no model, and every later trial is uniformly random. See
     :class:`tunecli.search.protocols.Sampler`.
 
     Args:
@@ -71,7 +71,7 @@ def bayes(
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     known = in_batches(scalarize(history, number, seed))
-    n_first = n_initial(space, n_trials)
+    n_first = n_unmodelled(space, known, n_trials)
     if _is_modelled(space, known, number, seed, n_first):
         draws = model_draws(space, known, number, seed, kind, portfolio, n_first)
     else:
@@ -96,15 +96,21 @@ def n_initial(space: Space, n_trials: int | None = None) -> int:
     return n_usual if n_trials is None else min(n_usual, max(n_trials // 2, 3))
 
 
-def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int, n_initial: int) -> bool:
-    """Return whether the model proposes trial ``number``.
+def n_unmodelled(space: Space, known: Sequence[Observation], n_trials: int | None = None) -> int:
+    """Return :func:`n_initial`, and half as many again if the results contradict the priors.
 
-    If the results contradict the priors, half as many trials again come first: about as many as the priors had drawn.
-    If earlier studies inform the model, it proposes every second initial trial from ``_FIRST_INFORMED`` on.
+    That is about as many as the priors had drawn: draws from wrong priors cover little of the space.
     """
-    if n_initial <= number < n_initial + n_initial // 2 and is_contradicted(space, known):
-        return False
-    if number >= n_initial or not can_fit(space, known):
+    n_first = n_initial(space, n_trials)
+    return n_first + n_first // 2 if is_contradicted(space, known) else n_first
+
+
+def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int, n_first: int) -> bool:
+    """Return whether the model proposes trial ``number``: from ``n_first`` on, if it can be fitted.
+
+    If earlier studies inform the model, it proposes every second trial before, from ``_FIRST_INFORMED`` on.
+    """
+    if number >= n_first or not can_fit(space, known):
         return can_fit(space, known)
     if not space.earlier or number < _FIRST_INFORMED or number % 2:
         return False

@@ -1,0 +1,85 @@
+"""The user's priors in the acquisition: what they weigh, and when the results end their influence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from tests.support.spaces import space_of
+from tunecli.config.priors.placing import with_priors
+from tunecli.search.bo.initial_design import initial_draws
+from tunecli.search.bo.user_prior import (
+    is_contradicted,
+    is_default_doubted,
+    is_supported,
+    log_user_prior,
+)
+from tunecli.trial import Observation, State
+
+PLAIN = space_of("""
+  optimizer: {name: adamw, lr: {loguniform: [1e-6, 1]}, weight_decay: {loguniform: [1e-6, 1]}}
+  other: {uniform: [0, 1]}
+""")
+KNOWN = with_priors(PLAIN)
+WITH_DEFAULTS = space_of(
+    "{x: {uniform: [0, 1], default: 0.2}, y: {choice: [a, b, c], default: b}, z: {uniform: [0, 1]}}"
+)
+UNITS_MD = np.random.default_rng(0).random((9, 3))
+
+
+def known_distance(point):
+    """The distance of a point to the usual settings."""
+    return abs(math.log10(point["optimizer.lr"]) + 2.7) + abs(math.log10(point["optimizer.weight_decay"]) + 2)
+
+
+def default_distance(point):
+    """The distance of a point to the defaults."""
+    return abs(point["x"] - 0.2) + 0.05 * (point["y"] != "b")
+
+
+def observed(space, loss, n=6):
+    """The first trials of a space, with these losses of a point."""
+    points = [next(initial_draws(space, [], number, 3)) for number in range(n)]
+    return [Observation(number, point, State.COMPLETE, loss(point)) for number, point in enumerate(points)]
+
+
+def test_priors_of_settings_count_only_if_the_results_support_them():
+    good, bad, undecided = (
+        observed(KNOWN, loss)
+        for loss in (known_distance, lambda point: -known_distance(point), lambda point: point["other"])
+    )
+    assert [is_contradicted(KNOWN, trials) for trials in (good, bad, undecided)] == [False, True, False]
+    assert [is_supported(KNOWN, trials) for trials in (good, bad, undecided)] == [True, False, False]
+    for history in (bad, undecided, []):
+        assert (log_user_prior(KNOWN, 8, history)(UNITS_MD) == 0).all()
+    assert (log_user_prior(KNOWN, 8, good)(UNITS_MD) != 0).any()
+
+
+def test_defaults_count_unless_the_results_do_not_support_them():
+    good, bad, undecided, alike = (
+        observed(WITH_DEFAULTS, loss, 16)
+        for loss in (
+            default_distance,
+            lambda point: -default_distance(point),
+            lambda point: point["z"],
+            lambda point: 1.0,
+        )
+    )
+    expected_M = log_user_prior(WITH_DEFAULTS, 8)(UNITS_MD)
+    assert (expected_M < 0).all()
+    for history in (good, alike, []):
+        np.testing.assert_array_equal(log_user_prior(WITH_DEFAULTS, 8, history)(UNITS_MD), expected_M)
+    for history in (bad, undecided):
+        assert is_default_doubted(WITH_DEFAULTS, history)
+        assert (log_user_prior(WITH_DEFAULTS, 8, history)(UNITS_MD) == 0).all()
+    assert not is_default_doubted(PLAIN, observed(PLAIN, known_distance))
+
+
+def test_failures_count_as_the_worst_results_and_two_trials_say_nothing():
+    trials = observed(KNOWN, lambda point: 1.0)
+    failed = [replace(trials[0], state=State.FAILED, loss=None), *trials[1:]]
+    assert is_contradicted(KNOWN, failed)  # the mode failed
+    assert not is_contradicted(KNOWN, failed[:2])
+    assert not is_contradicted(PLAIN, failed)
