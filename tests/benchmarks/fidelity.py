@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.benchmarks.methods import space_of, suggested_point
-from tunecli.config.priors.placing import with_priors
+from tests.benchmarks.methods import suggested_point
+from tunecli.config.space import Space
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import next_action, suggest
@@ -41,15 +41,14 @@ class Spent:
         return min((loss for spent, loss in self.ends if spent <= n_epochs), default=math.inf)
 
 
-Method = Callable[[str, LossCurve, int, int, int], Spent]
-"""(text of the space, learning curve, epochs of a full training, seed, budget of epochs) → the result."""
+Method = Callable[[Space, LossCurve, int, int, int], Spent]
+"""(the space, with priors if ours may use them, learning curve, epochs of a full training, seed, budget of epochs) → the result."""
 
 
 def full(sampler: str) -> Method:
     """A sampler without a pruner: every trial is trained to its end."""
 
-    def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
-        space = with_priors(space_of(text))
+    def run(space: Space, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         done, ends, seconds = list[Observation](), list[tuple[int, float]](), list[float]()
         while (len(ends) + 1) * full_epochs <= budget:
             began_s = time.process_time()
@@ -68,8 +67,7 @@ def full(sampler: str) -> Method:
 def pausing(knob: Pausing, sampler: str) -> Method:
     """A pausing pruner and a sampler, called as by a study; it begins trials until the budget is spent."""
 
-    def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
-        space = with_priors(space_of(text))
+    def run(space: Space, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         curves, ends, seconds = list[Curve](), list[tuple[int, float]](), list[float]()
         fractions, spent = rung_fractions(full_epochs, knob.min_epochs, knob.factor), 0
         untils = [until or full_epochs for until in pause_epochs(full_epochs, fractions)]
@@ -108,14 +106,14 @@ def _after(before: Curve, rung: int, n_rungs: int, loss: float | None, epochs: i
 def optuna_with(sampler: str, *, is_pruning: bool) -> Method:
     """Optuna's sampler of that name, alone or with its Hyperband pruner (one epoch is the least resource)."""
 
-    def run(text: str, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
+    def run(space: Space, curve: LossCurve, full_epochs: int, seed: int, budget: int) -> Spent:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore")
         pruner = optuna.pruners.HyperbandPruner(1, full_epochs) if is_pruning else optuna.pruners.NopPruner()
         study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(seed=seed), pruner=pruner)
-        space, ends, seconds, spent = space_of(text), list[tuple[int, float]](), list[float](), 0
+        ends, seconds, spent = list[tuple[int, float]](), list[float](), 0
         while spent + full_epochs <= budget or (is_pruning and spent < budget):
             began_s = time.process_time()
             trial = study.ask()

@@ -36,7 +36,7 @@ import numpy as np
 
 from tests.benchmarks import fidelity
 from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
-from tests.benchmarks.methods import METHODS, Problem, Sweep, in_own_program, space_of, through_study
+from tests.benchmarks.methods import METHODS, Problem, Sweep, space_of, through_study
 from tests.benchmarks.regrets import is_peer
 from tunecli.registry.samplers import SAMPLERS
 from tunecli.trial import Parameters
@@ -204,8 +204,8 @@ def one(sweeps: Sweeps, task_name: str, seed: int, method: str) -> KeptSweep:
     """Run one sweep, in a process of the pool."""
     task = next(task for task in load(sweeps.data_path) if task.name == task_name)
     if sweeps.kind == "epochs":
-        text = in_own_program(sweeps.space)
-        spent = fidelity.METHODS[method](text, task.error, N_EPOCHS, seed, sweeps.budget)
+        space = problem_of(task, sweeps.space).space
+        spent = fidelity.METHODS[method](space, task.error, N_EPOCHS, seed, sweeps.budget)
         ends = [(n_epochs, task.regret(loss)) for n_epochs, loss in spent.ends]
         return KeptSweep.of(sweeps.budget, ends, spent.seconds)
     runs_study = sweeps.kind == "study" and method in SAMPLERS

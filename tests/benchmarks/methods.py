@@ -48,6 +48,7 @@ class Problem:
         truth: the loss without noise, which the benchmark evaluates.
         has_priors: whether our samplers get the priors of the settings that the space names (``search.priors``).
         is_own_program: whether the parameters are those of a user's function, whose names say which settings they are.
+        folder: the folder of the data files.
     """
 
     name: str
@@ -56,12 +57,13 @@ class Problem:
     truth: Loss
     has_priors: bool = False
     is_own_program: bool = False
+    folder: Path | None = None
 
     @property
     def space(self) -> Space:
         """The space that ``text`` describes."""
         space = space_of(in_own_program(self.text) if self.is_own_program else self.text)
-        return with_priors(space) if self.has_priors else space
+        return with_priors(space, self.folder) if self.has_priors else space
 
 
 @dataclass(frozen=True)

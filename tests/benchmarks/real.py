@@ -103,7 +103,7 @@ def _run(
         sweep: Sweep = METHODS[method](trials.problem, seed, budget)
         return KeptSweep.of(budget, enumerate(sweep.losses, start=1), sweep.seconds)
     spent = fidelity.METHODS[method](
-        problem.text, trials.loss_at, problem.epochs, seed, budget * problem.epochs
+        trials.problem.space, trials.loss_at, problem.epochs, seed, budget * problem.epochs
     )
     ends = ((n_epochs / problem.epochs, loss) for n_epochs, loss in spent.ends)
     return KeptSweep.of(budget, ends, spent.seconds)

@@ -327,7 +327,14 @@ class CachedTrials:
     @property
     def problem(self) -> Problem:
         """The problem for `methods.METHODS`. A trial has no noise: its true loss is its loss."""
-        return Problem(self._problem.name, self._problem.text, self.loss, self.loss, has_priors=True)
+        return Problem(
+            self._problem.name,
+            self._problem.text,
+            self.loss,
+            self.loss,
+            has_priors=True,
+            folder=self._problem.folder,
+        )
 
     def loss(self, point: Parameters) -> float | None:
         """The loss of a full training; None: the trial fails."""

@@ -43,7 +43,7 @@ from tunecli.results.table import Table, to_csv, to_markdown, top
 from tunecli.results.view import Section, View
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
 from tunecli.search.prediction import predict_trials
-from tunecli.search.samplers.bayes import n_initial
+from tunecli.search.samplers.bayes import n_initial_without_priors
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.baseline import recorded_baseline
@@ -269,7 +269,8 @@ def _with_predictions(
         for number, forecast in predict_trials(space, history, seed, noise_floor).items()
     }
     if not predictions:
-        why_none = f"no predictions: the model needs {n_initial(space)} complete trials with different scores"
+        n_needed = n_initial_without_priors(space)
+        why_none = f"no predictions: the model needs {n_needed} complete trials with different scores"
         if len(space.parameters) > MAX_SOBOL_DIMENSIONS:
             why_none = f"no predictions: the model takes up to {MAX_SOBOL_DIMENSIONS:,} parameters"
         return replace(whole, notes=(*whole.notes, why_none))

@@ -159,7 +159,7 @@ def parse_study(
     if problems or settings is None or space is None:
         raise ConfigError(_in_order(problems, file))
     if settings.search.priors == "auto" and sampler_info(settings.search.sampler_name).uses_priors:
-        space = with_priors(space)
+        space = with_priors(space, base_path)
     return StudySpec(settings, space, data.decode("utf-8-sig"), overrides, base_path)
 
 

@@ -32,7 +32,7 @@ from tunecli.search.leave_one_out import (
 )
 from tunecli.search.prediction import expected_improvement, predict_trials
 from tunecli.search.profiles import Profile, Profiler
-from tunecli.search.samplers.bayes import n_initial
+from tunecli.search.samplers.bayes import n_initial_without_priors
 from tunecli.search.score_model import ScoreModel, fit_score_model
 from tunecli.search.sobol_shares import MAX_COORDINATES, total_shares
 from tunecli.trial import Observation
@@ -133,7 +133,7 @@ def _reason_against(space: Space, history: Sequence[Observation], n_scored: int,
         return f"the model takes up to {MAX_PARAMETERS} parameters, and {n_varying:,} vary"
     if len(space.parameters) > MAX_COORDINATES:
         return f"the model takes up to {MAX_COORDINATES:,} parameters, and the space has {len(space.parameters):,}"
-    if n_scored < n_initial(space):
+    if n_scored < n_initial_without_priors(space):
         return why_too_few(n_scored)
     return "" if can_fit(space, history) else "all scores are equal"
 

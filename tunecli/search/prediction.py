@@ -27,7 +27,7 @@ from tunecli.search.bo.gaussian_process import GaussianProcess
 from tunecli.search.bo.outcome_transforms import Warping
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.samplers.bayes import n_initial
+from tunecli.search.samplers.bayes import n_initial_without_priors
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, State
 
@@ -73,7 +73,7 @@ def predict_trials(
         n_most: how many trials get a prediction at the most: the feasible ones with the lowest losses; None: all.
     """
     complete = [o for o in history if o.state is State.COMPLETE and finite_loss(o) is not None]
-    if len(complete) < n_initial(space) or not can_fit(space, complete):
+    if len(complete) < n_initial_without_priors(space) or not can_fit(space, complete):
         return {}
     predictions: dict[int, Prediction] = {}
     with deterministic_blas():
@@ -144,7 +144,7 @@ def expected_improvement(
     Returns:
         At least 0. None as long as `bayes` uses no model, or if no trial or no candidate is feasible.
     """
-    if number < n_initial(space) or not can_fit(space, history):
+    if number < n_initial_without_priors(space) or not can_fit(space, history):
         return None
     with deterministic_blas():
         data = trial_data(space, history)

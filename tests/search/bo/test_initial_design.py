@@ -14,7 +14,7 @@ from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.knob_priors import mode_units
 from tunecli.search.draws import sobol_draws
 from tunecli.search.protocols import suggest
-from tunecli.search.samplers.bayes import n_initial, n_unmodelled
+from tunecli.search.samplers.bayes import n_initial, n_initial_without_priors, n_unmodelled
 from tunecli.trial import Observation, State
 
 PLAIN = space_of("""
@@ -47,26 +47,63 @@ def test_a_plain_range_over_magnitudes_is_covered_like_a_logarithmic_one():
     assert next(initial_draws(plain, [], 0, 3)) == pytest.approx({"a": 1e-3, "b": 0.5})
 
 
-def test_trials_are_draws_from_the_priors_and_the_first_sobol_points():
-    firsts = [next(initial_draws(KNOWN, [], number, 3)) for number in range(1, 41)]
+def rate(point):
+    return math.log10(point["optimizer.lr"])
+
+
+def with_rates_removed(point):
+    return {name: value for name, value in point.items() if name != "optimizer.lr"}
+
+
+@pytest.mark.parametrize("is_better", [True, False])
+def test_the_second_and_third_trial_step_along_the_learning_rate(is_better):
+    deviation = KNOWN.priors["optimizer.lr"].deviation
+    first, second = (next(initial_draws(KNOWN, [], number, 3)) for number in (0, 1))
+    history = [
+        Observation(0, first, State.COMPLETE, 1.0),
+        Observation(1, second, State.COMPLETE, 0.5 if is_better else 2.0),
+    ]
+    third = next(initial_draws(KNOWN, history, 2, 3))
+    steps = [(rate(point) - rate(first)) / deviation for point in (second, third)]
+    assert steps == pytest.approx([1.25, 2.5 if is_better else -1.25], abs=0.02)
+    assert with_rates_removed(first) == pytest.approx(with_rates_removed(second))
+    assert with_rates_removed(first) == pytest.approx(with_rates_removed(third))
+
+
+def test_the_third_trial_lowers_the_rate_if_the_second_has_failed_or_is_not_known():
+    first, second = (next(initial_draws(KNOWN, [], number, 3)) for number in (0, 1))
+    failed = [Observation(0, first, State.COMPLETE, 1.0), Observation(1, second, State.FAILED)]
+    for history in ([], failed):
+        assert rate(next(initial_draws(KNOWN, history, 2, 3))) < rate(first)
+
+
+def test_no_step_leaves_the_range_of_the_rate():
+    space = with_priors(space_of("optimizer: {name: adamw, lr: {loguniform: [1e-4, 3e-3]}}"))
+    first = next(initial_draws(space, [], 0, 3))
+    history = [Observation(0, first, State.COMPLETE, 1.0)]
+    assert len({rate(next(initial_draws(space, history, number, 3))) for number in range(8)}) == 8
+    assert all(1e-4 <= next(initial_draws(space, history, n, 3))["optimizer.lr"] <= 3e-3 for n in range(8))
+
+
+def test_later_trials_are_draws_from_the_priors_and_sobol_points_in_turn():
+    numbers = range(3, 41)
+    firsts = {number: next(initial_draws(KNOWN, [], number, 3)) for number in numbers}
     sobol = [next(sobol_draws(KNOWN, place, 3)) for place in range(40)]
-    of_sobol = [point for point in firsts if point in sobol]
-    of_priors = [point for point in firsts if point not in sobol]
-    assert of_sobol == sobol[: len(of_sobol)]
-    assert 10 <= len(of_priors) <= 30
+    assert [number for number in numbers if firsts[number] in sobol] == list(range(4, 41, 2))
 
     def spread(points):
-        return np.std(np.log10([point["optimizer.lr"] for point in points]))
+        return np.std([rate(point) for point in points])
 
-    assert spread(of_priors) < 0.5 * spread(of_sobol)
+    of_priors = [firsts[number] for number in numbers if number % 2]
+    assert spread(of_priors) < 0.5 * spread(sobol)
 
 
 def test_the_design_is_a_function_of_number_and_seed():
-    assert list(initial_draws(KNOWN, [], 2, 3)) == list(initial_draws(KNOWN, [], 2, 3))
-    assert next(initial_draws(KNOWN, [], 1, 3)) != next(initial_draws(KNOWN, [], 1, 4))
+    assert list(initial_draws(KNOWN, [], 3, 3)) == list(initial_draws(KNOWN, [], 3, 3))
+    assert next(initial_draws(KNOWN, [], 3, 3)) != next(initial_draws(KNOWN, [], 3, 4))
 
 
-def observed(loss, n=6):
+def observed(loss, n=8):
     """The first trials of the known space, with these losses of a point."""
     points = [next(initial_draws(KNOWN, [], number, 3)) for number in range(n)]
     return [Observation(number, point, State.COMPLETE, loss(point)) for number, point in enumerate(points)]
@@ -79,12 +116,25 @@ def distance(point):
 
 def test_results_against_the_priors_end_their_draws():
     good, bad = observed(distance), observed(lambda point: -distance(point))
-    assert next(initial_draws(KNOWN, good, 7, 3)) == next(initial_draws(KNOWN, [], 7, 3))
-    assert next(initial_draws(KNOWN, bad, 7, 3)) != next(initial_draws(KNOWN, [], 7, 3))
+    sobol = [next(sobol_draws(KNOWN, place, 3)) for place in range(2000)]
+    assert next(initial_draws(KNOWN, good, 9, 3)) not in sobol
+    assert next(initial_draws(KNOWN, bad, 9, 3)) in sobol
 
 
 def test_results_against_the_priors_add_half_as_many_trials_that_no_model_chooses():
-    good, bad = observed(distance, 4), observed(lambda point: -distance(point), 4)
+    good, bad = observed(distance, 5), observed(lambda point: -distance(point), 5)
     assert (n_unmodelled(KNOWN, good), n_unmodelled(KNOWN, bad)) == (n_initial(KNOWN), 6)
-    assert suggest("bayes", KNOWN, bad, 4, 3) == next(initial_draws(KNOWN, bad, 4, 3))
-    assert suggest("bayes", KNOWN, good, 4, 3) != next(initial_draws(KNOWN, good, 4, 3))
+    assert suggest("bayes", KNOWN, bad, 5, 3) == next(initial_draws(KNOWN, bad, 5, 3))
+    assert suggest("bayes", KNOWN, good, 5, 3) != next(initial_draws(KNOWN, good, 5, 3))
+
+
+def test_a_space_with_priors_has_five_initial_trials_unless_results_contradict_them():
+    text = "{optimizer: {name: adamw, lr: {loguniform: [1e-6, 1]}}, x: {list: {of: {uniform: [0, 1]}, length: 9}}}"
+    plain, known = space_of(text), with_priors(space_of(text))
+    assert n_initial(known) == 5
+    assert n_initial(plain) == n_initial_without_priors(known) == 10
+    assert n_initial(known, 6) == 3
+    points = [next(initial_draws(known, [], number, 3)) for number in range(9)]
+    far = [Observation(n, point, State.COMPLETE, -abs(rate(point) + 2.6)) for n, point in enumerate(points)]
+    assert n_unmodelled(known, far) == 15
+    assert suggest("bayes", known, far, 9, 3) == next(initial_draws(known, far, 9, 3))

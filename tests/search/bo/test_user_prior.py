@@ -47,8 +47,12 @@ def observed(space, loss, n=6):
 
 def test_priors_of_settings_count_only_if_the_results_support_them():
     good, bad, undecided = (
-        observed(KNOWN, loss)
-        for loss in (known_distance, lambda point: -known_distance(point), lambda point: point["other"])
+        observed(KNOWN, loss, 8)
+        for loss in (
+            known_distance,
+            lambda point: -known_distance(point),
+            lambda point: 7.3 * point["other"] % 1,
+        )
     )
     assert [is_contradicted(KNOWN, trials) for trials in (good, bad, undecided)] == [False, True, False]
     assert [is_supported(KNOWN, trials) for trials in (good, bad, undecided)] == [True, False, False]

@@ -103,6 +103,11 @@ def number_of(value: Scalar) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
+def name_of(option: Scalar) -> str:
+    """The name of an option by its label, in lower case; the second one of the name `sgd` has the label ``sgd#2``."""
+    return str(option).partition("#")[0].lower()
+
+
 def option_position(prior: Prior, value: Scalar, shift: float = 0.0) -> float:
     """The position of one option of a choice, or of one value of a range; see ``_OFF_DEVIATIONS`` for those without."""
     number = number_of(value)

@@ -15,8 +15,11 @@ from types import MappingProxyType
 
 from tunecli.config.priors.prior import Scale
 
-REFERENCE_BATCH = 64
-BATCH = "training.batch_size"
+REFERENCE_BATCH, REFERENCE_STEPS = 64, 200
+REFERENCE_WIDTH, REFERENCE_DEPTH = 64, 1
+LONG_STEPS, MAX_SHORT_STEPS = 10_000, 1_000
+BATCH, EPOCHS = "training.batch_size", "training.epochs"
+WIDTH, HIDDEN, DEPTH = "model.width", "model.hidden", "model.depth"
 OPTIMIZER = "optimizer.name"
 RATE, DECAY, MOMENTUM = "optimizer.lr", "optimizer.weight_decay", "optimizer.momentum"
 
@@ -30,12 +33,14 @@ class Numbers:
         deviation: standard deviation, in powers of ten on a logarithmic scale.
         scale: the scale on which the distribution is normal.
         source: where this is from.
+        by_steps: how far the centre moves for each power of ten of optimizer steps, from `LONG_STEPS`.
     """
 
     centre: float
     deviation: float
     scale: Scale
     source: str
+    by_steps: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,29 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLine:
+    """How the usual learning rate of an optimizer depends on the training.
+
+    Attributes:
+        centre: at `REFERENCE_BATCH`, `REFERENCE_STEPS`, `REFERENCE_WIDTH` and `REFERENCE_DEPTH`, without momentum.
+        deviation: of the decimal logarithm.
+        batch_power: power of the batch size with which the rate grows, at the same number of epochs.
+        momentum_power: power of (1 - momentum) with which it falls.
+        steps_power: power of the number of optimizer steps with which it falls, at the same batch size.
+        width_power: power of the width with which it falls.
+        depth_slope: powers of ten by which it falls for each layer.
+    """
+
+    centre: float
+    deviation: float
+    batch_power: float = 0.5
+    momentum_power: float = 0.0
+    steps_power: float = 0.0
+    width_power: float = 0.0
+    depth_slope: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class OfOptimizer:
     """The usual rate and decay of an optimizer.
 
@@ -55,12 +83,20 @@ class OfOptimizer:
         batch_power: power of the batch size with which the rate grows.
         momentum_power: power of (1 - momentum) with which the rate falls.
         decay: weight decay.
+        short: the rate in a training of tunecli's own that is known to be short, from `tests/benchmarks/rates.py`.
     """
 
     rate: Numbers
     batch_power: float = 0.5
     momentum_power: float = 0.0
     decay: Numbers | None = None
+    short: RateLine | None = None
+
+    def line(self, steps: float | None) -> RateLine:
+        """The line for a number of optimizer steps; None: it is unknown."""
+        if self.short is not None and steps is not None and steps <= MAX_SHORT_STEPS:
+            return self.short
+        return RateLine(self.rate.centre, self.rate.deviation, self.batch_power, self.momentum_power)
 
 
 def _rate(centre: float, deviation: float, source: str) -> Numbers:
@@ -73,6 +109,13 @@ _DECOUPLED = Numbers(1e-2, 1.4, "log", "Loshchilov & Hutter 2019; torch's defaul
 _SHORT = "ten times that in short trainings (calibrated)"
 _SQRT = "square root of the batch: Krizhevsky 2014, Malladi et al. 2022"
 
+# Half of the measured slopes by width and depth: those are of networks without norms and residual connections.
+_SHORT_ADAM = RateLine(6e-3, 0.6, batch_power=0.8, steps_power=0.5, width_power=0.4, depth_slope=0.15)
+_SHORT_SGD = RateLine(0.15, 0.6, batch_power=1.0, momentum_power=0.9, steps_power=0.7, width_power=0.25)
+_SHORT_RMSPROP = RateLine(
+    3e-3, 0.65, batch_power=0.4, momentum_power=0.75, steps_power=0.25, width_power=0.4, depth_slope=0.15
+)
+
 OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
     {
         "sgd": OfOptimizer(
@@ -84,21 +127,33 @@ OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
             batch_power=0.5,
             momentum_power=0.7,
             decay=_L2,
+            short=_SHORT_SGD,
         ),
         "gd": OfOptimizer(_rate(0.3, 0.6, "as sgd, with the least noise"), batch_power=0.0, decay=_L2),
         "adam": OfOptimizer(
-            _rate(4e-3, 0.7, f"Kingma & Ba 2015: 1e-3; {_SHORT}; {_SQRT}"), decay=_L2_ADAPTIVE
+            _rate(4e-3, 0.7, f"Kingma & Ba 2015: 1e-3; {_SHORT}; {_SQRT}"),
+            decay=_L2_ADAPTIVE,
+            short=_SHORT_ADAM,
         ),
         "adamw": OfOptimizer(
-            _rate(4e-3, 0.7, f"Loshchilov & Hutter 2019: 1e-3; {_SHORT}; {_SQRT}"), decay=_DECOUPLED
+            _rate(4e-3, 0.7, f"Loshchilov & Hutter 2019: 1e-3; {_SHORT}; {_SQRT}"),
+            decay=_DECOUPLED,
+            short=_SHORT_ADAM,
         ),
-        "nadam": OfOptimizer(_rate(4e-3, 0.7, f"Dozat 2016: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
-        "radam": OfOptimizer(_rate(4e-3, 0.7, f"Liu et al. 2020: 1e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
+        "nadam": OfOptimizer(
+            _rate(4e-3, 0.7, f"Dozat 2016: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE, short=_SHORT_ADAM
+        ),
+        "radam": OfOptimizer(
+            _rate(4e-3, 0.7, f"Liu et al. 2020: 1e-3; {_SHORT}"), decay=_L2_ADAPTIVE, short=_SHORT_ADAM
+        ),
         "adamax": OfOptimizer(_rate(6e-3, 0.7, f"Kingma & Ba 2015: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
         "adagrad": OfOptimizer(_rate(3e-2, 0.7, f"torch's default: 1e-2; {_SHORT}"), decay=_L2),
         "adadelta": OfOptimizer(_rate(1.0, 0.5, "Zeiler 2012: no rate, which is 1"), decay=_L2),
         "rmsprop": OfOptimizer(
-            _rate(3e-3, 0.7, f"Hinton 2012: 1e-3; {_SHORT}"), momentum_power=0.7, decay=_L2_ADAPTIVE
+            _rate(3e-3, 0.7, f"Hinton 2012: 1e-3; {_SHORT}"),
+            momentum_power=0.7,
+            decay=_L2_ADAPTIVE,
+            short=_SHORT_RMSPROP,
         ),
         "rprop": OfOptimizer(_rate(1e-2, 0.6, "torch's default; steps adapt from it"), batch_power=0.0),
         "asgd": OfOptimizer(_rate(0.1, 0.6, "as sgd"), decay=_L2),
@@ -130,7 +185,7 @@ NUMBERS: Mapping[str, Numbers] = MappingProxyType(
         "optimizer.eps": Numbers(1e-8, 2.0, "log", "Kingma & Ba 2015; Choi et al. 2019: larger ones may help"),
         "optimizer.layer_decay": Numbers(0.85, 0.15, "linear", "Clark et al. 2020: 0.8 to 0.9; Bao et al. 2022"),
         BATCH: Numbers(32, 0.5, "log", "Masters & Luschi 2018: 2 to 32; LCBench: 17 to 64"),
-        "training.epochs": Numbers(50, 0.5, "log", "tunecli's default: 20 to 40; calibrated"),
+        EPOCHS: Numbers(50, 0.5, "log", "tunecli's default: 20 to 40; calibrated"),
         "training.grad_clip.norm": Numbers(1.0, 0.6, "log", "Pascanu et al. 2013; Merity et al. 2018: 0.25"),
         "training.average.decay": Numbers(0.99, 0.6, "below_one", "Izmailov et al. 2018; tunecli's default"),
         "learning_rate.warmup.epochs": Numbers(2.0, 2.5, "linear", "Goyal et al. 2017: 5 of 90 epochs"),
@@ -139,12 +194,12 @@ NUMBERS: Mapping[str, Numbers] = MappingProxyType(
         "learning_rate.cut.factor": Numbers(0.3, 0.4, "log", "He et al. 2016: 0.1; torch's default: 0.1"),
         "loss.label_smoothing": Numbers(0.05, 0.06, "linear", "Szegedy et al. 2016: 0.1"),
         "loss.gamma": Numbers(2.0, 1.2, "linear", "Lin et al. 2017: 2"),
-        "model.dropout": Numbers(0.2, 0.3, "linear", "Srivastava et al. 2014: 0.5 if wide; LCBench: 0.06 to 0.8"),
+        "model.dropout": Numbers(0.2, 0.25, "linear", "Srivastava et al. 2014; LCBench; short: calibrated", 0.06),
         "model.residual_dropout": Numbers(0.05, 0.12, "linear", "Gorishniy et al. 2021: 0"),
         "model.attention_dropout": Numbers(0.15, 0.12, "linear", "Gorishniy et al. 2021: 0.2"),
         "model.width": Numbers(200, 0.5, "log", "Gorishniy et al. 2021: 64 to 512; LCBench: 72 to 800"),
         "model.hidden": Numbers(200, 0.5, "log", "as model.width"),
-        "model.depth": Numbers(3.5, 2.0, "linear", "Gorishniy et al. 2021: 1 to 8; LCBench: 4 to 5"),
+        DEPTH: Numbers(3.5, 2.0, "linear", "Gorishniy et al. 2021: 1 to 8; LCBench: 4 to 5; short: calibrated", 0.75),
         "model.blocks": Numbers(2.5, 1.5, "linear", "Gorishniy et al. 2021: 1 to 8"),
         "model.layers": Numbers(2.5, 1.2, "linear", "Gorishniy et al. 2021: 1 to 4"),
         "model.heads": Numbers(6.0, 0.35, "log", "Vaswani et al. 2017: 8"),
@@ -164,11 +219,15 @@ NAMES: Mapping[str, Names] = MappingProxyType(
             "Schmidt et al. 2021, Descending through a Crowded Valley: Adam's family is rarely far from the best",
         ),
         "model.activation": Names(
-            {"relu": 1.5, "gelu": 1.5, "silu": 1.5, "tanh": 0.9, "sigmoid": 0.3, "identity": 0.3, "hardtanh": 0.7},
-            "Glorot et al. 2011; Ramachandran et al. 2017",
+            {"relu": 1.2, "gelu": 1.5, "silu": 1.5, "tanh": 1.1, "sigmoid": 0.3, "identity": 0.3, "hardtanh": 0.7},
+            "Glorot et al. 2011; Ramachandran et al. 2017; calibrated",
         ),
         "model.init": Names(
             {"zeros": 0.2, "constant": 0.2, "sparse": 0.5, "normal": 0.6, "uniform": 0.6}, "He et al. 2015"
+        ),
+        "data.normalize": Names(
+            {"standard": 2.0, "robust": 1.5, "minmax": 0.6, "none": 0.3},
+            "LeCun et al. 1998, Efficient BackProp, section 4.3: inputs with mean 0; calibrated",
         ),
         "loss": Names({"cross_entropy": 1.5, "mse": 1.3, "hinge": 0.7}, "the losses that the metrics follow"),
     }

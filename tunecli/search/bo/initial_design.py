@@ -1,4 +1,4 @@
-"""The trials that no model chooses: the most likely point, then draws from the priors among points of a Sobol sequence.
+"""The trials that no model chooses: the most likely point, steps of its rate, draws from the priors, and Sobol points.
 
 After Mallik, Bergman, Hvarfner, Stoll, Janowski, Lindauer, Nardi, Hutter (2023), "PriorBand: Practical Hyperparameter
 Optimization in the Age of Deep Learning": samples of a prior and uniform ones share the trials, so that a good prior is
@@ -15,12 +15,13 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from tunecli.config.domains import LAST_UNIT, value_of_unit
 from tunecli.config.space import Space, point_of_units, units_of_point
 from tunecli.search.bo.encoding import magnitude_ratio
-from tunecli.search.bo.knob_priors import drawn_units, mode_units
+from tunecli.search.bo.knob_priors import drawn_units, mode_units, with_moved_rate
 from tunecli.search.bo.user_prior import is_contradicted
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, sobol_draws, sobol_units
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
 
+_RATE_STEP = 1.25  # deviations of the rate's prior
 _FURTHER = 1024  # the Sobol points from here on replace draws from contradicted priors
 
 
@@ -29,14 +30,15 @@ def initial_draws(
 ) -> Iterator[Parameters]:
     """Yield the points for trial ``number``, the preferred first.
 
-    Trial 0 gets the mode of the priors, which is the middle of the space without any. Then come points of the Sobol
-    sequence, its first for trials 0 and 1, and in turn with them draws from the priors. If the ``history`` contradicts
-    the priors, other Sobol points replace these.
+    Trial 0 gets the mode of the priors, which is the middle of the space without any. If a learning rate has a prior,
+    trials 1 and 2 are steps along it. Then come points of the Sobol sequence, and in turn with them draws from the
+    priors. If the ``history`` contradicts the priors, other Sobol points replace these.
     """
     if number == 0:
         has_prior = {parameter.key for parameter in space.parameters if parameter.prior}
         yield from _by_magnitudes(space, [point_of_units(space, mode_units(space))], has_prior)
     place = max(number - 1, 0)
+    yield from _rate_steps(space, history, number)
     if any(parameter.prior for parameter in space.parameters):
         place, is_other_turn = divmod(place, 2)
         if not is_other_turn and is_contradicted(space, history):
@@ -64,6 +66,43 @@ def _by_magnitudes(
                 at = min((ratio**unit - 1.0) / (ratio - 1.0), LAST_UNIT)
                 moved[parameter.name] = value_of_unit(parameter.domain, at)
         yield moved
+
+
+def _rate_steps(space: Space, history: Sequence[Observation], number: int) -> Iterator[Parameters]:
+    """Yield the first trial's point with a higher learning rate for trial 1, and a still higher or a lower one for 2.
+
+    The rate is the most important setting (Bengio 2012, "Practical Recommendations for Gradient-Based Training of Deep
+    Architectures"), and points that differ in nothing else show the model its effect.
+    """
+    if number not in (1, 2) or space.earlier:
+        return
+    known = {trial.number: trial for trial in history}
+    first, second = known.get(0), known.get(1)
+    units_D = mode_units(space) if first is None else units_of_point(space, first.parameters)
+    higher_D = with_moved_rate(space, units_D, _RATE_STEP)
+    higher = None if higher_D is None else _point(space, higher_D)
+    if number == 1:
+        yield from () if higher is None else (higher,)
+        return
+    is_higher_better = second is not None and second.parameters == higher and _is_better(second, first)
+    third_D = (
+        with_moved_rate(space, higher_D, _RATE_STEP)
+        if is_higher_better and higher_D is not None
+        else with_moved_rate(space, units_D, -_RATE_STEP)
+    )
+    if third_D is not None:
+        yield _point(space, third_D)
+
+
+def _point(space: Space, units_D: Sequence[float | None]) -> Parameters:
+    return point_of_units(space, [0.5 if unit is None else unit for unit in units_D])
+
+
+def _is_better(trial: Observation, other: Observation | None) -> bool:
+    """Return whether a trial has a lower loss than another one, which may have failed."""
+    if trial.loss is None or other is None:
+        return False
+    return other.loss is None or trial.loss < other.loss
 
 
 def _prior_draws(space: Space, position: int, seed: int) -> Iterator[Parameters]:

@@ -30,7 +30,8 @@ from tunecli.config.priors.prior import (
     shift_at,
     value_at_position,
 )
-from tunecli.config.space import Space
+from tunecli.config.priors.table import RATE, split_optimizer
+from tunecli.config.space import Parameter, Space
 from tunecli.search.bo.encoding import Floats
 from tunecli.trial import Scalar
 
@@ -124,6 +125,33 @@ def drawn_units(space: Space, uniform_D: Sequence[float]) -> list[float]:
     for placed in _all_placed(space):
         units_D[placed.index] = placed.drawn(units_D, uniform_D[placed.index])
     return [float(unit) for unit in units_D]
+
+
+def is_rate(parameter: Parameter) -> bool:
+    """Return whether a parameter is known as a learning rate."""
+    return parameter.prior is not None and split_optimizer(parameter.prior.knob)[1] == RATE
+
+
+def with_moved_rate(space: Space, units_D: Sequence[float | None], by: float) -> list[float | None] | None:
+    """Return the units of a point with another learning rate; None if it has none with a prior, or the range ends.
+
+    Args:
+        space: the space, with its priors.
+        units_D: the units of the point; None for an inactive parameter.
+        by: how far the rate moves, in deviations of its prior. At the end of the range it moves less, at least half.
+    """
+    for placed in _all_placed(space):
+        unit = units_D[placed.index]
+        if unit is None or not is_rate(space.parameters[placed.index]):
+            continue
+        at = float(np.interp(unit, placed.units_G, placed.positions_G))
+        moved_at = min(max(at + by * placed.deviation, placed.positions_G[0]), placed.positions_G[-1])
+        if abs(moved_at - at) < 0.5 * abs(by) * placed.deviation:
+            return None
+        moved_D = list(units_D)
+        moved_D[placed.index] = float(np.interp(moved_at, placed.positions_G, placed.units_G))
+        return moved_D
+    return None
 
 
 def mode_units(space: Space) -> list[float]:

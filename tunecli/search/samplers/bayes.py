@@ -36,6 +36,7 @@ from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
 
 _FIRST_INFORMED = 4  # fewer trials can hardly tell a related study from an unrelated one
+_N_WITH_PRIORS = 5  # initial trials in a space with priors, as long as the results do not contradict them
 
 
 def bayes(
@@ -82,27 +83,36 @@ def bayes(
 def n_initial(space: Space, n_trials: int | None = None) -> int:
     """Return the number of trials before the model is used: D + 1 up to 10 for D parameters, then D - 2 up to 16.
 
-    They are at most half of a study's trials. With fewer initial trials the model finds good points earlier, but more
-    of the longer studies stay in a bad region. On the LCBench surrogate (`tests/benchmarks/lcbench.py`, 7 parameters,
-    84 sweeps) the regret after 10 trials is 0.42 with 10 initial trials, 0.29 with 8 and 0.21 with 5; after 25 it is
-    0.062, 0.072 and 0.083, with standard errors of 0.013.
+    In a space with priors they are at most five, since the priors say which regions are good. They are at most half of
+    a study's trials. With fewer initial trials the model finds good points earlier, but more of the longer studies stay
+    in a bad region. On the LCBench surrogate (`tests/benchmarks/lcbench.py`, 7 parameters, 84 sweeps, no priors) the
+    regret after 10 trials is 0.42 with 10 initial trials, 0.29 with 8 and 0.21 with 5; after 25 it is 0.062, 0.072 and
+    0.083, with standard errors of 0.013.
 
     Args:
         space: the space of the trials.
         n_trials: the study's total; None: unknown, and large.
     """
+    n_usual = n_initial_without_priors(space, n_trials)
+    return min(n_usual, _N_WITH_PRIORS) if any(parameter.prior for parameter in space.parameters) else n_usual
+
+
+def n_initial_without_priors(space: Space, n_trials: int | None = None) -> int:
+    """Return the number of trials that :func:`n_initial` would return if the space had no priors."""
     n_parameters = len(space.parameters)
     n_usual = max(min(max(n_parameters + 1, 4), 10), min(n_parameters - 2, 16))
     return n_usual if n_trials is None else min(n_usual, max(n_trials // 2, 3))
 
 
 def n_unmodelled(space: Space, known: Sequence[Observation], n_trials: int | None = None) -> int:
-    """Return :func:`n_initial`, and half as many again if the results contradict the priors.
+    """Return :func:`n_initial`; if the results contradict the priors, half more than a space without them has.
 
-    That is about as many as the priors had drawn: draws from wrong priors cover little of the space.
+    The half is about as many as the priors had drawn: draws from wrong priors cover little of the space.
     """
-    n_first = n_initial(space, n_trials)
-    return n_first + n_first // 2 if is_contradicted(space, known) else n_first
+    if not is_contradicted(space, known):
+        return n_initial(space, n_trials)
+    n_usual = n_initial_without_priors(space, n_trials)
+    return n_usual + n_usual // 2
 
 
 def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int, n_first: int) -> bool:
