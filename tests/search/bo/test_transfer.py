@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 
 from tests.support.spaces import space_of
-from tunecli.search.bo.encoding import encoding_of, features, units_of_points
-from tunecli.search.bo.posterior import deterministic_blas
-from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.bo.transfer import (
+from tunecli.search.bo.earlier_studies import (
     best_earlier_points,
     chance_bound,
     earlier_models,
-    informed,
     misranked_pairs,
-    model_weights,
-    ranking_weights,
+    n_from_earlier,
 )
+from tunecli.search.bo.encoding import encoding_of, features, units_of_points
+from tunecli.search.bo.posterior import deterministic_blas
+from tunecli.search.bo.surrogate import SURROGATES
+from tunecli.search.bo.transfer import informed, model_weights, ranking_weights
 from tunecli.search.protocols import suggest
 from tunecli.trial import EarlierStudy, Observation, State
 
@@ -212,11 +211,34 @@ def test_the_first_trials_are_the_best_points_of_the_studies_in_turn():
     }
 
 
+def test_a_record_of_noise_has_no_part_in_the_first_trials():
+    def noise(n):
+        known = earlier(n=n)
+        return replace(
+            known, losses=tuple(np.random.default_rng(2).permutation(known.losses).tolist()), name="b"
+        )
+
+    plain = [suggest("bayes", SPACE, history(number), number, 3) for number in range(3)]
+    for studies, n_expected in (((noise(40),), 0), ((noise(19),), 2), ((earlier(n=40), noise(40)), 2)):
+        space = replace(SPACE, earlier=studies)
+        with deterministic_blas():
+            assert n_from_earlier(space) == n_expected
+            best = best_earlier_points(space)
+        firsts = [suggest("bayes", space, history(number), number, 3) for number in range(3)]
+        if n_expected:
+            counted = studies[0]
+            in_order = [counted.points[index] for index in np.argsort(counted.losses)]
+            assert [*best] == in_order
+            assert [firsts[0], firsts[2]] == [in_order[0], plain[0]]
+        else:
+            assert firsts == plain
+
+
 def test_a_related_study_informs_every_second_initial_trial_and_an_opposite_one_none():
     alone, related, opposite = (
         [suggest("bayes", space, history(number), number, 3) for number in (3, 4)]
         for space in (
-            replace(SPACE, earlier=(earlier(unknown=SPACE.names),)),
+            replace(SPACE, earlier=(earlier(n=19, unknown=SPACE.names),)),
             RELATED,
             OPPOSITE,
         )

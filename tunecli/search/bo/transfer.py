@@ -19,54 +19,24 @@ Axes: N own trials, K earlier studies, S samples, M other points, F columns of t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.config.space import Space
-from tunecli.search.bo.encoding import Encoding, Floats, columns_of, features, units_of_points
+from tunecli.search.bo.earlier_studies import EarlierModel, chance_bound, earlier_models, misranked_pairs
+from tunecli.search.bo.encoding import Encoding, Floats
 from tunecli.search.bo.gaussian_process import GaussianProcess, fit_gp
-from tunecli.search.bo.outcome_transforms import warped
 from tunecli.search.bo.posterior import TrialData
 from tunecli.search.bo.surrogate import FitSurrogate, Surrogate
-from tunecli.trial import EarlierStudy, Parameters
 
-N_FROM_EARLIER = 2
-"""How many of the first trials are the best points of earlier studies."""
 _N_SAMPLES = 256
 _MIN_RANKED = 3  # trials; fewer have too few pairs to compare models
 _MAX_RANKED = 64  # trials, spread evenly by number; the pairs of more cost time and change little
 _DILUTION_QUANTILE = 0.95
-_CHANCE_DEVIATIONS = 1.2816  # of a normal distribution: a tenth of it is farther below its mean
-_N_PARTS = 5  # in which an earlier study is predicted
-_HALVES_FROM = 40  # trials; from there on it is predicted in two parts
 _MIN_SCALE = 0.1  # of the remainder, in deviations of the losses
-
-
-@dataclass(frozen=True)
-class EarlierModel:
-    """The Gaussian process of one earlier study, over the columns of the parameters that it knows.
-
-    Attributes:
-        process: under its most likely kernel, of the warped losses.
-        columns: the indices of these columns.
-    """
-
-    process: GaussianProcess
-    columns: NDArray[np.intp]
-
-    def predict(self, rows_MF: Floats) -> tuple[Floats, Floats]:
-        """Return the mean and the deviation at ``rows_MF``, each (M,)."""
-        (mean_M,), (deviation_M,) = self.process.predict(rows_MF[:, self.columns])
-        return mean_M, deviation_M
-
-    def mean(self, rows_MF: Floats) -> Floats:
-        """Return the mean alone, (M,)."""
-        mean_M: Floats = self.process.mean(rows_MF[:, self.columns])[0]
-        return mean_M
 
 
 @dataclass(frozen=True)
@@ -132,63 +102,6 @@ def has_weight(space: Space, data: TrialData, generator: np.random.Generator) ->
     return bool(model_weights(models, data.rows_NF, data.warping.values_N, groups_F, generator).any())
 
 
-def best_earlier_points(space: Space) -> Iterator[Parameters]:
-    """Yield the points of the earlier studies, the best of each study in turn, then the second best, and so on."""
-    in_order = (
-        [study.points[index] for index in np.argsort(study.losses, kind="stable")] for study in space.earlier
-    )
-    return (point for point in chain.from_iterable(zip_longest(*in_order)) if point is not None)
-
-
-def earlier_models(space: Space, encoding: Encoding) -> list[EarlierModel]:
-    """Return the models of the earlier studies. They are a function of the space, and are fitted once for each space.
-
-    A study has none if its points or losses are all equal, or if models of parts of its trials rank the others hardly
-    better than chance: such a record is noise.
-    """
-    if "earlier models" not in space.memo:
-        models = (_earlier_model(space, encoding, study) for study in space.earlier)
-        space.memo["earlier models"] = [model for model in models if model is not None]
-    known: list[EarlierModel] = space.memo["earlier models"]
-    return known
-
-
-def _earlier_model(space: Space, encoding: Encoding, study: EarlierStudy) -> EarlierModel | None:
-    columns_by_index, every_F = columns_of(encoding), np.arange(len(encoding.groups_F))
-    known = [index for index in columns_by_index if space.parameters[index].name not in study.unknown]
-    columns = np.concatenate([every_F[:0], *(every_F[columns_by_index[index]] for index in known)])
-    rows_NF = features(encoding, units_of_points(space, study.points))[:, columns]
-    losses_N = np.array(study.losses, dtype=np.float64)
-    if len({*study.losses}) < 2 or not rows_NF.size or (rows_NF == rows_NF[0]).all():
-        return None
-    groups_F = np.unique(encoding.groups_F[columns], return_inverse=True)[1]
-    generator = np.random.default_rng(0)  # one kernel draws nothing
-    if not _is_predictable(rows_NF, losses_N, groups_F):
-        return None
-    process = fit_gp(rows_NF, warped(losses_N), groups_F, 1, generator, is_conservative=True)
-    return EarlierModel(process, columns)
-
-
-def _is_predictable(rows_NF: Floats, losses_N: Floats, groups_F: NDArray[np.intp]) -> bool:
-    """Return whether models of the other trials rank the trials of each part better than chance.
-
-    Leaving one out of a single fit does not tell: its kernel was chosen with all losses, and finds structure in noise.
-    With 100 shuffled losses and seven parameters, such predictions correlate with the losses by 0.1 to 0.5.
-    """
-    n_trials = len(losses_N)
-    n_parts = 2 if n_trials >= _HALVES_FROM else min(_N_PARTS, n_trials)
-    part_N = np.arange(n_trials) % n_parts
-    predicted_N = np.zeros(n_trials)
-    for part in range(n_parts):
-        is_known_N = part_N != part
-        known_N = warped(losses_N[is_known_N])
-        generator = np.random.default_rng(0)  # one kernel draws nothing
-        process = fit_gp(rows_NF[is_known_N], known_N, groups_F, 1, generator, is_conservative=True)
-        predicted_N[~is_known_N] = process.mean(rows_NF[~is_known_N])[0]
-    n_wrong = int(misranked_pairs(predicted_N[None, None], losses_N)[0, 0])
-    return n_wrong <= chance_bound(n_trials)
-
-
 def model_weights(
     models: Sequence[EarlierModel],
     rows_NF: Floats,
@@ -242,24 +155,6 @@ def ranking_weights(errors_SK: NDArray[np.intp]) -> Floats:
     is_best_SK = errors_SK == errors_SK.min(axis=1, keepdims=True)
     weights_K: Floats = (is_best_SK / is_best_SK.sum(axis=1, keepdims=True)).mean(axis=0)
     return weights_K[:-1]
-
-
-def chance_bound(n_trials: int) -> float:
-    """Return the number of misranked pairs of ``n_trials`` that nine of ten random orders exceed.
-
-    By the normal approximation of Kendall (1938), "A New Measure of Rank Correlation".
-    """
-    n_pairs = n_trials * (n_trials - 1) / 2
-    deviation = math.sqrt(n_trials * (n_trials - 1) * (2 * n_trials + 5) / 72)
-    return n_pairs / 2 - _CHANCE_DEVIATIONS * deviation
-
-
-def misranked_pairs(predicted_SKN: Floats, values_N: Floats) -> NDArray[np.intp]:
-    """Return the number of pairs of trials whose order each prediction gets wrong, (S, K): Feurer et al. (2018)."""
-    first, second = np.triu_indices(len(values_N), 1)
-    is_below_SKX = predicted_SKN[..., first] < predicted_SKN[..., second]
-    n_wrong: NDArray[np.intp] = (is_below_SKX != (values_N[first] < values_N[second])).sum(axis=-1)
-    return n_wrong
 
 
 def weighted_mean(models: Sequence[EarlierModel], weights_K: Floats, rows_MF: Floats) -> Floats:

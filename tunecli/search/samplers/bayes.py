@@ -23,13 +23,14 @@ from tunecli.search.bo.acquisition_optimizer import (
     to_points,
 )
 from tunecli.search.bo.batches import has_many_pending, in_batches, streams_of
+from tunecli.search.bo.earlier_studies import best_earlier_points, n_from_earlier
 from tunecli.search.bo.encoding import Floats, features
 from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.option_floor import look_instead, owed_look
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
-from tunecli.search.bo.transfer import N_FROM_EARLIER, best_earlier_points, has_weight, informed
+from tunecli.search.bo.transfer import has_weight, informed
 from tunecli.search.bo.user_prior import is_contradicted, log_user_prior
 from tunecli.search.draws import propose
 from tunecli.seeding import generator_for
@@ -130,10 +131,13 @@ def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: 
 
 def _first_draws(space: Space, known: Sequence[Observation], number: int, seed: int) -> Iterator[Parameters]:
     """Yield the best points of earlier studies for the first trials, then the points of the initial design."""
-    n_from_earlier = N_FROM_EARLIER if space.earlier else 0
-    if number < n_from_earlier:
-        yield from best_earlier_points(space)
-    yield from initial_draws(space, known, max(number - n_from_earlier, 0), seed)
+    n_earlier = 0
+    if space.earlier:
+        with deterministic_blas():
+            n_earlier, points = n_from_earlier(space), best_earlier_points(space)
+        if number < n_earlier:
+            yield from points
+    yield from initial_draws(space, known, max(number - n_earlier, 0), seed)
 
 
 def model_draws(
