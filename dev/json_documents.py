@@ -25,6 +25,7 @@ RUNS = (
     ("search --dry-run", "search study.yaml --dry-run"),
     ("search", "search study.yaml"),
     ("", "search study.yaml --out runs/other"),
+    ("", "report runs/small"),  # fits the baseline, which so short a sweep does not wait for
     ("resume", "resume runs/small --trials 4"),
     ("status", "status runs/small"),
     ("results", "results runs/small"),
