@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -132,5 +133,6 @@ def test_the_line_of_a_fresh_run_names_another_machine_than_this_one(folder):
         (recorded,) = recorded_confirmations(study)
         metric = study.spec.objective.metric
     run = recorded.of(2, Stage.RACE)[1]
-    assert _run_line(metric, recorded, run, "n7").startswith(f"trial 2, run 2 of 3 on n7: {metric} ")
-    assert _run_line(metric, recorded, run, "").startswith(f"trial 2, run 2 of 3: {metric} ")
+    away, here = replace(run, host="n7"), replace(run, host="")
+    assert _run_line(metric, recorded, away).startswith(f"trial 2, run 2 of 3 on n7: {metric} ")
+    assert _run_line(metric, recorded, here).startswith(f"trial 2, run 2 of 3: {metric} ")

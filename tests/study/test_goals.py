@@ -125,7 +125,7 @@ def test_a_sweep_without_a_feasible_trial_ranks_by_violation_and_reports_it(file
 
 
 def test_results_names_the_trials_of_the_pareto_front(file_of, tunecli, tmp_path):
-    ending = run_whole(file_of(BOTH), tmp_path / "run", "search.trials=6")
+    ending = run_whole(file_of(BOTH), tmp_path / "run", "search.trials=10")
     first, *_ = ending.front_summary.front
     shown = tunecli("results", "run").stdout
     numbers = ", ".join(map(str, ending.front_summary.front))
