@@ -1,4 +1,4 @@
-"""Random tables with a target, from which `rates.py` calibrates priors.
+"""Random tables with a target, from which `rates.py` and `short_trainings.py` calibrate priors.
 
 No data set of `real_problems.py` is among them, so priors that are calibrated here know nothing of those problems.
 
@@ -7,10 +7,15 @@ Axes: N examples, D features, C classes, H hidden units.
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -72,3 +77,28 @@ def _network(generator: np.random.Generator, x_ND: Floats, n_outputs: int) -> Fl
     hidden_NH = np.tanh(x_ND @ inner + generator.normal(size=n_hidden))
     outputs: Floats = hidden_NH @ generator.normal(size=(n_hidden, n_outputs))
     return outputs
+
+
+def worlds_of(one: Callable[[int], Any], description: str, n_usual: int) -> list[Any]:
+    """Read the command line, and return the worlds that it asks for and that have a result.
+
+    Args:
+        one: the result of the world of a seed, as plain values; it is empty for a world that says nothing.
+        description: of the program.
+        n_usual: the number of worlds if the command line does not say it.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--worlds", type=int, default=n_usual)
+    parser.add_argument("--json", type=Path, help="keeps the worlds: a further run goes on")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    kept: Path | None = options.json
+    known: dict[str, Any] = json.loads(kept.read_text()) if kept and kept.exists() else {}
+    for seed in range(options.worlds):
+        if str(seed) not in known:
+            known[str(seed)] = one(seed)
+            if kept:
+                kept.write_text(json.dumps(known))
+    return [world for world in known.values() if world]

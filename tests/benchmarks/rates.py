@@ -13,20 +13,17 @@ Axes: K networks, N rows, D features, B rows of a batch, O outputs.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tests.benchmarks.random_tables import table
+from tests.benchmarks.random_tables import table, worlds_of
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 _RATES: Mapping[str, tuple[float, float]] = {"sgd": (-2.5, 1.0), "adam": (-4.0, 0.0), "rmsprop": (-4.5, -0.3)}
@@ -206,22 +203,7 @@ def print_lines(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Train the worlds and print the lines."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--worlds", type=int, default=100)
-    parser.add_argument("--json", type=Path, help="keeps the worlds: a further run goes on")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    known: dict[str, Any] = (
-        json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
-    )
-    for seed in range(options.worlds):
-        if str(seed) not in known:
-            known[str(seed)] = one(seed)
-            if options.json:
-                options.json.write_text(json.dumps(known))
-    print_lines([row for row in known.values() if row])
+    print_lines(worlds_of(one, __doc__ or "", 100))
 
 
 if __name__ == "__main__":

@@ -10,16 +10,13 @@ from 0 (best) to 1: hidden layers and activations beside one layer and ReLU, oth
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from tests.benchmarks.random_tables import table
+from tests.benchmarks.random_tables import table, worlds_of
 from tests.benchmarks.rates import Data, Setting, train
 
 _N_SETTINGS, _N_RATES, _N_BEST = 14, 10, 2
@@ -96,22 +93,7 @@ def _features(row: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     """Train the worlds and print the effects."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--worlds", type=int, default=60)
-    parser.add_argument("--json", type=Path, help="keeps the worlds: a further run goes on")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    known: dict[str, Any] = (
-        json.loads(options.json.read_text()) if options.json and options.json.exists() else {}
-    )
-    for seed in range(options.worlds):
-        if str(seed) not in known:
-            known[str(seed)] = one(seed)
-            if options.json:
-                options.json.write_text(json.dumps(known))
-    print_effects([rows for rows in known.values() if rows])
+    print_effects(worlds_of(one, __doc__ or "", 60))
 
 
 if __name__ == "__main__":
