@@ -125,8 +125,8 @@ def test_the_sweep_goes_on_on_another_cluster_at_the_same_address(
 def test_a_head_that_is_away_for_two_minutes_costs_no_trial(
     is_kept: bool, table: list[dict[str, str]], tmp_path: Path
 ) -> None:
-    # Ray's nodes wait 60 s for their head unless they are told to wait longer. No patience is shortened here, and
-    # trials last so long that the sweep cannot end before the head is back.
+    # Ray's default: a node ends itself after 60 s without its head. The test keeps that timeout, or sets 300 s. The
+    # trials are slow, so the sweep cannot end before the head is back.
     kept = {"RAY_gcs_storage": "rocksdb", "RAY_gcs_storage_path": str(tmp_path / "state")}
     settings = {**kept, "RAY_gcs_rpc_server_reconnect_timeout_s": "300"} if is_kept else {}
     sweep, clusters = Sweep(tmp_path / "sweep", "ray", pace_s=6.0), ExitStack()

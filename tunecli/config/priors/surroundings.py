@@ -1,4 +1,4 @@
-"""The surroundings of a parameter in its trials: what its prior may depend on, fixed or varying beside it."""
+"""The surroundings of a parameter in its trials: the fixed and varying settings beside it that its prior depends on."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ class Surroundings:
 def surroundings(
     space: Space, parameter: Parameter, knobs: Mapping[str, str], base_path: Path | None
 ) -> Surroundings:
+    """Return the surroundings of a parameter.
+
+    Args:
+        space: the space.
+        parameter: a parameter of the space.
+        knobs: the setting that each parameter is, by its key; empty if nothing is known of it.
+        base_path: what the path of the data file is relative to, whose rows are counted; None: they are unknown.
+    """
     chosen = parents_of(parameter)
     plain = plain_of(space, chosen)
     values: dict[str, Scalar] = {}
