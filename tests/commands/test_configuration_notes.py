@@ -168,6 +168,21 @@ def test_a_setting_named_in_vain_is_noted_with_the_reason(notes_of, beside, samp
     assert note is None or note in about[0]
 
 
+@pytest.mark.parametrize(("rates", "note"), [("[0.1, 1]", None), ("[1e-6, 1e-3]", "usually near 0.03, and")])
+def test_a_setting_named_in_vain_is_noted_by_the_prior_for_the_rows_of_the_file(
+    spec_of, tmp_path, rates, note
+):
+    (tmp_path / "small.csv").write_text("x,y\n" + "1.5,2.5\n2.5,1.5\n" * 20)
+    spec = spec_of(
+        "{data: {source: small.csv, target: y}, training: {epochs: 5}, "
+        f"optimizer: {{name: adamw, lr: {{loguniform: {rates}, as: adamw.lr}}}}}}",
+        sampler="bayes",
+    )
+    about = [one for one in check(spec).notes if "`as" in one]
+    assert bool(spec.space.priors) == (about == [])
+    assert (about == []) if note is None else (note in about[0])
+
+
 @pytest.mark.parametrize(
     ("sampler", "is_noted"), [("bayes", True), ("random", False), ("bayes, priors: off", False)]
 )

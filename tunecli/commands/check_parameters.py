@@ -125,7 +125,7 @@ def prior_notes(spec: StudySpec) -> Iterator[str]:
         names = ", ".join(dict.fromkeys(parameter.name for parameter in known))
         yield f"`as` has no effect with the sampler `{info.name}`: {names}"
         return
-    outside = {parameter.key: prior for parameter, prior in outside_priors(spec.space)}
+    outside = outside_priors(spec.space, spec.base_path)
     for parameter in known:
         beside = f"{parameter.name}: `as: {parameter.known_as}` has no effect"
         if has_own(parameter):

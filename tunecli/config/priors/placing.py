@@ -52,13 +52,13 @@ def priors_of(space: Space, base_path: Path | None = None) -> dict[str, Prior]:
     }
 
 
-def outside_priors(space: Space) -> list[tuple[Parameter, Prior]]:
-    """The parameters whose prior is not used because it lies outside of their range, with that prior."""
-    return [
-        (parameter, prior)
-        for parameter, prior in _found(space, None)
+def outside_priors(space: Space, base_path: Path | None = None) -> dict[str, Prior]:
+    """The priors that :func:`priors_of` leaves out because they lie outside of the range, with the same arguments."""
+    return {
+        parameter.key: prior
+        for parameter, prior in _found(space, base_path)
         if lies_outside(prior, parameter.domain)
-    ]
+    }
 
 
 def _found(space: Space, base_path: Path | None) -> Iterator[tuple[Parameter, Prior]]:
