@@ -12,7 +12,7 @@ from tunecli.config.priors.placing import priors_of
 from tunecli.config.priors.prior import shift_at
 from tunecli.config.priors.table import OPTIMIZERS
 from tunecli.config.priors.training_size import training_rows
-from tunecli.config.schema.sources import Bundled, Torchvision
+from tunecli.config.schema.sources import BUILT_IN, Bundled, Torchvision
 from tunecli.train.data.bundled import bundled_table
 from tunecli.train.data.datasets import CLASS_COUNTS
 
@@ -46,6 +46,13 @@ def test_the_rows_of_a_bundled_set_are_those_of_its_table(name):
 def test_the_rows_of_a_downloaded_set_are_the_sum_of_its_classes(name):
     whole = {"source": {"name": name}, "validation": {"file": "other"}}
     assert training_rows(whole) == sum(CLASS_COUNTS[name])
+
+
+@pytest.mark.parametrize("name", [name for name, kind in BUILT_IN.items() if "samples" in kind.model_fields])
+def test_the_rows_of_a_generated_set_are_its_samples(name):
+    whole = {"validation": {"file": "other.csv"}}
+    assert training_rows({"source": {"name": name, "samples": 300}, **whole}) == 300
+    assert training_rows({"source": name, **whole}) == BUILT_IN[name].model_fields["samples"].default
 
 
 TEXT = """

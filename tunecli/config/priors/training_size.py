@@ -10,25 +10,12 @@ import zipfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from tunecli.config.priors.prior import number_of
+from tunecli.config.schema.sources import BUILT_IN
 
-_ROWS: Mapping[str, int] = MappingProxyType(
-    {
-        "digits": 1797,
-        "iris": 150,
-        "wine": 178,
-        "breast_cancer": 569,
-        "diabetes": 442,
-        **dict.fromkeys(("mnist", "fashion_mnist", "kmnist"), 60_000),
-        **dict.fromkeys(("cifar10", "cifar100"), 50_000),
-        "svhn": 73_257,
-    }
-)
-_GENERATED = frozenset({"blobs", "moons", "circles", "classification", "regression", "friedman1"})
-_DEFAULT_SAMPLES, _DEFAULT_VALIDATION = 1000, 0.2
+_DEFAULT_VALIDATION = 0.2
 _TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 _MAX_BYTES = 2**26  # of a text file whose lines are counted
 
@@ -45,9 +32,7 @@ def training_rows(data: Any, base_path: Path | None = None) -> float | None:
     source = data.get("source")
     keys: dict[str, Any] = source if isinstance(source, dict) else {"name": source}
     name = keys.get("name")
-    rows: Any = _ROWS.get(name) if isinstance(name, str) else None
-    if name in _GENERATED:
-        rows = keys.get("samples", _DEFAULT_SAMPLES)
+    rows = _rows_of_source(keys)
     path = keys.get("path", name)
     if rows is None and base_path is not None and isinstance(path, str):
         rows = _rows_of_file(base_path / path, data.get("target"))
@@ -62,6 +47,16 @@ def training_rows(data: Any, base_path: Path | None = None) -> float | None:
         * _kept(data.get("test"), 0.0)
         * _kept(data.get("validation"), _DEFAULT_VALIDATION)
     )
+
+
+def _rows_of_source(keys: Mapping[str, Any]) -> Any:
+    """Return the rows of a set that is always the same, or the samples of a generated one; else None."""
+    name = keys.get("name")
+    kind = BUILT_IN.get(name) if isinstance(name, str) else None
+    if kind is None:
+        return None
+    samples = kind.model_fields.get("samples")
+    return kind.n_rows.get(str(name)) if samples is None else keys.get("samples", samples.default)
 
 
 def _kept(part: Any, default: float) -> float:

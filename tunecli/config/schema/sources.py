@@ -5,7 +5,9 @@ Paths are relative to the user's file; `with_absolute_path` makes them absolute.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -25,6 +27,7 @@ class SourceKnob(NamedKnob):
     Attributes:
         implementation: a function of (knob, the data's knobs, base path) that returns the training data: a
             `tunecli.train.data.table.Table`, or a value that the user's own function may return.
+        n_rows: the number of rows by name, of built-in sets that always have the same ones; without an own test part.
         samples: number of examples.
         features: number of features.
         classes: number of classes.
@@ -32,11 +35,16 @@ class SourceKnob(NamedKnob):
         seed: seed of the data.
     """
 
+    n_rows: ClassVar[Mapping[str, int]] = MappingProxyType({})
+
 
 class Bundled(SourceKnob):
     """A real data set that comes with scikit-learn."""
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:bundled"
+    n_rows: ClassVar[Mapping[str, int]] = MappingProxyType(
+        {"digits": 1797, "iris": 150, "wine": 178, "breast_cancer": 569, "diabetes": 442}
+    )
     name: Annotated[
         Literal["digits", "iris", "wine", "breast_cancer", "diabetes"],
         Values(
@@ -106,6 +114,13 @@ class Torchvision(SourceKnob):
     """
 
     implementation: ClassVar[str] = "tunecli.train.data.datasets:torchvision_training"
+    n_rows: ClassVar[Mapping[str, int]] = MappingProxyType(
+        {
+            **dict.fromkeys(("mnist", "fashion_mnist", "kmnist"), 60_000),
+            **dict.fromkeys(("cifar10", "cifar100"), 50_000),
+            "svhn": 73_257,
+        }
+    )
     name: Annotated[
         Literal["mnist", "fashion_mnist", "kmnist", "cifar10", "cifar100", "svhn"],
         Values(
@@ -245,6 +260,15 @@ AnySource = (
     | GeneratedRegression
     | Friedman1
 )
+BUILT_IN: Mapping[str, type[SourceKnob]] = MappingProxyType(
+    {
+        name: kind
+        for kind in get_args(AnySource)
+        if issubclass(kind, SourceKnob)
+        for name in get_args(kind.model_fields["name"].annotation)
+    }
+)
+"""The sources that come with tunecli, by name."""
 Source = Annotated[
     Annotated[AnySource, Field(discriminator="name", json_schema_extra={"x-file": True})],
     OpenTo("data", SourceKnob),

@@ -72,7 +72,7 @@ class DataFacts:
 
 BUNDLED_FACTS: dict[str, DataFacts] = {
     "digits": DataFacts(
-        1797,
+        Bundled.n_rows["digits"],
         Inputs((1, 8, 8)),
         "classification",
         10,
@@ -80,7 +80,7 @@ BUNDLED_FACTS: dict[str, DataFacts] = {
         class_names=tuple("0123456789"),
     ),
     "iris": DataFacts(
-        150,
+        Bundled.n_rows["iris"],
         Inputs((4,)),
         "classification",
         3,
@@ -88,12 +88,22 @@ BUNDLED_FACTS: dict[str, DataFacts] = {
         class_names=("setosa", "versicolor", "virginica"),
     ),
     "wine": DataFacts(
-        178, Inputs((13,)), "classification", 3, (59, 71, 48), class_names=("class_0", "class_1", "class_2")
+        Bundled.n_rows["wine"],
+        Inputs((13,)),
+        "classification",
+        3,
+        (59, 71, 48),
+        class_names=("class_0", "class_1", "class_2"),
     ),
     "breast_cancer": DataFacts(
-        569, Inputs((30,)), "classification", 2, (212, 357), class_names=("malignant", "benign")
+        Bundled.n_rows["breast_cancer"],
+        Inputs((30,)),
+        "classification",
+        2,
+        (212, 357),
+        class_names=("malignant", "benign"),
     ),
-    "diabetes": DataFacts(442, Inputs((10,)), "regression", 0, min_target=25.0),
+    "diabetes": DataFacts(Bundled.n_rows["diabetes"], Inputs((10,)), "regression", 0, min_target=25.0),
 }
 """Constants, so that a check need not import scikit-learn; a test compares them with the sets."""
 
