@@ -71,7 +71,7 @@ def test_defaults_count_unless_the_results_do_not_support_them():
             lambda point: 1.0,
         )
     )
-    expected_M = log_user_prior(WITH_DEFAULTS, 8)(UNITS_MD)
+    expected_M = log_user_prior(WITH_DEFAULTS, 8, [])(UNITS_MD)
     assert (expected_M < 0).all()
     for history in (good, alike, []):
         np.testing.assert_array_equal(log_user_prior(WITH_DEFAULTS, 8, history)(UNITS_MD), expected_M)

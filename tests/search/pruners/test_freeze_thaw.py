@@ -121,6 +121,20 @@ def test_the_probable_bests_are_continued_if_no_trial_may_begin() -> None:
     assert len(complete) < 12
 
 
+@pytest.mark.parametrize("rung", [0, 1])
+def test_defaults_count_only_if_the_results_support_them(rung: int) -> None:
+    text = "x: {{uniform: [-1.0, 1.0], default: {x}}}\ny: {{uniform: [-1.0, 1.0], default: {y}}}\nkind: {{choice: [a, b]}}"
+    near, far = space_of(text.format(x=0.4, y=-0.3)), space_of(text.format(x=-0.8, y=0.9))
+    curves = [trained(curve.number, curve.parameters, rung) for curve in begun(12)]
+    without, with_good, with_bad = (
+        freeze_thaw(Curves(), curves, FRACTIONS, space, 3, may_begin=True) for space in (PLANE, near, far)
+    )
+    assert without is not None
+    assert without.parameters is not None
+    assert with_bad == without
+    assert with_good != without
+
+
 def test_paused_trials_are_continued_in_turn_without_a_model() -> None:
     flat = [Curve(n, {"x": 0.1 * n, "y": 0.0, "kind": "a"}, State.PAUSED, 0, {0: 1.0}) for n in range(5)]
     assert next_action(flat, may_begin=False) == Action(0, 1)

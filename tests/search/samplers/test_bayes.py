@@ -268,7 +268,7 @@ def test_an_unknown_surrogate_or_acquisition_is_an_error() -> None:
 def test_a_default_attracts_early_trials_more_than_late_ones() -> None:
     plain = space_of("{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}")
     with_default = space_of("{x: {uniform: [0, 1], default: 0.3}, y: {uniform: [0, 1], default: 0.6}}")
-    early, late = log_user_prior(with_default, 4), log_user_prior(with_default, 400)
+    early, late = log_user_prior(with_default, 4, []), log_user_prior(with_default, 400, [])
     units = np.array([[0.3, 0.6], [0.3, 0.1]])
     assert early(units)[0] == late(units)[0] == 0
     assert early(units)[1] == pytest.approx(100 * late(units)[1])

@@ -26,15 +26,14 @@ from tunecli.trial import Observation, State
 _DEFAULT_STRENGTH = 10.0
 _KNOB_STRENGTH = 1.0  # a larger one loses after 15 trials the gain of the draws from the priors
 _DEFAULT_DEVIATION = 0.25  # in units: a user's default is accurate to about a quarter of its range
-_N_JUDGED = 16
+N_JUDGED = 16
+"""The first trials, by which the results judge the priors."""
 _MIN_JUDGED = 3  # with fewer trials, one bad point would be a contradiction
 # Shares of pairs against the priors; of unrelated ones a half is expected.
 _CONTRADICTION, _SUPPORT = 0.65, 0.45
 
 
-def log_user_prior(
-    space: Space, number: int, history: Sequence[Observation] | None = None
-) -> Callable[[Floats], Floats]:
+def log_user_prior(space: Space, number: int, history: Sequence[Observation]) -> Callable[[Floats], Floats]:
     """Return the user's log-prior at trial ``number``: units (M, D), NaN if inactive → term of a log acquisition (M,).
 
     Hvarfner, Stoll, Souza, Lindauer, Hutter, Nardi (2022), "πBO: Augmenting Acquisition Functions with User Beliefs for
@@ -45,12 +44,12 @@ def log_user_prior(
         space: the space, with its priors and defaults.
         number: the trial's number.
         history: trials with one loss each. Each kind of prior counts only if they support it: wrong ones are not always
-            contradicted. None: both kinds count.
+            contradicted. Too few trials are no reason to doubt the defaults.
     """
     weight, knob_weight = _DEFAULT_STRENGTH / max(number, 1), _KNOB_STRENGTH / max(number, 1)
-    if history is not None and is_default_doubted(space, history):
+    if is_default_doubted(space, history):
         weight = 0.0
-    if history is not None and not is_supported(space, history):
+    if not is_supported(space, history):
         knob_weight = 0.0
 
     def log_prior(units_MD: Floats) -> Floats:
@@ -133,7 +132,7 @@ def share_against(
         history: trials with one loss each. The first ones count, most of which no model chose.
         log_density_of: units (M, D) → the logarithm of the density of priors, (M,).
     """
-    ended = [trial for trial in history[:_N_JUDGED] if trial.loss is not None or trial.state is State.FAILED]
+    ended = [trial for trial in history[:N_JUDGED] if trial.loss is not None or trial.state is State.FAILED]
     if len(ended) < _MIN_JUDGED:
         return None
     losses_N = np.array([math.inf if trial.loss is None else trial.loss for trial in ended])

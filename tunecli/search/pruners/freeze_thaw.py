@@ -25,7 +25,7 @@ Axes: N known losses, W trials, T all that were begun, M candidates, D parameter
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 
@@ -54,7 +54,7 @@ from tunecli.search.bo.final_loss_model import (
 )
 from tunecli.search.bo.posterior import Streams, can_fit, deterministic_blas
 from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.bo.user_prior import log_user_prior
+from tunecli.search.bo.user_prior import N_JUDGED, log_user_prior
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, is_exhausted, propose
 from tunecli.search.fidelity import Action, Curve, begun
 from tunecli.search.samplers.bayes import model_draws, n_initial
@@ -163,7 +163,8 @@ def _best_action(
     # Every complete trial was chosen by a model, so none of these losses is passed as that of an initial trial.
     is_stalled = has_stalled(data.warping.values_N[is_final_N])
     acquisition = ACQUISITIONS["mixed"].at(len(known), is_stalled=is_stalled)
-    ranked_MD, best_score = _ranked_candidates(space, data, model, acquisition, number, streams)
+    log_prior = log_user_prior(space, number, _judged_trials(space, curves, data, model))
+    ranked_MD, best_score = _ranked_candidates(space, data, model, acquisition, log_prior, streams)
     # The scores are logarithms: this divides the acquisition by the fraction of a full training that is left. For a
     # new trial this fraction is 1.
     costs_W = np.array([1.0 - fractions[curve.rung] for curve in paused])
@@ -179,11 +180,10 @@ def _ranked_candidates(
     data: CurveData,
     model: FinalLossModel,
     acquisition: Acquisition,
-    number: int,
+    log_prior: Callable[[Floats], Floats],
     streams: Streams,
 ) -> tuple[Floats, float]:
     """Return the candidates for a new trial, (M, D), the best first, and the score of the first (-inf without any)."""
-    log_prior = log_user_prior(space, number)
 
     def score(units_MD: Floats) -> Floats:
         rows_MF = features(data.encoding, units_MD)
@@ -203,6 +203,26 @@ def _ranked_candidates(
         is_feasible=feasibility_of(space),
     )
     return ranked_MD, float(score(ranked_MD[:1])[0]) if len(ranked_MD) else -math.inf
+
+
+def _judged_trials(
+    space: Space, curves: Sequence[Curve], data: CurveData, model: FinalLossModel
+) -> list[Observation]:
+    """Return the trials by which the results judge the user's priors, with predicted final losses.
+
+    The predictions make trials of different rungs comparable.
+    """
+    first = curves[:N_JUDGED]
+    rows_WF = features(data.encoding, units_of_points(space, (curve.parameters for curve in first)))
+    return [
+        Observation(curve.number, curve.parameters, curve.state, loss if _is_known(curve) else None)
+        for curve, loss in zip(first, model.mean(rows_WF).tolist(), strict=True)
+    ]
+
+
+def _is_known(curve: Curve) -> bool:
+    """Return whether a trial has a loss and did not fail."""
+    return curve.state is not State.FAILED and (bool(curve.losses) or curve.loss is not None)
 
 
 def _full_fidelity_action(
