@@ -77,13 +77,14 @@ def test_a_paused_trial_at_the_suggested_point_is_trained_to_its_end() -> None:
 
 
 def test_a_paused_trial_next_to_the_suggested_point_is_trained_to_its_end() -> None:
-    suggested = next_action(begun(FIRST))
-    assert suggested is not None
-    assert suggested.parameters is not None
-    beside = {**suggested.parameters, "x": float(str(suggested.parameters["x"])) * (1 - 1e-9)}
     curves = begun(FIRST)
-    curves[10] = trained(10, beside, 0)
-    assert next_action(curves) == Action(10, END)
+    for _ in range(4):  # the loss of the paused trial moves the suggestion a little
+        action = next_action(curves)
+        assert action is not None
+        if action.parameters is not None:
+            beside = {**action.parameters, "x": xy(action.parameters)[0] * (1 - 1e-9)}
+            curves[10] = trained(10, beside, 0)
+    assert action == Action(10, END)
 
 
 def assert_continues(space: Space) -> None:

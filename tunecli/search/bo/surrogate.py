@@ -52,10 +52,10 @@ class SurrogateKind:
     """How one kind of surrogate is fitted.
 
     Attributes:
-        default: for predictions, and for curves.
-        conservative: for suggestions; less certain between the trials. It is ``default`` for kinds without such a
-            variant. With the default Gaussian process a few sweeps stay in the corner that their first trials pointed
-            to.
+        default: for predictions.
+        conservative: for suggestions and learning curves; less certain between the trials. It is ``default`` for kinds
+            without such a variant. With the default Gaussian process a few sweeps stay in the corner that their first
+            trials pointed to.
     """
 
     default: FitSurrogate

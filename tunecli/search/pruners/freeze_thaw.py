@@ -152,8 +152,7 @@ def _best_action(
         action = _full_fidelity_action(space, curves, len(fractions), data, seed)
         if action is not None:
             return action
-    # Always the default surrogate: a conservative one would have to learn the curves as a joint effect, and does worse.
-    model = fit_final_loss_model(data, SURROGATES["gp"].default, streams)
+    model = fit_final_loss_model(data, SURROGATES["gp"].conservative, streams)
     paused = [curve for curve in curves if curve.is_paused]
     if not may_begin:
         is_any_complete = any(curve.state is State.COMPLETE for curve in curves)
@@ -271,7 +270,7 @@ def _predicted_initial_losses(
     if not initial:
         return {}
     streams = partial(generator_for, seed, len(curves), "ends")
-    model = fit_final_loss_model(data, SURROGATES["gp"].default, streams)
+    model = fit_final_loss_model(data, SURROGATES["gp"].conservative, streams)
     rows_WF = features(data.encoding, units_of_points(space, (curve.parameters for curve in initial)))
     losses_W = data.warping.losses(model.mean(rows_WF))
     return {curve.number: float(loss) for curve, loss in zip(initial, losses_W, strict=True)}
