@@ -106,14 +106,10 @@ def n_initial_without_priors(space: Space, n_trials: int | None = None) -> int:
 
 
 def n_unmodelled(space: Space, known: Sequence[Observation], n_trials: int | None = None) -> int:
-    """Return :func:`n_initial`; if the results contradict the priors, half more than a space without them has.
-
-    The half is about as many as the priors had drawn: draws from wrong priors cover little of the space.
-    """
-    if not is_contradicted(space, known):
-        return n_initial(space, n_trials)
-    n_usual = n_initial_without_priors(space, n_trials)
-    return n_usual + n_usual // 2
+    """Return :func:`n_initial`, or :func:`n_initial_without_priors` if the results contradict the priors."""
+    if is_contradicted(space, known):
+        return n_initial_without_priors(space, n_trials)
+    return n_initial(space, n_trials)
 
 
 def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: int, n_first: int) -> bool:
