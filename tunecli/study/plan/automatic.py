@@ -23,8 +23,8 @@ FEW_TRAININGS = 30
 
 Mean regret on the LCBench surrogate (`tests/benchmarks/lcbench.py --epochs`, 12 tasks, one seed): `curves` 0.09 and
 `bayes` 0.30 within 10 full trainings, 0.05 and 0.14 within 20, 0.03 and 0.02 within 50; `bayes` 0.10 within 25 and 0.06
-within 35. On three small problems (`tests/benchmarks/real.py --trainings`, three seeds) both have 0.17 within 10 and
-0.12 within 25.
+within 35. With trainings of 9 to 12 epochs both are equal: on ten small problems (`tests/benchmarks/real.py`, two
+seeds) `curves` has 0.15, 0.10 and 0.09 and `bayes` 0.15, 0.10 and 0.10 within 10, 20 and 25.
 """
 _LEAST_TRAININGS = 3  # fewer do not even train the initial trials of a model
 _LEAST_EPOCHS = 9  # shorter trainings have too few rungs: 1, 3 and 9 epochs
