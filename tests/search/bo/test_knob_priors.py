@@ -120,3 +120,15 @@ def test_the_mode_of_a_space_of_ours_is_its_usual_setting():
     assert log_density(space, np.array([mode_units(space)]))[0] == pytest.approx(0.0, abs=1e-3)
     assert 5e-4 < point["optimizer.lr"] < 1e-2
     assert point["model.dropout"] < 0.5
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "option"),
+    [
+        ("{name: cnn, channels: [8], norm: {choice: [none, group, batch]}}", "model.norm", "batch"),
+        ("{name: transformer, width: 8, heads: 2, pool: {choice: [cls, mean]}}", "model.pool", "mean"),
+    ],
+)
+def test_the_first_trial_has_the_norm_and_the_pooling_that_suit_most(model, name, option):
+    space = with_priors(space_of(f"{{model: {model}}}"))
+    assert point_of_units(space, mode_units(space))[name] == option

@@ -225,6 +225,8 @@ NAMES: Mapping[str, Names] = MappingProxyType(
         "model.init": Names(
             {"zeros": 0.2, "constant": 0.2, "sparse": 0.5, "normal": 0.6, "uniform": 0.6}, "He et al. 2015"
         ),
+        "model.norm": Names({"batch": 1.4}, "Ioffe & Szegedy 2015; calibrated on short trainings (`effects.py`)"),
+        "model.pool": Names({"cls": 0.5}, "of tokens the mean: calibrated on short trainings (`effects.py`)"),
         "data.normalize": Names(
             {"standard": 2.0, "robust": 1.5, "minmax": 0.6, "none": 0.3},
             "LeCun et al. 1998, Efficient BackProp, section 4.3: inputs with mean 0; calibrated",

@@ -1,0 +1,132 @@
+"""Which options suit short trainings of tunecli's own models: the effect of each option on the rank within random worlds.
+
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.effects [--worlds 60] [--json FILE]
+
+Each world is a random table of `random_tables.py` or random images, one model and one optimizer. Its trials are random
+points of a space with the model's settings, which tunecli trains for nine epochs. The tables have for each model and
+each option the least-squares effect on the rank within the world, from 0 (best) to 1, beside the first option of its
+choice; a number has its effect from one end of its range to the other. The learning rate has a square as well.
+
+Axes: N trials, D features of a table, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.benchmarks.random_tables import Floats, table, worlds_of
+from tests.benchmarks.real_problems import RealProblem
+from tunecli.config.domains import Categorical, n_values, unit_of_value, value_at
+from tunecli.config.space import point_of_units
+
+_EPOCHS, _N_POINTS = 9, 40
+_SIZE = 10  # pixels of a side
+_OPTIMIZERS = {
+    "sgd": "{name: sgd, lr: {loguniform: [1e-3, 1.0]}, momentum: {uniform: [0.0, 0.99]}, weight_decay: {loguniform: [1e-6, 1e-2]}}",
+    "adam": "{name: adam, lr: {loguniform: [1e-4, 1e-1]}, weight_decay: {loguniform: [1e-6, 1e-2]}}",
+    "adamw": "{name: adamw, lr: {loguniform: [1e-4, 1e-1]}, weight_decay: {loguniform: [1e-5, 1.0]}}",
+}
+_MODELS = {
+    "mlp": "{name: mlp, width: {logint: [8, 128]}, depth: {int: [1, 3]}, activation: {choice: [relu, gelu, tanh]}, norm: {choice: [none, batch, layer]}, dropout: {uniform: [0.0, 0.5]}, init: {choice: [kaiming_normal, xavier_uniform, orthogonal]}}",
+    "tabular_resnet": "{name: tabular_resnet, width: {logint: [8, 64]}, blocks: {int: [1, 3]}, norm: {choice: [none, batch, layer]}, dropout: {uniform: [0.0, 0.5]}, residual_dropout: {uniform: [0.0, 0.5]}}",
+    "transformer": "{name: transformer, width: {choice: [8, 16]}, layers: {int: [1, 2]}, heads: {choice: [1, 2, 4]}, dropout: {uniform: [0.0, 0.3]}, pool: {choice: [mean, cls]}}",
+    "cnn": "{name: cnn, channels: [{choice: [4, 8]}, {choice: [4, 8, 16]}], kernel: {choice: [3, 5]}, pool: {choice: [max, mean]}, norm: {choice: [none, batch, group]}, activation: {choice: [relu, gelu, silu]}, dropout: {uniform: [0.0, 0.5]}}",
+}
+_TEXT = """
+data: {source: world.npz, target: y, validation: {fraction: 0.4}}
+model: MODEL
+optimizer: OPTIMIZER
+learning_rate: {choice: [[], [{cosine: {to: 0.0}}]]}
+training: {epochs: EPOCHS, batch_size: {choice: [16, 32, 64]}}
+"""
+
+
+def one(seed: int) -> list[dict[str, Any]]:
+    """Train the trials of a world; empty if fewer than half of them end."""
+    generator = np.random.default_rng([seed, 92])
+    model = str(generator.choice(["mlp", "mlp", "tabular_resnet", "transformer", "cnn"]))
+    n_examples = round(10 ** generator.uniform(2.0, 2.7))
+    if model == "cnn":
+        x, target = images(generator, n_examples)
+    else:
+        x, target = table(generator, n_examples)
+        x = x[:, :12] if model == "transformer" else x  # a token for each feature
+    optimizer = str(generator.choice(list(_OPTIMIZERS)))
+    text = _TEXT.replace("MODEL", _MODELS[model]).replace("OPTIMIZER", _OPTIMIZERS[optimizer])
+    text = text.replace("EPOCHS", str(_EPOCHS)).strip()
+    with TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "world.npz", x=x.astype(np.float32), y=target)
+        problem = RealProblem(f"world {seed}", "val_loss", _EPOCHS, text, Path(folder))
+        space = problem.space
+        units_ND = generator.random((_N_POINTS, len(space.parameters)))
+        points = [point_of_units(space, row.tolist()) for row in units_ND]
+        curves = problem.curves(points)
+    losses = [
+        curve[-1] if len(curve) == _EPOCHS and math.isfinite(curve[-1]) else math.inf for curve in curves
+    ]
+    if sum(map(math.isinf, losses)) > _N_POINTS // 2:
+        return []
+    ranks_N = np.argsort(np.argsort(losses, kind="stable")) / (_N_POINTS - 1)
+    rows = []
+    for point, rank in zip(points, ranks_N, strict=True):
+        row: dict[str, Any] = {"model": model, "rank": float(rank)}
+        for parameter in space.parameters:
+            domain, key = parameter.domain, parameter.key
+            value = point[parameter.name]
+            if isinstance(domain, Categorical):
+                for place in range(1, n_values(domain) or 0):
+                    row[f"{key}: {domain.options[place]}"] = float(value == value_at(domain, place))
+                continue
+            unit = unit_of_value(domain, value)
+            name = f"{optimizer}.lr" if key == "optimizer.lr" else key
+            row[name] = unit - 0.5
+            if key == "optimizer.lr":
+                row[f"{name}²"] = (unit - 0.5) ** 2
+        rows.append(row)
+    return rows
+
+
+def images(generator: np.random.Generator, n_examples: int) -> tuple[Floats, Any]:
+    """Noisy images of random smooth patterns, one for each class, at random places."""
+    n_classes = int(generator.integers(2, 7))
+    waves_C2 = generator.uniform(0.3, 1.4, (n_classes, 3, 2)) * generator.choice([-1, 1], (n_classes, 3, 2))
+    rows, columns = np.mgrid[0:_SIZE, 0:_SIZE]
+    target = generator.integers(0, n_classes, n_examples)
+    noise, result = generator.uniform(0.3, 1.2), []
+    for label in target:
+        dy, dx = generator.uniform(-2, 2, 2)
+        waves = [np.sin(a * (rows - dy) + b * (columns - dx)) for a, b in waves_C2[label]]
+        result.append(np.prod(waves, axis=0) + noise * generator.normal(size=(_SIZE, _SIZE)))
+    return np.array(result), target
+
+
+def print_effects(worlds: list[list[dict[str, Any]]]) -> None:
+    """Print for each model the effects on the rank within a world, with their standard errors."""
+    for model in _MODELS:
+        rows = [(index, row) for index, world in enumerate(worlds) for row in world if row["model"] == model]
+        if not rows:
+            continue
+        names = sorted({name for _, row in rows for name in row} - {"model", "rank"})
+        x = np.array([[row.get(name, 0.0) for name in names] for _, row in rows])
+        y, of_world = np.array([row["rank"] for _, row in rows]), np.array([index for index, _ in rows])
+        for index in set(of_world.tolist()):
+            x[of_world == index] -= x[of_world == index].mean(axis=0)
+            y[of_world == index] -= y[of_world == index].mean()
+        inverse = np.linalg.pinv(x.T @ x)
+        solution = inverse @ x.T @ y
+        rest = y - x @ solution
+        errors = np.sqrt(np.diag(inverse) * (rest @ rest) / (len(y) - len(names)))
+        print(f"{model}: {len(set(of_world.tolist()))} worlds, {len(y)} trials")
+        for name, effect, error in zip(names, solution, errors, strict=True):
+            print(f"  {name:44}{effect:+.3f} ± {error:.3f}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    print_effects(worlds_of(one, __doc__ or "", 60))
