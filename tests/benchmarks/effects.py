@@ -18,12 +18,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
-from tests.benchmarks.random_tables import Floats, table, worlds_of
+from tests.benchmarks.random_tables import Floats, print_effects, table, worlds_of
 from tests.benchmarks.real_problems import RealProblem
-from tunecli.config.domains import Categorical, n_values, unit_of_value, value_at
-from tunecli.config.space import point_of_units
+from tunecli.config.domains import Categorical, unit_of_value, value_at
+from tunecli.config.space import Space, point_of_units
+from tunecli.trial import Parameters
 
 _EPOCHS, _N_POINTS = 9, 40
 _SIZE = 10  # pixels of a side
@@ -72,24 +72,25 @@ def one(seed: int) -> list[dict[str, Any]]:
     ]
     if sum(map(math.isinf, losses)) > _N_POINTS // 2:
         return []
-    ranks_N = np.argsort(np.argsort(losses, kind="stable")) / (_N_POINTS - 1)
-    rows = []
-    for point, rank in zip(points, ranks_N, strict=True):
-        row: dict[str, Any] = {"model": model, "rank": float(rank)}
-        for parameter in space.parameters:
-            domain, key = parameter.domain, parameter.key
-            value = point[parameter.name]
-            if isinstance(domain, Categorical):
-                for place in range(1, n_values(domain) or 0):
-                    row[f"{key}: {domain.options[place]}"] = float(value == value_at(domain, place))
-                continue
-            unit = unit_of_value(domain, value)
-            name = f"{optimizer}.lr" if key == "optimizer.lr" else key
-            row[name] = unit - 0.5
-            if key == "optimizer.lr":
-                row[f"{name}²"] = (unit - 0.5) ** 2
-        rows.append(row)
-    return rows
+    return [
+        {"model": model, "loss": loss, "features": _features(space, point, optimizer)}
+        for point, loss in zip(points, losses, strict=True)
+    ]
+
+
+def _features(space: Space, point: Parameters, optimizer: str) -> dict[str, float]:
+    features = {}
+    for parameter in space.parameters:
+        domain, key, value = parameter.domain, parameter.key, point[parameter.name]
+        if isinstance(domain, Categorical):
+            for place, option in list(enumerate(domain.options))[1:]:
+                features[f"{key}: {option}"] = float(value == value_at(domain, place))
+            continue
+        name = f"{optimizer}.lr" if key == "optimizer.lr" else key
+        features[name] = unit_of_value(domain, value) - 0.5
+        if key == "optimizer.lr":
+            features[f"{name}²"] = features[name] ** 2
+    return features
 
 
 def images(generator: np.random.Generator, n_examples: int) -> tuple[Floats, Any]:
@@ -106,27 +107,18 @@ def images(generator: np.random.Generator, n_examples: int) -> tuple[Floats, Any
     return np.array(result), target
 
 
-def print_effects(worlds: list[list[dict[str, Any]]]) -> None:
-    """Print for each model the effects on the rank within a world, with their standard errors."""
+def main() -> None:
+    """Train the worlds and print the effects for each model."""
+    worlds = worlds_of(one, __doc__ or "", 60)
     for model in _MODELS:
-        rows = [(index, row) for index, world in enumerate(worlds) for row in world if row["model"] == model]
-        if not rows:
-            continue
-        names = sorted({name for _, row in rows for name in row} - {"model", "rank"})
-        x = np.array([[row.get(name, 0.0) for name in names] for _, row in rows])
-        y, of_world = np.array([row["rank"] for _, row in rows]), np.array([index for index, _ in rows])
-        for index in set(of_world.tolist()):
-            x[of_world == index] -= x[of_world == index].mean(axis=0)
-            y[of_world == index] -= y[of_world == index].mean()
-        inverse = np.linalg.pinv(x.T @ x)
-        solution = inverse @ x.T @ y
-        rest = y - x @ solution
-        errors = np.sqrt(np.diag(inverse) * (rest @ rest) / (len(y) - len(names)))
-        print(f"{model}: {len(set(of_world.tolist()))} worlds, {len(y)} trials")
-        for name, effect, error in zip(names, solution, errors, strict=True):
-            print(f"  {name:44}{effect:+.3f} ± {error:.3f}")
+        trials = [
+            [(row["features"], row["loss"]) for row in world]
+            for world in worlds
+            if world[0]["model"] == model
+        ]
+        if trials:
+            print_effects(model, trials)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
-    print_effects(worlds_of(one, __doc__ or "", 60))
+    main()

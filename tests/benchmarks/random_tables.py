@@ -1,4 +1,4 @@
-"""Random tables with a target, from which `rates.py` and `short_trainings.py` calibrate priors.
+"""Random tables with a target, from which `rates.py`, `short_trainings.py` and `effects.py` calibrate priors.
 
 No data set of `real_problems.py` is among them, so priors that are calibrated here know nothing of those problems.
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +102,28 @@ def worlds_of(one: Callable[[int], Any], description: str, n_usual: int) -> list
             if kept:
                 kept.write_text(json.dumps(known))
     return [world for world in known.values() if world]
+
+
+def print_effects(title: str, worlds: Sequence[Sequence[tuple[Mapping[str, float], float]]]) -> None:
+    """Print the least-squares effects of features on the rank of a loss within its world, with their standard errors.
+
+    Args:
+        title: of the table.
+        worlds: of each trial of a world its features and its loss; a feature that a trial lacks is 0. The best rank is
+            0, the worst 1.
+    """
+    names = list(dict.fromkeys(name for world in worlds for features, _ in world for name in features))
+    design, target = [], []
+    for world in worlds:
+        values = np.array([[features.get(name, 0.0) for name in names] for features, _ in world])
+        ranks = np.argsort(np.argsort([loss for _, loss in world], kind="stable")) / (len(world) - 1)
+        design.append(values - values.mean(axis=0))
+        target.append(ranks - ranks.mean())
+    x, y = np.vstack(design), np.concatenate(target)
+    solution = np.linalg.lstsq(x, y, rcond=None)[0]
+    rest = y - x @ solution
+    variance = rest @ rest / (len(y) - len(names) - len(worlds))
+    errors = np.sqrt(np.diag(variance * np.linalg.pinv(x.T @ x)))
+    print(f"{title}: {len(worlds)} worlds, {len(y)} trials")
+    for name, value, error in zip(names, solution, errors, strict=True):
+        print(f"  {name:36}{value:+.3f} ± {error:.3f}", flush=True)

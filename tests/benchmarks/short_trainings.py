@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.benchmarks.random_tables import table, worlds_of
+from tests.benchmarks.random_tables import print_effects, table, worlds_of
 from tests.benchmarks.rates import Data, Setting, train
 
 _N_SETTINGS, _N_RATES, _N_BEST = 14, 10, 2
@@ -56,27 +56,6 @@ def one(seed: int) -> list[dict[str, Any]]:
     return rows if len(rows) >= _MIN_SETTINGS else []
 
 
-def print_effects(worlds: list[list[dict[str, Any]]]) -> None:
-    """Print the effects on the rank within a world, with their standard errors."""
-    names: list[str] = []
-    design, target = [], []
-    for rows in worlds:
-        features = [_features(row) for row in rows]
-        names = list(features[0])
-        values = np.array([list(one.values()) for one in features])
-        ranks = np.argsort(np.argsort([row["loss"] for row in rows])) / (len(rows) - 1)
-        design.append(values - values.mean(axis=0))
-        target.append(ranks - ranks.mean())
-    x, y = np.vstack(design), np.concatenate(target)
-    solution = np.linalg.lstsq(x, y, rcond=None)[0]
-    rest = y - x @ solution
-    variance = rest @ rest / (len(y) - len(names) - len(worlds))
-    errors = np.sqrt(np.diag(variance * np.linalg.pinv(x.T @ x)))
-    print(f"{len(worlds)} worlds, {len(y)} settings")
-    for name, value, error in zip(names, solution, errors, strict=True):
-        print(f"{name:24}{value:+.3f} ± {error:.3f}", flush=True)
-
-
 def _features(row: dict[str, Any]) -> dict[str, float]:
     log_steps = math.log10(row["steps"] / 100)
     return {
@@ -93,7 +72,8 @@ def _features(row: dict[str, Any]) -> dict[str, float]:
 
 def main() -> None:
     """Train the worlds and print the effects."""
-    print_effects(worlds_of(one, __doc__ or "", 60))
+    worlds = worlds_of(one, __doc__ or "", 60)
+    print_effects("short trainings", [[(_features(row), row["loss"]) for row in rows] for rows in worlds])
 
 
 if __name__ == "__main__":
