@@ -29,7 +29,8 @@ from unittest.mock import patch
 import numpy as np
 
 from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
-from tests.benchmarks.methods import METHODS, Method, Problem, Sweep, number
+from tests.benchmarks.methods import METHODS
+from tests.benchmarks.problems import Method, Problem, Sweep, number
 from tunecli.search.samplers import bayes as bayes_module
 from tunecli.trial import Parameters
 

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.benchmarks.methods import suggested_point
+from tests.benchmarks.peer_methods import suggested_point
 from tunecli.config.space import Space
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Curve, comparable, pause_epochs, rung_fractions

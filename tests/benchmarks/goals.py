@@ -20,7 +20,9 @@ from functools import cache
 
 import numpy as np
 
-from tests.benchmarks.methods import number, parse_options, space_of, suggested_by
+from tests.benchmarks.methods import parse_options
+from tests.benchmarks.peer_methods import suggested_by
+from tests.benchmarks.problems import number, space_of
 from tunecli.results.ranking import hypervolume
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, Scalar, State

@@ -36,7 +36,8 @@ import numpy as np
 
 from tests.benchmarks import fidelity
 from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
-from tests.benchmarks.methods import METHODS, Problem, Sweep, space_of, through_study
+from tests.benchmarks.methods import METHODS, through_study
+from tests.benchmarks.problems import Problem, Sweep, space_of
 from tests.benchmarks.regrets import is_peer
 from tunecli.registry.samplers import SAMPLERS
 from tunecli.trial import Parameters

@@ -27,7 +27,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tests.benchmarks.lcbench import SPACE, load
-from tests.benchmarks.methods import space_of
+from tests.benchmarks.problems import space_of
 from tunecli.config.space import Space
 from tunecli.search.bo import batches, gaussian_process
 from tunecli.search.protocols import suggest

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from tests.benchmarks import wrong_priors
-from tests.benchmarks.methods import number
+from tests.benchmarks.problems import number
 from tests.benchmarks.real_problems import WIDTH, RealProblem
 from tunecli.config.priors.placing import priors_of
 from tunecli.config.priors.prior import Prior, number_of, position, shift_at

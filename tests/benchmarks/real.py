@@ -24,7 +24,8 @@ import torch
 
 from tests.benchmarks import fidelity
 from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
-from tests.benchmarks.methods import METHODS, Sweep
+from tests.benchmarks.methods import METHODS
+from tests.benchmarks.problems import Sweep
 from tests.benchmarks.real_problems import (
     NAMES,
     CachedTrials,

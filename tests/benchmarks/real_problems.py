@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.methods import Problem, space_of
+from tests.benchmarks.problems import Problem, space_of
 from tunecli.config.concrete_trial import concrete
 from tunecli.config.space import Space
 from tunecli.messages import Ended, EpochEnded, Execution, Files, Job, Task

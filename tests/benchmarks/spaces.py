@@ -17,7 +17,8 @@ import zlib
 import numpy as np
 
 from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
-from tests.benchmarks.methods import METHODS, Problem, number, parse_options
+from tests.benchmarks.methods import METHODS, parse_options
+from tests.benchmarks.problems import Problem, number
 from tunecli.trial import Parameters
 
 _HARTMANN_A = np.array(

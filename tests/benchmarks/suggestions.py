@@ -19,7 +19,7 @@ from multiprocessing import get_context
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tests.benchmarks.methods import number, space_of
+from tests.benchmarks.problems import number, space_of
 from tunecli.config.space import Space
 from tunecli.search.protocols import suggest
 from tunecli.search.samplers.random import random

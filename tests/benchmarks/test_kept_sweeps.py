@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks import kept_sweeps
 from tests.benchmarks.kept_sweeps import PEERS_FOLDER, KeptSweep, KeptSweeps, SweepFile
-from tests.benchmarks.methods import space_of
+from tests.benchmarks.problems import space_of
 from tests.benchmarks.regrets import is_peer, log_ratio, mean_and_error
 from tunecli.trial import Parameters
 

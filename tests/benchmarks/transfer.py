@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.lcbench import SPACE, Task, load
-from tests.benchmarks.methods import space_of
+from tests.benchmarks.problems import space_of
 from tunecli.config.space import Space, point_of_units, units_of_point
 from tunecli.search.protocols import suggest
 from tunecli.trial import EarlierStudy, Observation, Parameters, State

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks import lcbench, spaces
-from tests.benchmarks.methods import number, space_of
+from tests.benchmarks.problems import number, space_of
 from tunecli.config.domains import Categorical, Integer, Real, bounds, unit_of_value
 from tunecli.config.priors.placing import with_priors
 from tunecli.config.priors.prior import Prior, Scale, position, value_at_position

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.benchmarks.methods import number as value_of
+from tests.benchmarks.problems import number as value_of
 from tests.support.spaces import space_of
 from tunecli.config.domains import value_at
 from tunecli.config.space import Space, point_of_units
