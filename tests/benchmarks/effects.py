@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.random_tables import Floats, print_effects, table, worlds_of
+from tests.benchmarks.random_tables import Floats, table
 from tests.benchmarks.real_problems import RealProblem
+from tests.benchmarks.worlds import print_effects, worlds_of
 from tunecli.config.domains import Categorical, unit_of_value, value_at
 from tunecli.config.space import Space, point_of_units
 from tunecli.trial import Parameters
@@ -66,10 +67,7 @@ def one(seed: int) -> list[dict[str, Any]]:
         space = problem.space
         units_ND = generator.random((_N_POINTS, len(space.parameters)))
         points = [point_of_units(space, row.tolist()) for row in units_ND]
-        curves = problem.curves(points)
-    losses = [
-        curve[-1] if len(curve) == _EPOCHS and math.isfinite(curve[-1]) else math.inf for curve in curves
-    ]
+        losses = problem.final_losses(points)
     if sum(map(math.isinf, losses)) > _N_POINTS // 2:
         return []
     return [

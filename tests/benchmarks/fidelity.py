@@ -36,10 +36,6 @@ class Spent:
     ends: tuple[tuple[int, float], ...]
     seconds: tuple[float, ...]
 
-    def best_within(self, n_epochs: int) -> float:
-        """The lowest loss of the trials that ended within ``n_epochs``; infinite if no trial did."""
-        return min((loss for spent, loss in self.ends if spent <= n_epochs), default=math.inf)
-
 
 Method = Callable[[Space, LossCurve, int, int, int], Spent]
 """(the space, with priors if ours may use them, learning curve, epochs of a full training, seed, budget of epochs) → the result."""
@@ -141,7 +137,7 @@ def optuna_with(sampler: str, *, is_pruning: bool) -> Method:
 METHODS: Mapping[str, Method] = {
     "random": full("random"),
     "bayes": full("bayes"),
-    "optuna-tpe": full("tpe"),
+    "optuna-tpe": full("tpe"),  # our `tpe` is Optuna's sampler
     "optuna-gp": optuna_with("GPSampler", is_pruning=False),
     "optuna-hyperband": optuna_with("TPESampler", is_pruning=True),
     "halving": pausing(Halving(), "random"),

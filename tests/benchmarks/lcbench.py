@@ -61,17 +61,8 @@ AS = {
     "max_units": "model.width",
     "max_dropout": "model.dropout",
 }
-"""The settings that the names of the benchmark are."""
+"""The settings that the names of the benchmark are, in the order of the surrogate's inputs."""
 _DEFAULTS = {"trials": ["random", "bayes", "optuna-tpe", "optuna-gp"], "epochs": list(fidelity.METHODS)}
-_NAMES = (
-    "batch_size",
-    "learning_rate",
-    "momentum",
-    "weight_decay",
-    "num_layers",
-    "max_units",
-    "max_dropout",
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +77,7 @@ class Task:
 
     def error(self, point: Parameters, epoch: int = N_EPOCHS) -> float:
         """1 - validation accuracy after ``epoch`` epochs, 1 to 52."""
-        x_cont = np.array([[epoch, *(point[name] for name in _NAMES)]], dtype=np.float32)
+        x_cont = np.array([[epoch, *(point[name] for name in AS)]], dtype=np.float32)
         x_cat = np.array([[self.code]], dtype=np.int32)
         (outputs,) = self.session.run(None, {"x_cat": x_cat, "x_cont": x_cont})
         return 1.0 - float(outputs[0, 1]) / 100

@@ -1,7 +1,6 @@
 """Where good settings lie: random trials of small models on bundled and generated data, beside the priors.
 
     OMP_NUM_THREADS=1 python -m tests.benchmarks.priors [--trials 64] [--data wine,friedman,…] [--seed 0]
-    OMP_NUM_THREADS=1 python -m tests.benchmarks.priors --adversarial [--lcbench DIR] [--seeds 16]
 
 For each data set and each optimizer, random points of wide ranges are trained, fused where that is possible. A setting
 is *good* if it belongs to the best tenth of its data set and optimizer. The first table has the quantiles of good
@@ -10,7 +9,7 @@ batch size and momentum: a calibrated prior has its median near 0, and its 10 an
 deviations. The slopes say how many powers of ten a good rate moves for each power of ten of the batch size, and of
 1 / (1 - momentum). The second table has the quantiles of the good values of the other settings, and of all of them.
 
-With ``--adversarial`` the tables are those of `wrong_priors.py`: what priors cost that are wrong.
+`wrong_priors.py` measures what wrong priors cost.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.benchmarks import wrong_priors
 from tests.benchmarks.problems import number
 from tests.benchmarks.real_problems import WIDTH, RealProblem
 from tunecli.config.priors.placing import priors_of
@@ -82,36 +80,23 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=64, help="for each data set and optimizer")
     parser.add_argument("--data", default=",".join(_DATA), help=", ".join(_DATA))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--adversarial", action="store_true", help="measure wrong priors")
-    parser.add_argument("--lcbench", type=Path, help="the folder with tasks.json and model.onnx")
-    parser.add_argument("--problems", default=",".join(wrong_priors.PROBLEMS))
-    parser.add_argument("--kinds", default="none,opposite,shuffled", help=", ".join(wrong_priors.KINDS))
-    parser.add_argument("--seeds", type=int, default=16)
-    parser.add_argument("--json", type=Path, help="a file that keeps the sweeps, and is read first")
     options = parser.parse_args()
-    if options.adversarial:
-        problems = [*options.problems.split(","), *([wrong_priors.LCBENCH] if options.lcbench else [])]
-        problems = [*dict.fromkeys(filter(None, problems))]
-        wrong_priors.run(
-            problems, options.kinds.split(","), range(options.seeds), options.lcbench, options.json
-        )
-        return
     torch.set_num_threads(1)
     good: dict[str, list[Parameters]] = {name: [] for name in _OPTIMIZERS}
     tried: dict[str, list[Parameters]] = {name: [] for name in _OPTIMIZERS}
     spaces: dict[str, Space] = {}
     with TemporaryDirectory() as folder:
-        for number, data in enumerate(options.data.split(",")):
+        for place, data in enumerate(options.data.split(",")):
             for optimizer in _OPTIMIZERS:
                 metric, source = _DATA[data]
                 text = _TEXT.replace("DATA", source).replace("OPTIMIZER", _OPTIMIZERS[optimizer])
                 for epochs in _EPOCHS:
                     whole = text.replace("EPOCHS", str(epochs))
                     problem = RealProblem(f"{data}-{optimizer}", metric, epochs, whole, Path(folder))
-                    n_trials, seed = options.trials // len(_EPOCHS), 100 * options.seed + number + epochs
+                    n_trials, seed = options.trials // len(_EPOCHS), 100 * options.seed + place + epochs
                     points, losses = random_trials(problem, n_trials, seed)
                     order = np.argsort(losses)[: max(1, round(_BEST * len(losses)))]
-                    good[optimizer] += [points[place] for place in order]
+                    good[optimizer] += [points[index] for index in order]
                     tried[optimizer] += points
                     spaces[optimizer] = problem.space
             print(f"{data}: done", flush=True)
@@ -133,8 +118,7 @@ def random_trials(problem: RealProblem, n_trials: int, seed: int) -> tuple[list[
         for _ in range(min(WIDTH, n_trials - len(points))):
             units_D = np.where(shared_D, shape_D, generator.random(len(shared_D)))
             points.append(point_of_units(space, units_D.tolist()))
-    curves = problem.curves(points)
-    return points, [math.inf if curve is None else curve[-1] for curve in curves]
+    return points, problem.final_losses(points)
 
 
 def _is_shared(name: str) -> bool:

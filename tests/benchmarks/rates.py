@@ -23,7 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tests.benchmarks.random_tables import table, worlds_of
+from tests.benchmarks.random_tables import table
+from tests.benchmarks.worlds import worlds_of
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 _RATES: Mapping[str, tuple[float, float]] = {"sgd": (-2.5, 1.0), "adam": (-4.0, 0.0), "rmsprop": (-4.5, -0.3)}

@@ -11,6 +11,7 @@ The ranges are those that a practitioner would write. Some of them hold points a
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -242,6 +243,13 @@ class RealProblem:
             for start in range(0, len(group), WIDTH):
                 curves.update(self._trained(group[start : start + WIDTH]))
         return [curves[number] for number in range(len(points))]
+
+    def final_losses(self, points: Sequence[Parameters]) -> list[float]:
+        """Train points as :meth:`curves` does, and return their losses at the end; infinite for one that fails."""
+        return [
+            curve[-1] if len(curve) == self.epochs and math.isfinite(curve[-1]) else math.inf
+            for curve in self.curves(points)
+        ]
 
     def shape(self, point: Parameters) -> str:
         """What the trials of a fused group share; empty if the point is trained alone."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,10 +97,9 @@ class Reference:
         return points
 
     def _train(self, points: Sequence[Parameters]) -> list[float]:
-        losses = []
-        for point, curve in zip(points, self.problem.curves(points), strict=True):
-            losses.append(curve[-1] if len(curve) == self.problem.epochs else math.inf)
-            self.trials.append((losses[-1], point, self.problem.shape(point)))
+        losses = self.problem.final_losses(points)
+        for point, loss in zip(points, losses, strict=True):
+            self.trials.append((loss, point, self.problem.shape(point)))
         return losses
 
     def _free_parameters(self) -> np.ndarray[Any, np.dtype[np.bool_]]:

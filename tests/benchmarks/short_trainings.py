@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tests.benchmarks.random_tables import print_effects, table, worlds_of
+from tests.benchmarks.random_tables import table
 from tests.benchmarks.rates import Data, Setting, train
+from tests.benchmarks.worlds import print_effects, worlds_of
 
 _N_SETTINGS, _N_RATES, _N_BEST = 14, 10, 2
 _MIN_SETTINGS = 5

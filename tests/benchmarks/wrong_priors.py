@@ -1,6 +1,6 @@
 """Benchmark of wrong priors: sweeps whose priors have little mass at the best point, beside the same sweeps without any.
 
-    python -m tests.benchmarks.priors --adversarial [--lcbench DIR] [--problems bowl,…] [--kinds none,opposite,…] [--seeds 16]
+    OMP_NUM_THREADS=1 python -m tests.benchmarks.wrong_priors [--lcbench DIR] [--problems bowl,…] [--kinds none,…] [--seeds 16]
 
 The problems are a bowl of five parameters with a random centre, `hartmann6` and `optimizers` of `spaces.py`, and, with
 ``--lcbench``, the tasks of `lcbench.py` in turn. The priors of a sweep have one of these kinds:
@@ -18,6 +18,7 @@ All kinds have the same seeds, so they are compared to ``none`` in pairs.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import re
@@ -180,6 +181,22 @@ def _shuffled(text: str, generator: np.random.Generator) -> str:
     return "\n".join(f"{name}: {body[:-1]}, as: {settings[name]}}}" for name, _, body in lines)
 
 
+def main() -> None:
+    """Run the sweeps and print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lcbench", type=Path, help="the folder with tasks.json and model.onnx")
+    parser.add_argument("--problems", default=",".join(PROBLEMS))
+    parser.add_argument("--kinds", default="none,opposite,shuffled", help=", ".join(KINDS))
+    parser.add_argument("--seeds", type=int, default=16)
+    parser.add_argument("--json", type=Path, help="a file that keeps the sweeps, and is read first")
+    options = parser.parse_args()
+    problems = [*options.problems.split(","), *([LCBENCH] if options.lcbench else [])]
+    problems = [*dict.fromkeys(filter(None, problems))]
+    run(problems, options.kinds.split(","), range(options.seeds), options.lcbench, options.json)
+
+
 def sweep(case: Case, own: Space, seed: int, n_trials: int) -> list[float]:
     """The lowest regret after each trial."""
     done: list[Observation] = []
@@ -234,3 +251,7 @@ def table(
                 line += f"{regret_N.mean() / alone_N.mean():>8.2f}{ratio:>9.2f}{by_N.mean():>12.4f} ± {by_N.std(ddof=1) / root:.4f}"
                 line += f"{int((by_N < -_LEAST).sum()):>5}/{int((by_N > _LEAST).sum())}"
             yield line
+
+
+if __name__ == "__main__":
+    main()
