@@ -113,7 +113,7 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 reads_results=False,
                 needs_grid=True,
                 draws="grid",
-                summary="Each point of the grid once, in random order.",
+                summary="Each point of the grid once, in the order of the file.",
             ),
             SamplerInfo(
                 "random",

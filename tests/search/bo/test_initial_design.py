@@ -13,6 +13,7 @@ from tunecli.config.priors.placing import with_priors
 from tunecli.config.space import point_of_units
 from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.knob_priors import mode_units
+from tunecli.search.bo.user_prior import evidence_on_priors
 from tunecli.search.draws import sobol_draws
 from tunecli.search.protocols import suggest
 from tunecli.search.samplers.bayes import n_initial, n_initial_without_priors, n_unmodelled
@@ -118,8 +119,12 @@ def distance(point):
 def test_results_against_the_priors_end_their_draws():
     good, bad = observed(distance), observed(lambda point: -distance(point))
     sobol = [next(sobol_draws(KNOWN, place, 3)) for place in range(2000)]
-    assert next(initial_draws(KNOWN, good, 9, 3)) not in sobol
-    assert next(initial_draws(KNOWN, bad, 9, 3)) in sobol
+    first_good, first_bad = (
+        next(initial_draws(KNOWN, history, 9, 3, evidence_on_priors(KNOWN, history)))
+        for history in (good, bad)
+    )
+    assert first_good not in sobol
+    assert first_bad in sobol
 
 
 def test_a_space_with_priors_has_five_initial_trials_unless_results_contradict_them():
@@ -131,6 +136,7 @@ def test_a_space_with_priors_has_five_initial_trials_unless_results_contradict_t
     points = [next(initial_draws(known, [], number, 3)) for number in range(9)]
     far = [Observation(n, point, State.COMPLETE, -abs(rate(point) + 2.6)) for n, point in enumerate(points)]
     near = [replace(trial, loss=-trial.loss) for trial in far if trial.loss is not None]
-    assert (n_unmodelled(known, near), n_unmodelled(known, far)) == (5, 10)
-    assert suggest("bayes", known, far, 9, 3) == next(initial_draws(known, far, 9, 3))
-    assert suggest("bayes", known, near, 9, 3) != next(initial_draws(known, near, 9, 3))
+    for_near, for_far = (evidence_on_priors(known, history) for history in (near, far))
+    assert (n_unmodelled(known, for_near), n_unmodelled(known, for_far)) == (5, 10)
+    assert suggest("bayes", known, far, 9, 3) == next(initial_draws(known, far, 9, 3, for_far))
+    assert suggest("bayes", known, near, 9, 3) != next(initial_draws(known, near, 9, 3, for_near))

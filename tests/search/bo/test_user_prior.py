@@ -11,9 +11,9 @@ from tests.support.spaces import space_of
 from tunecli.config.priors.placing import with_priors
 from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.user_prior import (
-    is_contradicted,
-    is_default_doubted,
-    is_supported,
+    NO_EVIDENCE,
+    evidence_on_priors,
+    has_user_prior,
     log_user_prior,
 )
 from tunecli.trial import Observation, State
@@ -54,11 +54,12 @@ def test_priors_of_settings_count_only_if_the_results_support_them():
             lambda point: 7.3 * point["other"] % 1,
         )
     )
-    assert [is_contradicted(KNOWN, trials) for trials in (good, bad, undecided)] == [False, True, False]
-    assert [is_supported(KNOWN, trials) for trials in (good, bad, undecided)] == [True, False, False]
-    for history in (bad, undecided, []):
-        assert (log_user_prior(KNOWN, 8, history)(UNITS_MD) == 0).all()
-    assert (log_user_prior(KNOWN, 8, good)(UNITS_MD) != 0).any()
+    evidence = [evidence_on_priors(KNOWN, trials) for trials in (good, bad, undecided)]
+    assert [each.contradicts_settings for each in evidence] == [False, True, False]
+    assert [each.supports_settings for each in evidence] == [True, False, False]
+    for other in (*evidence[1:], NO_EVIDENCE):
+        assert (log_user_prior(KNOWN, 8, other)(UNITS_MD) == 0).all()
+    assert (log_user_prior(KNOWN, 8, evidence[0])(UNITS_MD) != 0).any()
 
 
 def test_defaults_count_unless_the_results_do_not_support_them():
@@ -71,19 +72,26 @@ def test_defaults_count_unless_the_results_do_not_support_them():
             lambda point: 1.0,
         )
     )
-    expected_M = log_user_prior(WITH_DEFAULTS, 8, [])(UNITS_MD)
+    expected_M = log_user_prior(WITH_DEFAULTS, 8, NO_EVIDENCE)(UNITS_MD)
     assert (expected_M < 0).all()
-    for history in (good, alike, []):
-        np.testing.assert_array_equal(log_user_prior(WITH_DEFAULTS, 8, history)(UNITS_MD), expected_M)
+    for history in (good, alike):
+        evidence = evidence_on_priors(WITH_DEFAULTS, history)
+        np.testing.assert_array_equal(log_user_prior(WITH_DEFAULTS, 8, evidence)(UNITS_MD), expected_M)
     for history in (bad, undecided):
-        assert is_default_doubted(WITH_DEFAULTS, history)
-        assert (log_user_prior(WITH_DEFAULTS, 8, history)(UNITS_MD) == 0).all()
-    assert not is_default_doubted(PLAIN, observed(PLAIN, known_distance))
+        evidence = evidence_on_priors(WITH_DEFAULTS, history)
+        assert evidence.doubts_defaults
+        assert (log_user_prior(WITH_DEFAULTS, 8, evidence)(UNITS_MD) == 0).all()
+
+
+def test_results_say_nothing_of_priors_that_a_space_does_not_have():
+    assert [has_user_prior(space) for space in (PLAIN, KNOWN, WITH_DEFAULTS)] == [False, True, True]
+    assert evidence_on_priors(PLAIN, observed(PLAIN, known_distance)) == NO_EVIDENCE
+    assert evidence_on_priors(KNOWN, observed(KNOWN, known_distance)).defaults_share is None
+    assert evidence_on_priors(WITH_DEFAULTS, observed(WITH_DEFAULTS, default_distance)).settings_share is None
 
 
 def test_failures_count_as_the_worst_results_and_two_trials_say_nothing():
     trials = observed(KNOWN, lambda point: 1.0)
     failed = [replace(trials[0], state=State.FAILED, loss=None), *trials[1:]]
-    assert is_contradicted(KNOWN, failed)  # the mode failed
-    assert not is_contradicted(KNOWN, failed[:2])
-    assert not is_contradicted(PLAIN, failed)
+    assert evidence_on_priors(KNOWN, failed).contradicts_settings  # the mode failed
+    assert evidence_on_priors(KNOWN, failed[:2]) == NO_EVIDENCE

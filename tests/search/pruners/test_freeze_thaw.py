@@ -143,8 +143,10 @@ def test_paused_trials_are_continued_in_turn_without_a_model() -> None:
     assert next_action(failed) == Action(None, 0)
 
 
-@pytest.mark.parametrize(("rung", "most"), [pytest.param(0, 12, marks=pytest.mark.slow), (1, 6)])
+@pytest.mark.parametrize(("rung", "most"), [pytest.param(0, 12, marks=pytest.mark.slow), (1, 8)])
 def test_the_search_leaves_a_region_of_failures_except_for_its_border(rung: int, most: int) -> None:
+    """Without a model of failures, 15 or 16 of the latest 16 trials fail; with it 7 to 10 and 3 to 6 by the seed."""
+
     def tested(curve: Curve) -> Curve:
         is_failing = xy(curve.parameters)[0] > 0.2 and curve.rung >= rung
         losses = {each: loss for each, loss in curve.losses.items() if each < rung}
@@ -160,7 +162,7 @@ def test_the_search_leaves_a_region_of_failures_except_for_its_border(rung: int,
         curve.state for curve in curves if curve.number not in full_fidelity_trials(PLANE, len(curves))
     ][-16:]
     assert latest.count(State.FAILED) <= most, "the optimum is on the border"
-    assert min(curve.loss for curve in curves if curve.loss is not None) < 0.04 + 0.03
+    assert min(curve.loss for curve in curves if curve.loss is not None) < 0.04 + 0.03  # on the border
 
 
 def test_paused_trials_are_continued_in_an_exhausted_space() -> None:

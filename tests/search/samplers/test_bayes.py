@@ -17,13 +17,11 @@ import pytest
 from tests.support.spaces import space_of
 from tunecli.errors import UsageError
 from tunecli.search.bo.acquisition import ACQUISITIONS
-from tunecli.search.bo.acquisition_optimizer import exclude_repeats, ranked_candidates, to_points
-from tunecli.search.bo.encoding import Floats, features
-from tunecli.search.bo.posterior import Posterior, deterministic_blas, fit_posterior, trial_data
-from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.bo.user_prior import log_user_prior
+from tunecli.search.bo.posterior import deterministic_blas, fit_posterior, trial_data
+from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
+from tunecli.search.bo.user_prior import NO_EVIDENCE, log_user_prior
 from tunecli.search.protocols import suggest
-from tunecli.search.samplers.bayes import bayes, n_initial
+from tunecli.search.samplers.bayes import ModelSettings, bayes, model_draws, n_initial
 from tunecli.search.samplers.random import quasirandom
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters, State
@@ -241,21 +239,21 @@ def test_paused_trials_raise_the_probability_of_success_near_them() -> None:
 
 
 def test_a_suggestion_uses_the_conservative_surrogate() -> None:
-    data = trial_data(space_of(LINE), line_history(8))
-    acquisition = ACQUISITIONS["mixed"].improving[3]
-    points = []
-    for fit in (SURROGATES["gp"].default, SURROGATES["gp"].conservative):
-        with deterministic_blas():
-            posterior = fit_posterior(data, fit, partial(generator_for, 0, 11), include_pending=True)
-
-            def score(units_MD: Floats, posterior: Posterior = posterior) -> Floats:
-                rows_MF = features(data.encoding, units_MD)
-                return exclude_repeats(posterior.score(rows_MF, acquisition), rows_MF, data.tried_TF)
-
-            generator = generator_for(0, 11, "candidates")
-            units = ranked_candidates(data.encoding, score, data.best_ND, generator)
-        points.append(next(iter(to_points(space_of(LINE), units))))
-    assert bayes(space_of(LINE), line_history(8), 11, 0) == points[1] != points[0]
+    history, gp = line_history(8), SURROGATES["gp"]
+    points = [
+        next(
+            model_draws(
+                space_of(LINE),
+                history,
+                11,
+                0,
+                ModelSettings(SurrogateKind(gp.default, used), ACQUISITIONS["mixed"], 4),
+                NO_EVIDENCE,
+            )
+        )
+        for used in (gp.default, gp.conservative)
+    ]
+    assert bayes(space_of(LINE), history, 11, 0) == points[1] != points[0]
 
 
 def test_an_unknown_surrogate_or_acquisition_is_an_error() -> None:
@@ -268,7 +266,7 @@ def test_an_unknown_surrogate_or_acquisition_is_an_error() -> None:
 def test_a_default_attracts_early_trials_more_than_late_ones() -> None:
     plain = space_of("{x: {uniform: [0, 1]}, y: {uniform: [0, 1]}}")
     with_default = space_of("{x: {uniform: [0, 1], default: 0.3}, y: {uniform: [0, 1], default: 0.6}}")
-    early, late = log_user_prior(with_default, 4, []), log_user_prior(with_default, 400, [])
+    early, late = (log_user_prior(with_default, number, NO_EVIDENCE) for number in (4, 400))
     units = np.array([[0.3, 0.6], [0.3, 0.1]])
     assert early(units)[0] == late(units)[0] == 0
     assert early(units)[1] == pytest.approx(100 * late(units)[1])

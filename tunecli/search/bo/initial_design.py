@@ -16,23 +16,33 @@ from tunecli.config.domains import LAST_UNIT, value_of_unit
 from tunecli.config.space import Space, point_of_units, units_of_point
 from tunecli.search.bo.encoding import magnitude_ratio
 from tunecli.search.bo.knob_priors import drawn_units, mode_units, with_moved_rate
-from tunecli.search.bo.user_prior import is_contradicted
+from tunecli.search.bo.user_prior import NO_EVIDENCE, PriorEvidence
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, sobol_draws, sobol_units
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
 
-_RATE_STEP = 1.25  # deviations of the rate's prior
+_RATE_STEP = (
+    1.25  # deviations of the rate's prior; a fifth of a normal distribution is farther from its centre
+)
 _FURTHER = 1024  # the Sobol points from here on replace draws from contradicted priors
 
 
 def initial_draws(
-    space: Space, history: Sequence[Observation], number: int, seed: int
+    space: Space,
+    history: Sequence[Observation],
+    number: int,
+    seed: int,
+    evidence: PriorEvidence = NO_EVIDENCE,
 ) -> Iterator[Parameters]:
     """Yield the points for trial ``number``, the preferred first.
 
     Trial 0 gets the mode of the priors, which is the middle of the space without any. If a learning rate has a prior,
     trials 1 and 2 are steps along it. Then come points of the Sobol sequence, and in turn with them draws from the
-    priors. If the ``history`` contradicts the priors, other Sobol points replace these.
+    priors. If the results contradict the priors, other Sobol points replace these draws.
+
+    Args:
+        space, history, number, seed: as for a sampler.
+        evidence: of the results, for or against the priors.
     """
     if number == 0:
         has_prior = {parameter.key for parameter in space.parameters if parameter.prior}
@@ -41,7 +51,7 @@ def initial_draws(
     yield from _rate_steps(space, history, number)
     if any(parameter.prior for parameter in space.parameters):
         place, is_other_turn = divmod(place, 2)
-        if not is_other_turn and is_contradicted(space, history):
+        if not is_other_turn and evidence.contradicts_settings:
             yield from _by_magnitudes(space, sobol_draws(space, _FURTHER + place, seed))
         elif not is_other_turn:
             yield from _prior_draws(space, place, seed)

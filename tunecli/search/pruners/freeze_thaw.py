@@ -54,10 +54,17 @@ from tunecli.search.bo.final_loss_model import (
 )
 from tunecli.search.bo.posterior import Streams, can_fit, deterministic_blas
 from tunecli.search.bo.surrogate import SURROGATES
-from tunecli.search.bo.user_prior import N_JUDGED, log_user_prior
+from tunecli.search.bo.user_prior import (
+    N_JUDGED,
+    NO_EVIDENCE,
+    PriorEvidence,
+    evidence_on_priors,
+    has_user_prior,
+    log_user_prior,
+)
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, is_exhausted, propose
 from tunecli.search.fidelity import Action, Curve, begun
-from tunecli.search.samplers.bayes import model_draws, n_initial
+from tunecli.search.samplers.bayes import ModelSettings, model_draws, n_initial
 from tunecli.seeding import generator_for, seed_for
 from tunecli.trial import Observation, State
 
@@ -162,7 +169,7 @@ def _best_action(
     # Every complete trial was chosen by a model, so none of these losses is passed as that of an initial trial.
     is_stalled = has_stalled(data.warping.values_N[is_final_N])
     acquisition = ACQUISITIONS["mixed"].at(len(known), is_stalled=is_stalled)
-    log_prior = log_user_prior(space, number, _judged_trials(space, curves, data, model))
+    log_prior = log_user_prior(space, number, _evidence(space, curves, data, model))
     ranked_MD, best_score = _ranked_candidates(space, data, model, acquisition, log_prior, streams)
     # The scores are logarithms: this divides the acquisition by the fraction of a full training that is left. For a
     # new trial this fraction is 1.
@@ -204,19 +211,20 @@ def _ranked_candidates(
     return ranked_MD, float(score(ranked_MD[:1])[0]) if len(ranked_MD) else -math.inf
 
 
-def _judged_trials(
-    space: Space, curves: Sequence[Curve], data: CurveData, model: FinalLossModel
-) -> list[Observation]:
-    """Return the trials by which the results judge the user's priors, with predicted final losses.
+def _evidence(space: Space, curves: Sequence[Curve], data: CurveData, model: FinalLossModel) -> PriorEvidence:
+    """Return the evidence for or against the user's priors, by the predicted final losses of the first trials.
 
     The predictions make trials of different rungs comparable.
     """
+    if not has_user_prior(space):
+        return NO_EVIDENCE
     first = curves[:N_JUDGED]
     rows_WF = features(data.encoding, units_of_points(space, (curve.parameters for curve in first)))
-    return [
+    judged = [
         Observation(curve.number, curve.parameters, curve.state, loss if _is_known(curve) else None)
         for curve, loss in zip(first, model.mean(rows_WF).tolist(), strict=True)
     ]
+    return evidence_on_priors(space, judged)
 
 
 def _is_known(curve: Curve) -> bool:
@@ -236,9 +244,9 @@ def _full_fidelity_action(
     observations = final_observations(curves, n_rungs, predicted)
     if not can_fit(space, observations):
         return None
-    draws = model_draws(
-        space, observations, number, own_seed, SURROGATES["gp"], ACQUISITIONS["mixed"], n_initial(space)
-    )
+    settings = ModelSettings(SURROGATES["gp"], ACQUISITIONS["mixed"], n_initial(space))
+    evidence = evidence_on_priors(space, observations)
+    draws = model_draws(space, observations, number, own_seed, settings, evidence)
     first = next(draws)
     row_1F = features(data.encoding, units_of_points(space, [first]))
     paused = [curve for curve in curves if curve.is_paused]

@@ -11,6 +11,7 @@ Axes: M candidates, N training trials, T all trials on record, F columns of the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from tunecli.config.space import Space
 from tunecli.errors import UsageError
@@ -31,7 +32,7 @@ from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES, SurrogateKind
 from tunecli.search.bo.transfer import has_weight, informed
-from tunecli.search.bo.user_prior import is_contradicted, log_user_prior
+from tunecli.search.bo.user_prior import PriorEvidence, evidence_on_priors, log_user_prior
 from tunecli.search.draws import propose
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, Parameters
@@ -73,11 +74,13 @@ def bayes(
     if portfolio is None:
         raise UsageError(f"there is no acquisition `{acquisition}`", hint=f"one of {', '.join(ACQUISITIONS)}")
     known = in_batches(scalarize(history, number, seed))
-    n_first = n_unmodelled(space, known, n_trials)
+    evidence = evidence_on_priors(space, known)
+    n_first = n_unmodelled(space, evidence, n_trials)
     if _is_modelled(space, known, number, seed, n_first):
-        draws = model_draws(space, known, number, seed, kind, portfolio, n_first)
+        settings = ModelSettings(kind, portfolio, n_first)
+        draws = model_draws(space, known, number, seed, settings, evidence)
     else:
-        draws = _first_draws(space, known, number, seed)
+        draws = _first_draws(space, known, number, seed, evidence)
     return propose(space, history, number, seed, draws)
 
 
@@ -105,9 +108,9 @@ def n_initial_without_priors(space: Space, n_trials: int | None = None) -> int:
     return n_usual if n_trials is None else min(n_usual, max(n_trials // 2, 3))
 
 
-def n_unmodelled(space: Space, known: Sequence[Observation], n_trials: int | None = None) -> int:
+def n_unmodelled(space: Space, evidence: PriorEvidence, n_trials: int | None = None) -> int:
     """Return :func:`n_initial`, or :func:`n_initial_without_priors` if the results contradict the priors."""
-    if is_contradicted(space, known):
+    if evidence.contradicts_settings:
         return n_initial_without_priors(space, n_trials)
     return n_initial(space, n_trials)
 
@@ -125,7 +128,9 @@ def _is_modelled(space: Space, known: Sequence[Observation], number: int, seed: 
         return has_weight(space, trial_data(space, known), generator_for(seed, number, "surrogate"))
 
 
-def _first_draws(space: Space, known: Sequence[Observation], number: int, seed: int) -> Iterator[Parameters]:
+def _first_draws(
+    space: Space, known: Sequence[Observation], number: int, seed: int, evidence: PriorEvidence
+) -> Iterator[Parameters]:
     """Yield the best points of earlier studies for the first trials, then the points of the initial design."""
     n_earlier = 0
     if space.earlier:
@@ -133,7 +138,22 @@ def _first_draws(space: Space, known: Sequence[Observation], number: int, seed: 
             n_earlier, points = n_from_earlier(space), best_earlier_points(space)
         if number < n_earlier:
             yield from points
-    yield from initial_draws(space, known, max(number - n_earlier, 0), seed)
+    yield from initial_draws(space, known, max(number - n_earlier, 0), seed, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """The settings of the model's suggestions; everything else comes from the trials.
+
+    Attributes:
+        kind: the surrogate.
+        portfolio: the acquisitions that trials use in turn.
+        n_initial: number of trials that no model chose.
+    """
+
+    kind: SurrogateKind
+    portfolio: Portfolio
+    n_initial: int
 
 
 def model_draws(
@@ -141,9 +161,8 @@ def model_draws(
     history: Sequence[Observation],
     number: int,
     seed: int,
-    kind: SurrogateKind,
-    portfolio: Portfolio,
-    n_initial: int,
+    settings: ModelSettings,
+    evidence: PriorEvidence,
 ) -> Iterator[Parameters]:
     """Yield points for trial ``number``, the one with the highest acquisition first.
 
@@ -152,21 +171,21 @@ def model_draws(
         history: every earlier trial, by number, with one loss each; ``can_fit`` is true for it.
         number: the trial's number.
         seed: the study's seed.
-        kind: the surrogate.
-        portfolio: the acquisitions that trials use in turn.
-        n_initial: number of trials that no model chose.
+        settings: of the model.
+        evidence: of the results, for or against the user's priors.
     """
+    n_initial = settings.n_initial
     with deterministic_blas():
         data = trial_data(space, history)
         # Scalarized losses change with each trial's weights, so they do not measure progress.
         is_scalarized = any(trial.losses for trial in history)
         progress_N = data.feasible_values_N[:0] if is_scalarized else data.feasible_values_N
         is_stalled = has_stalled(progress_N, n_initial)
-        acquisition = portfolio.at(number, is_stalled=is_stalled)
+        acquisition = settings.portfolio.at(number, is_stalled=is_stalled)
         streams = streams_of(history, number, seed)
-        fit = informed(kind.conservative, space, data.encoding)
+        fit = informed(settings.kind.conservative, space, data.encoding)
         posterior = fit_posterior(data, fit, streams, include_pending=True)
-        log_prior = log_user_prior(space, number, history)
+        log_prior = log_user_prior(space, number, evidence)
 
         def score(units_MD: Floats) -> Floats:
             rows_MF = features(data.encoding, units_MD)
