@@ -416,3 +416,17 @@ def test_a_table_of_parameters_leaves_out_usual_values_and_conditions_that_no_pa
     last = tuple(text for text in ("a.c", "int 1 … 9", "", usually, only_where) if text)
     assert tuple(text for text in section.rows[1] if text) == last
     assert {len(row) for row in (*section.rows, *section.narrow)} == {len(columns)}
+
+
+def test_the_usual_rate_of_each_optimizer_is_shown_beside_its_name(checked):
+    optimizers = "[sgd, adam, nadam, rmsprop, lion, adagrad]"
+    params = f"{{optimizer: {{choice: {optimizers}}}, lr: {{loguniform: [1e-5, 1]}}}}"
+    trial = (
+        f"{{command: [python, -V, '{{args}}'], metrics: {{val_loss: 'loss ([0-9.]+)'}}, params: {params}}}"
+    )
+    row = checked(trial).parameters[1]
+    assert row.name == "params.lr"
+    assert row.usually.startswith("0.0008 to 0.02 (adam, nadam), ") and row.usually.endswith(", …")
+    assert row.prior["beside"] == "params.optimizer" and row.prior["low"] == pytest.approx(0.0008)
+    assert [each["option"] for each in row.prior["by_option"]][:2] == ["adam", "nadam"]
+    assert len(row.prior["by_option"]) == 6

@@ -10,14 +10,16 @@ from typing import Any
 from tunecli.config.domains import Categorical, Domain, Integer, Powers
 from tunecli.config.labels import described, option_labels, shown
 from tunecli.config.priors.placing import has_own, knobs_known_by_name, outside_priors
-from tunecli.config.priors.prior import usual_numbers, usual_options
 from tunecli.config.priors.table import NO_SETTING
+from tunecli.config.priors.usual import Usual, choice_beside, usual_values
 from tunecli.config.space import Parameter, Space
 from tunecli.config.study import StudySpec
 from tunecli.registry.samplers import sampler_info
 from tunecli.results.columns import short_names
 from tunecli.results.view import Section
 from tunecli.trial import Scalar
+
+_MOST_RANGES = 3  # that a table shows for one parameter, if they differ between the options of a choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def parameter_rows(space: Space) -> Iterator[ParameterRow]:
         own_labels = labels.get(parameter.name, {})
         default = "" if parameter.default is None else _option(parameter.default, own_labels)
         range_text, only_where = _range(parameter.domain, own_labels), " and ".join(conditions)
-        usually, prior = usual_values(parameter, own_labels)
+        usually, prior = usual_text(space, parameter, own_labels)
         yield ParameterRow(parameter.name, range_text, default, only_where, usually, prior)
 
 
@@ -85,27 +87,32 @@ def parameter_section(rows: Sequence[ParameterRow]) -> Section:
     return Section("parameters", columns, whole, narrow=narrow)
 
 
-def usual_values(parameter: Parameter, labels: Mapping[str, str]) -> tuple[str, Mapping[str, Any] | None]:
+def usual_text(
+    space: Space, parameter: Parameter, labels: Mapping[str, str]
+) -> tuple[str, Mapping[str, Any] | None]:
     """Where good values of a parameter usually lie, as text and for JSON; empty and None if nothing is known.
 
     Args:
-        parameter: any parameter of a space.
+        space: the space, with its priors.
+        parameter: a parameter of the space.
         labels: the labels of its options, by their ``repr``.
     """
-    prior, domain = parameter.prior, parameter.domain
-    if prior is None:
+    if parameter.prior is None:
         return "", None
-    if isinstance(domain, Categorical):
-        options = usual_options(prior, domain)
-        return ", ".join(_option(option, labels) for option in options), {
-            "as": prior.knob,
-            "options": options,
-        }
-    low, high = usual_numbers(prior, domain)
-    if isinstance(domain, Integer) or (isinstance(domain, Powers) and domain.is_whole):
-        low, high = round(low), round(high)
-    text = shown(low) if low == high else f"{shown(low)} to {shown(high)}"
-    return text, {"as": prior.knob, "low": low, "high": high}
+    usual = usual_values(space, parameter)
+    prior = {"as": parameter.prior.knob, **_usual_data(usual[0], parameter.domain)}
+    choice = choice_beside(space, parameter)
+    if len(usual) == 1 or choice is None:
+        return _usual_text(usual[0], parameter.domain, labels), prior
+    texts = [
+        f"{_usual_text(each, parameter.domain, labels)} ({', '.join(map(shown, each.beside))})"
+        for each in usual[:_MOST_RANGES]
+    ]
+    by_option = [
+        {"option": option, **_usual_data(each, parameter.domain)} for each in usual for option in each.beside
+    ]
+    text = ", ".join([*texts, *["…"] * (len(usual) > _MOST_RANGES)])
+    return text, {**prior, "beside": choice.name, "by_option": by_option}
 
 
 def prior_notes(spec: StudySpec) -> Iterator[str]:
@@ -135,6 +142,23 @@ def prior_notes(spec: StudySpec) -> Iterator[str]:
             yield (
                 f"{beside}: good values are usually near {centre}, and {described(parameter.domain)} is far from there"
             )
+
+
+def _usual_data(usual: Usual, domain: Domain) -> dict[str, Any]:
+    if usual.ends is None:
+        return {"options": usual.options}
+    low, high = usual.ends
+    if isinstance(domain, Integer) or (isinstance(domain, Powers) and domain.is_whole):
+        low, high = round(low), round(high)
+    return {"low": low, "high": high}
+
+
+def _usual_text(usual: Usual, domain: Domain, labels: Mapping[str, str]) -> str:
+    data = _usual_data(usual, domain)
+    if usual.ends is None:
+        return ", ".join(_option(option, labels) for option in usual.options)
+    low, high = data["low"], data["high"]
+    return shown(low) if low == high else f"{shown(low)} to {shown(high)}"
 
 
 def _range(domain: Domain, labels: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-from tunecli.commands.check_parameters import usual_values
+from tunecli.commands.check_parameters import usual_text
 from tunecli.config.axes import (
     axis_ends,
     condition_text,
@@ -50,7 +50,7 @@ def axes_of(space: Space) -> tuple[Axis, ...]:
             prior=prior,
         )
         for parameter in parameters
-        for usually, prior in [usual_values(parameter, labels.get(parameter.name, {}))]
+        for usually, prior in [usual_text(space, parameter, labels.get(parameter.name, {}))]
     )
 
 

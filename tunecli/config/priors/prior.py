@@ -143,10 +143,10 @@ def lies_outside(prior: Prior, domain: Domain) -> bool:
     return outside > _FARTHEST * prior.deviation
 
 
-def usual_numbers(prior: Prior, domain: Domain) -> tuple[float, float]:
-    """The numbers one deviation below and above the centre, in one digit, and within a range of numbers."""
+def usual_numbers(prior: Prior, domain: Domain, shift: float = 0.0) -> tuple[float, float]:
+    """The numbers one deviation below and above the moved centre, in one digit, and within a range of numbers."""
     numbers = [number for value in bounds(domain) if (number := number_of(value)) is not None]
-    centre = position(prior.scale, prior.centre)
+    centre = position(prior.scale, prior.centre) + shift
     low, high = (value_at_position(prior.scale, centre + by * prior.deviation) for by in (-1, 1))
     if prior.scale == "below_one":
         low, high = (1.0 - float(f"{1.0 - number:.1g}") for number in (low, high))
@@ -156,14 +156,16 @@ def usual_numbers(prior: Prior, domain: Domain) -> tuple[float, float]:
     return low, high
 
 
-def usual_options(prior: Prior, domain: Categorical) -> tuple[Scalar, ...]:
-    """The options of a choice with the largest weight, or the numbers within a deviation of the centre."""
+def usual_options(prior: Prior, domain: Categorical, shift: float = 0.0) -> tuple[Scalar, ...]:
+    """The options of a choice with the largest weight, or the numbers within a deviation of the moved centre."""
     if prior.weights:
         pairs = zip(domain.options, prior.weights, strict=True)
         return tuple(option for option, weight in pairs if weight == max(prior.weights))
-    centre = position(prior.scale, prior.centre)
+    centre = position(prior.scale, prior.centre) + shift
     numbers = [option for option in domain.options if number_of(option) is not None]
-    away = {option: abs(option_position(prior, option) - centre) / prior.deviation for option in numbers}
+    away = {
+        option: abs(option_position(prior, option, shift) - centre) / prior.deviation for option in numbers
+    }
     least = min(away.values())
     return tuple(option for option in numbers if away[option] <= max(1.0, least))
 
