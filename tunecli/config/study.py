@@ -329,11 +329,13 @@ class StudySpec:
 def with_choice(spec: StudySpec, choice: SamplerChoice) -> StudySpec:
     """The study with the choice for `search.sampler: auto`; the study itself if its file names a sampler.
 
-    A pruner of the file stays.
+    A pruner of the file stays. The priors stay only if the chosen sampler reads them.
     """
     search = spec.settings.search
     if not search.is_automatic:
         return spec
+    if spec.space.priors and not sampler_info(choice.sampler).uses_priors:
+        spec = replace(spec, space=replace(spec.space, priors={}))
     changes: dict[str, Any] = {"sampler": choice.sampler}
     if choice.pruner != "none" and "pruner" not in search.model_fields_set:
         changes["pruner"] = pruner_info(choice.pruner).settings.model_validate({"name": choice.pruner})

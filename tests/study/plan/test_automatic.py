@@ -200,3 +200,20 @@ def test_a_fork_chooses_anew(write, tmp_path):
     folder = begun(write(), tmp_path / "run")
     with fork(folder, "wider", {}, ("trial.params.a={uniform: [0, 4]}",)) as study:
         assert study.spec.choice.sampler == "bayes"
+
+
+KNOWN = "{a: {choice: [1, 2, 3]}, lr: {choice: [0.1, 0.2]}, momentum: {choice: [0.0, 0.9]}}"
+
+
+@pytest.mark.parametrize(("search", "is_known"), [("trials: 12", False), ("trials: 11", True)])
+def test_a_chosen_sampler_that_reads_no_priors_shows_none(write, search, is_known):
+    view = check_view(check(load_checked(write(search, KNOWN), ())))
+    assert ("usually" in view.sections[0].columns) is is_known
+    assert any("known by their names" in note for note in view.notes) is is_known
+    priors = [parameter["prior"] for parameter in view.data["parameters"]]
+    assert any(prior is not None for prior in priors) is is_known
+
+
+def test_a_grid_of_one_point_is_named_as_such(write):
+    _, choice = chosen(write("", "{a: {int: [3, 3]}}"))
+    assert choice.why == "the trials reach the only point of the space"

@@ -57,7 +57,8 @@ def _choices(spec: StudySpec) -> Iterator[SamplerChoice]:
     ):  # only a model learns from those
         n_points = n_feasible(spec.space)
         if n_points is not None and n_points <= n_trials and n_points == n_feasible_grid(spec.space):
-            reached = f"the trials reach each of the {counted(n_points, 'point')} of the space"
+            points = "the only point" if n_points == 1 else f"each of the {counted(n_points, 'point')}"
+            reached = f"the trials reach {points} of the space"
             yield SamplerChoice("grid", reached)
         trial_s = _trial_s(spec) if n_trials >= MANY_TRIALS else None
         if trial_s is not None and trial_s * _CHEAPER < SUGGESTION_S:
