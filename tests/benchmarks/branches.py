@@ -28,9 +28,10 @@ from unittest.mock import patch
 
 import numpy as np
 
-from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
+from tests.benchmarks.kept_sweeps import KeptSweeps, add_options
 from tests.benchmarks.methods import METHODS
 from tests.benchmarks.problems import Method, Problem, Sweep, number
+from tests.benchmarks.sweep_files import KeptSweep
 from tunecli.search.samplers import bayes as bayes_module
 from tunecli.trial import Parameters
 

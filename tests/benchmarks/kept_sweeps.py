@@ -1,8 +1,6 @@
 """Sweeps that a benchmark keeps in files, so that a slow peer runs once and every later table has it.
 
-A file has groups of sweeps that a table may hold together (`loguniform trials`), and a group has the declaration of each
-problem's space and its values at two fixed points, by which another run knows that it has the same problem. Of a sweep it
-has the lowest value so far at each trial that improved on it: `[[1, 0.9], [4, 0.5]]`. Values have 6 digits.
+`sweep_files.py` describes the files.
 
 The folder `peer_sweeps` has the peers' sweeps that belong to the code. A table takes from it what fits. To make them anew,
 delete a method from a file and run the benchmark with ``--methods METHOD --json`` and that file: each sweep is written when
@@ -14,24 +12,20 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tests.benchmarks.regrets import Floats, print_table
-from tunecli.config.domains import Categorical, Integer, Real
-from tunecli.config.space import Space, point_of_units
+from tests.benchmarks.sweep_files import KeptSweep, Method, SweepFile, probe_of
+from tunecli.config.space import Space
 from tunecli.trial import Parameters
 
 PEERS_FOLDER = Path(__file__).parent / "peer_sweeps"
-_N_PROBES = 2  # values by which a problem is known again
 _PACKAGES = {
     "optuna-gp": ("optuna", "torch", "scipy", "numpy"),
     "optuna": ("optuna", "numpy"),
@@ -40,111 +34,6 @@ _PACKAGES = {
     "smac": ("smac", "ConfigSpace", "scikit-learn", "numpy"),
 }
 """The packages that a peer's suggestions come from, by its name or the start of its name."""
-
-
-@dataclass(frozen=True)
-class KeptSweep:
-    """What is kept of a sweep.
-
-    Attributes:
-        budget: what it was allowed to spend: trials or epochs.
-        best: (spent until then, lowest value so far) at each improvement.
-        seconds: the mean time of a suggestion, of a processor.
-        share: the share of trials with the best option, in benchmarks of choices.
-    """
-
-    budget: int
-    best: tuple[tuple[float, float], ...]
-    seconds: float
-    share: float | None = None
-
-    @staticmethod
-    def of(
-        budget: int, ends: Iterable[tuple[float, float]], seconds: Sequence[float], share: float | None = None
-    ) -> KeptSweep:
-        """Keep a sweep whose trials ended after ``ends`` = (spent, value); an infinite value is a failed trial."""
-        best, lowest = [], math.inf
-        for spent, value in ends:
-            if value < lowest:
-                lowest = value
-                best.append((int(spent) if spent == int(spent) else _rounded(spent), _rounded(value)))
-        return KeptSweep(budget, tuple(best), float(f"{np.mean(seconds):.3g}"), share)
-
-    def best_within(self, mark: float) -> float:
-        """The lowest value of the trials that ended within ``mark``; infinite if no trial did."""
-        return min((value for spent, value in self.best if spent <= mark + 1e-6), default=math.inf)
-
-
-@dataclass
-class Method:
-    """The sweeps of a method, by problem and seed, and the versions that made them."""
-
-    versions: str
-    sweeps: dict[str, dict[str, KeptSweep]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A problem as a file knows it: its space, and its values at fixed points; None: the trial fails."""
-
-    space: str
-    values: tuple[float | None, ...]
-
-    def fits(self, other: Probe, tolerance: float) -> bool:
-        """Whether both are of one problem."""
-        if self.space != other.space or len(self.values) != len(other.values):
-            return False
-        return all(
-            a == b or (a is not None and b is not None and abs(a - b) <= tolerance * max(1.0, abs(a)))
-            for a, b in zip(self.values, other.values, strict=True)
-        )
-
-
-class SweepFile:
-    """One group of a file; other groups of the file are kept as they are."""
-
-    def __init__(self, path: Path, group: str) -> None:
-        """Read the file if it exists."""
-        self.path, self._group = path, group
-        self._content: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        known = self._content.get(group, {})
-        self.probes = {
-            name: Probe(probe["space"], tuple(probe["values"]))
-            for name, probe in known.get("problems", {}).items()
-        }
-        self.methods = {
-            name: Method(
-                method["versions"],
-                {
-                    problem: {seed: _sweep_of(entry) for seed, entry in of_problem.items()}
-                    for problem, of_problem in method["sweeps"].items()
-                },
-            )
-            for name, method in known.get("methods", {}).items()
-        }
-
-    def write(self) -> None:
-        """Replace the file."""
-        self._content[self._group] = {
-            "problems": {
-                name: {"space": probe.space, "values": list(probe.values)}
-                for name, probe in self.probes.items()
-            },
-            "methods": {
-                name: {
-                    "versions": method.versions,
-                    "sweeps": {
-                        problem: {seed: _entry_of(sweep) for seed, sweep in sorted(of_problem.items())}
-                        for problem, of_problem in sorted(method.sweeps.items())
-                    },
-                }
-                for name, method in sorted(self.methods.items())
-            },
-        }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".partial")
-        temporary.write_text(_text(self._content) + "\n")
-        temporary.replace(self.path)
 
 
 class KeptSweeps:
@@ -158,6 +47,7 @@ class KeptSweeps:
         *,
         peers: str,
         tolerance: float = 1e-4,
+        is_fresh: bool = False,
     ) -> None:
         """Read the files that ``options`` name (see `add_options`).
 
@@ -167,7 +57,9 @@ class KeptSweeps:
             options: the options of the command line.
             peers: the name of the peers' file in ``PEERS_FOLDER``.
             tolerance: of a value by which a problem is known again, as a fraction, or absolute below 1.
+            is_fresh: whether sweeps without fresh trainings must run again.
         """
+        self._is_fresh = is_fresh
         self._probes = {name: probe_of(*problem) for name, problem in problems.items()}
         self._tolerance = tolerance
         peers_path = PEERS_FOLDER / f"{peers}.json"
@@ -190,7 +82,7 @@ class KeptSweeps:
         """
         for methods in (self._run, self._peers):
             sweep = _sweep(methods, method, problem, seed)
-            if sweep is not None and sweep.budget >= budget:
+            if sweep is not None and sweep.budget >= budget and (sweep.fresh or not self._is_fresh):
                 return True
         for methods, way_out in ((self._run, "use another file"), (self._peers, "use --no-peers")):
             made_by = methods[method].versions if method in methods else ""
@@ -240,6 +132,44 @@ class KeptSweeps:
             regret: (problem, value) → regret.
             unfinished: the regret of a sweep before its first trial ended.
         """
+
+        def at(problem: str, sweep: KeptSweep, mark: int) -> float:
+            found = sweep.best_within(mark)
+            return regret(problem, found) if math.isfinite(found) else unfinished
+
+        self._print(title, chosen, marks, problems_and_seeds, at)
+
+    def print_fresh_table(
+        self,
+        title: str,
+        chosen: Sequence[str],
+        marks: Sequence[int],
+        problems_and_seeds: tuple[Iterable[str], Iterable[int]],
+        regret: Callable[[str, Sequence[float | None]], float],
+    ) -> None:
+        """Print the same table of the fresh trainings of each sweep's best trial, of the sweeps that have them.
+
+        Args:
+            title, chosen, marks, problems_and_seeds: as for :meth:`print_table`.
+            regret: (problem, losses of fresh trainings) → regret. It is 1 before the first trial ended.
+        """
+
+        def at(problem: str, sweep: KeptSweep, mark: int) -> float:
+            if not sweep.fresh:
+                return math.nan
+            losses = sweep.fresh_within(mark)
+            return regret(problem, losses) if losses else 1.0
+
+        self._print(title, chosen, marks, problems_and_seeds, at)
+
+    def _print(
+        self,
+        title: str,
+        chosen: Sequence[str],
+        marks: Sequence[int],
+        problems_and_seeds: tuple[Iterable[str], Iterable[int]],
+        at: Callable[[str, KeptSweep, int], float],
+    ) -> None:
         problems, seeds = (list(names) for names in problems_and_seeds)
         regrets: dict[str, dict[tuple[str, str], Floats]] = {}
         seconds = {}
@@ -250,19 +180,14 @@ class KeptSweeps:
                     sweep = method.sweeps.get(problem, {}).get(seed)
                     if sweep is None or sweep.budget < marks[0]:
                         continue
-                    found = [sweep.best_within(mark) for mark in marks]
-                    rows[problem, seed] = np.array(
-                        [
-                            math.nan
-                            if mark > sweep.budget
-                            else (regret(problem, value) if math.isfinite(value) else unfinished)
-                            for mark, value in zip(marks, found, strict=True)
-                        ]
-                    )
-                    took.append(sweep.seconds)
+                    row = [math.nan if mark > sweep.budget else at(problem, sweep, mark) for mark in marks]
+                    if not all(map(math.isnan, row)):
+                        rows[problem, seed] = np.array(row)
+                        took.append(sweep.seconds)
             if rows:
                 regrets[name], seconds[name] = rows, float(np.mean(took))
-        print_table(title, regrets, marks, seconds)
+        if regrets:
+            print_table(title, regrets, marks, seconds)
 
     def _merged(self, name: str) -> Method:
         """A method's sweeps of the run, completed by those of the peers' folder by the same versions."""
@@ -306,21 +231,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-peers", action="store_true", help="show no kept sweeps of peers, run them anew")
 
 
-def probe_of(space: Space, value: Callable[[Parameters], float | None]) -> Probe:
-    """What a problem is known by: its space, and its values at fixed points."""
-    generator = np.random.default_rng(0)
-    points = [
-        point_of_units(space, generator.random(len(space.parameters)).tolist()) for _ in range(_N_PROBES)
-    ]
-    values = (value(point) for point in points)
-    return Probe(declaration(space), tuple(None if v is None else _rounded(v) for v in values))
-
-
-def declaration(space: Space) -> str:
-    """The ranges of a space, in one line."""
-    return "; ".join(f"{parameter.key} {_range(parameter.domain)}" for parameter in space.parameters)
-
-
 def versions_of(method: str) -> str:
     """The versions that a method's suggestions depend on; empty if its packages are not installed."""
     names = _PACKAGES.get(method) or _PACKAGES.get(method.split("-")[0])
@@ -342,39 +252,5 @@ def _search_digest() -> str:
     return digest.hexdigest()[:12]
 
 
-def _range(domain: Any) -> str:
-    match domain:
-        case Categorical(options=options):
-            return str(list(options))
-        case Integer() | Real():
-            kind = "int" if isinstance(domain, Integer) else "real"
-            return f"{'log ' * domain.is_log}{kind} {domain.low:g} to {domain.high:g}"
-        case _:
-            return str(domain)
-
-
 def _sweep(methods: Mapping[str, Method], method: str, problem: str, seed: int) -> KeptSweep | None:
     return methods[method].sweeps.get(problem, {}).get(str(seed)) if method in methods else None
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.6g}")
-
-
-def _entry_of(sweep: KeptSweep) -> dict[str, Any]:
-    entry = {"budget": sweep.budget, "s": sweep.seconds, "best": [list(step) for step in sweep.best]}
-    return entry if sweep.share is None else {**entry, "share": sweep.share}
-
-
-def _sweep_of(entry: Mapping[str, Any]) -> KeptSweep:
-    best = tuple((spent, value) for spent, value in entry["best"])
-    return KeptSweep(entry["budget"], best, entry["s"], entry.get("share"))
-
-
-def _text(value: Any, depth: int = 0) -> str:
-    """JSON whose deepest lines are the sweeps of one problem."""
-    if depth == 5 or not isinstance(value, dict) or not value:
-        return json.dumps(value, separators=(",", ":"))
-    pad = "\n" + " " * (depth + 1)
-    lines = (f"{json.dumps(name)}: {_text(inner, depth + 1)}" for name, inner in value.items())
-    return "{" + pad + ("," + pad).join(lines) + "\n" + " " * depth + "}"

@@ -35,10 +35,11 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks import fidelity
-from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
+from tests.benchmarks.kept_sweeps import KeptSweeps, add_options
 from tests.benchmarks.methods import METHODS, through_study
 from tests.benchmarks.problems import Problem, Sweep, space_of
 from tests.benchmarks.regrets import is_peer
+from tests.benchmarks.sweep_files import KeptSweep
 from tunecli.registry.samplers import SAMPLERS
 from tunecli.trial import Parameters
 

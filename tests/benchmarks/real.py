@@ -8,6 +8,10 @@ of epochs, in units of full trainings (`fidelity.METHODS`); a method that has tr
 median of random search. The regret is (loss - best known) / (median of random - best known), with the two losses of
 `real_problems.json`, which `real_reference.py` computes. `regrets.py` describes the table.
 
+The best of many trials owes much of its loss to luck: it is not so good when it is trained again. With ``--fresh`` a
+second table has the regret of the best trial in five fresh trainings with other seeds, over the point that is best by
+fresh trainings. This is what a person gets who uses the result of a search.
+
 ``--json FILE`` keeps the sweeps, and a further run goes on with those that the file lacks: all problems with the first
 seed, then with the next one. The table has the sweeps of ``--join FILE`` as well, and the peers' sweeps of
 `peer_sweeps/real.json` (`kept_sweeps.py`) without ``--no-peers``.
@@ -23,7 +27,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from tests.benchmarks import fidelity
-from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
+from tests.benchmarks.kept_sweeps import KeptSweeps, add_options
 from tests.benchmarks.methods import METHODS
 from tests.benchmarks.problems import Sweep
 from tests.benchmarks.real_problems import (
@@ -33,6 +37,7 @@ from tests.benchmarks.real_problems import (
     load_problems,
     load_references,
 )
+from tests.benchmarks.sweep_files import KeptSweep
 
 _TOLERANCE = 0.02  # of a loss by which a problem is known again: another processor rounds differently
 _DEFAULTS = {
@@ -54,10 +59,10 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         problems = load_problems(Path(folder), names)
         probed = {problem.name: (problem.space, CachedTrials(problem).loss) for problem in problems}
-        kept = KeptSweeps(kind, probed, options, peers="real", tolerance=_TOLERANCE)
+        kept = KeptSweeps(kind, probed, options, peers="real", tolerance=_TOLERANCE, is_fresh=options.fresh)
         for seed in seeds:
             for problem in problems:
-                trials = CachedTrials(problem)
+                trials = CachedTrials(problem, is_fresh=options.fresh)
                 for method in tuple(methods):
                     if kept.known(method, problem.name, seed, marks[-1]):
                         continue
@@ -76,6 +81,14 @@ def main() -> None:
         regret=lambda name, loss: references[name].regret(loss),
         unfinished=1.0,
     )
+    if options.fresh:
+        kept.print_fresh_table(
+            f"fresh regret after {kind}",
+            methods,
+            marks,
+            (names, seeds),
+            lambda name, losses: references[name].fresh_regret(losses),
+        )
 
 
 def _options() -> argparse.Namespace:
@@ -92,6 +105,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--marks", type=int, nargs="+", default=[10, 25, 50], help="trials to compare after")
+    parser.add_argument("--fresh", action="store_true", help="train the best trials again with other seeds")
     add_options(parser)
     return parser.parse_args()
 
@@ -100,14 +114,15 @@ def _run(
     kind: str, method: str, problem: RealProblem, trials: CachedTrials, seed_and_budget: tuple[int, int]
 ) -> KeptSweep:
     seed, budget = seed_and_budget
+    trials.begin_sweep()
     if kind == "trials":
         sweep: Sweep = METHODS[method](trials.problem, seed, budget)
-        return KeptSweep.of(budget, enumerate(sweep.losses, start=1), sweep.seconds)
+        return KeptSweep.of(budget, enumerate(sweep.losses, start=1), sweep.seconds, fresh_of=trials.fresh_of)
     spent = fidelity.METHODS[method](
         trials.problem.space, trials.loss_at, problem.epochs, seed, budget * problem.epochs
     )
     ends = ((n_epochs / problem.epochs, loss) for n_epochs, loss in spent.ends)
-    return KeptSweep.of(budget, ends, spent.seconds)
+    return KeptSweep.of(budget, ends, spent.seconds, fresh_of=trials.fresh_of)
 
 
 if __name__ == "__main__":

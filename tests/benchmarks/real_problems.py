@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from tunecli.trial import Parameters, State
 
 REFERENCE_PATH = Path(__file__).with_suffix(".json")
 TRIAL_SEED = 1
+FRESH_SEEDS = (2, 3, 4, 5, 6)
+"""The seeds of the fresh trainings of a sweep's best trial; no search ever sees their losses."""
 STUDY_SEED = 1
 WIDTH = 16  # trials in a group
 
@@ -227,13 +230,23 @@ class RealProblem:
         """The objective: the metric, and whether higher is better."""
         return Objective(self.metric, self.metric != "val_loss")
 
-    def curves(self, points: Sequence[Parameters]) -> list[tuple[float, ...]]:
+    def curves(
+        self, points: Sequence[Parameters], trial_seeds: Sequence[int] = ()
+    ) -> list[tuple[float, ...]]:
         """Train points, fused where they share a signature.
+
+        Args:
+            points: the points.
+            trial_seeds: the seed of each training; empty: ``TRIAL_SEED`` for all.
 
         Returns:
             For each point the loss (lower is better) after each epoch; shorter than ``epochs`` if the trial fails.
         """
-        jobs = [self._job(number, point) for number, point in enumerate(points)]
+        seeds = trial_seeds or [TRIAL_SEED] * len(points)
+        jobs = [
+            self._job(number, point, seed)
+            for number, (point, seed) in enumerate(zip(points, seeds, strict=True))
+        ]
         groups: dict[str, list[Job]] = {}
         for job in jobs:
             key = f"alone {job.number}" if why_not(job) else signature(job)
@@ -244,16 +257,16 @@ class RealProblem:
                 curves.update(self._trained(group[start : start + WIDTH]))
         return [curves[number] for number in range(len(points))]
 
-    def final_losses(self, points: Sequence[Parameters]) -> list[float]:
+    def final_losses(self, points: Sequence[Parameters], trial_seeds: Sequence[int] = ()) -> list[float]:
         """Train points as :meth:`curves` does, and return their losses at the end; infinite for one that fails."""
         return [
             curve[-1] if len(curve) == self.epochs and math.isfinite(curve[-1]) else math.inf
-            for curve in self.curves(points)
+            for curve in self.curves(points, trial_seeds)
         ]
 
     def shape(self, point: Parameters) -> str:
         """What the trials of a fused group share; empty if the point is trained alone."""
-        job = self._job(0, point)
+        job = self._job(0, point, TRIAL_SEED)
         return "" if why_not(job) else signature(job)
 
     def _trained(self, jobs: Sequence[Job]) -> dict[int, tuple[float, ...]]:
@@ -266,12 +279,17 @@ class RealProblem:
                 del losses[event.number][self.epochs - 1 :]  # a failure in the last epoch
         return {number: tuple(curve) for number, curve in losses.items()}
 
-    def _job(self, number: int, point: Parameters) -> Job:
+    def fresh_losses(self, point: Parameters, seeds: Sequence[int] = FRESH_SEEDS) -> tuple[float | None, ...]:
+        """Train a point again with other seeds and the same data, and return the final losses; None: it fails."""
+        losses = self.final_losses([point] * len(seeds), seeds)
+        return tuple(None if math.isinf(loss) else loss for loss in losses)
+
+    def _job(self, number: int, point: Parameters, trial_seed: int) -> Job:
         config = concrete(self.space, point)
         return Job(
             number,
             1,
-            Task(config, self.objective, STUDY_SEED, TRIAL_SEED),
+            Task(config, self.objective, STUDY_SEED, trial_seed),
             Files(base_path=str(self.folder)),
             execution=Execution(device="cpu", is_fused=True),
         )
@@ -287,6 +305,7 @@ class Reference:
         n_trials: the number of trials that these come from.
         seed: the seed of the random points.
         best: the best points and their losses.
+        best_fresh: the mean loss of fresh trainings of the point that is best by other fresh trainings; None: unknown.
     """
 
     best_known: float
@@ -294,10 +313,21 @@ class Reference:
     n_trials: int
     seed: int
     best: tuple[tuple[float, Parameters], ...] = ()
+    best_fresh: float | None = None
 
     def regret(self, loss: float) -> float:
         """The regret of a loss: 0 is the best known, 1 the median of random search. At least 0, at most 10."""
         return min(10.0, max(0.0, (loss - self.best_known) / (self.random_median - self.best_known)))
+
+    def fresh_regret(self, losses: Sequence[float | None]) -> float:
+        """The mean regret of fresh trainings of one point: 0 is the best known, 1 the median of random search.
+
+        A training counts at most 1, and so does one that fails. The mean can be below 0: a point may be better than the
+        best known.
+        """
+        assert self.best_fresh is not None
+        span = self.random_median - self.best_fresh
+        return fmean(1.0 if loss is None else min((loss - self.best_fresh) / span, 1.0) for loss in losses)
 
 
 def load_problems(folder: Path, names: Iterable[str] = NAMES) -> list[RealProblem]:
@@ -319,6 +349,7 @@ def load_references() -> dict[str, Reference]:
             entry["n_trials"],
             entry["seed"],
             tuple((loss, point) for loss, point in entry["best"]),
+            entry.get("best_fresh"),
         )
         for name, entry in json.loads(REFERENCE_PATH.read_text()).items()
     }
@@ -327,10 +358,25 @@ def load_references() -> dict[str, Reference]:
 class CachedTrials:
     """The trials of a problem, each trained once: several methods begin with the same points."""
 
-    def __init__(self, problem: RealProblem) -> None:
-        """Begin without a trial."""
+    def __init__(self, problem: RealProblem, *, is_fresh: bool = False) -> None:
+        """Begin without a trial. With ``is_fresh``, ``fresh_of`` trains the best trials of a sweep again."""
         self._problem = problem
+        self.fresh_of = self._fresh_losses_of if is_fresh else None
         self._known: dict[str, tuple[float, ...]] = {}
+        self._fresh: dict[str, tuple[float | None, ...]] = {}
+        self._ended: list[tuple[float, Parameters]] = []
+
+    def begin_sweep(self) -> None:
+        """Forget the order in which trials ended; their losses stay known."""
+        self._ended.clear()
+
+    def _fresh_losses_of(self, loss: float) -> tuple[float | None, ...]:
+        """The fresh losses of the first trial of this sweep that ended with ``loss``."""
+        point = next(dict(point) for ended, point in self._ended if ended == loss)
+        key = json.dumps(point, sort_keys=True)
+        if key not in self._fresh:
+            self._fresh[key] = self._problem.fresh_losses(point)
+        return self._fresh[key]
 
     @property
     def problem(self) -> Problem:
@@ -354,6 +400,8 @@ class CachedTrials:
         if key not in self._known:
             (self._known[key],) = self._problem.curves([point])
         curve = self._known[key]
+        if epoch == self._problem.epochs == len(curve):
+            self._ended.append((curve[-1], point))
         return curve[epoch - 1] if epoch <= len(curve) else None
 
 

@@ -16,9 +16,10 @@ import zlib
 
 import numpy as np
 
-from tests.benchmarks.kept_sweeps import KeptSweep, KeptSweeps, add_options
+from tests.benchmarks.kept_sweeps import KeptSweeps, add_options
 from tests.benchmarks.methods import METHODS, parse_options
 from tests.benchmarks.problems import Problem, number
+from tests.benchmarks.sweep_files import KeptSweep
 from tunecli.trial import Parameters
 
 _HARTMANN_A = np.array(

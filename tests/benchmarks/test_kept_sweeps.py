@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.benchmarks import kept_sweeps
-from tests.benchmarks.kept_sweeps import PEERS_FOLDER, KeptSweep, KeptSweeps, SweepFile
+from tests.benchmarks.kept_sweeps import PEERS_FOLDER, KeptSweeps
 from tests.benchmarks.problems import space_of
 from tests.benchmarks.regrets import is_peer, log_ratio, mean_and_error
+from tests.benchmarks.sweep_files import KeptSweep, SweepFile
 from tunecli.trial import Parameters
 
 SPACE = space_of("{x: {uniform: [0, 1]}, kind: {choice: [a, b]}}")
@@ -39,6 +40,35 @@ def kept(path: Path | None, *joined: Path, lift: float = 0.0) -> KeptSweeps:
 def test_a_kept_sweep_has_the_best_value_at_each_trial():
     assert SWEEP.best == ((2, 0.5), (4, 0.25))
     assert [SWEEP.best_within(mark) for mark in (1, 2, 3, 4, 5)] == [math.inf, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_the_fresh_trainings_of_the_best_trial_are_kept_and_shown(tmp_path, capsys):
+    path = tmp_path / "sweeps.json"
+    fresh = {0.5: [0.6, None], 0.25: [0.3, 0.5]}
+    ends = list(enumerate([math.inf, 0.5, 0.7, 0.25, 0.3], start=1))
+    kept(path).add("random", "hill", 3, KeptSweep.of(5, ends, [0.1], fresh_of=fresh.__getitem__))
+    again = kept(path)
+    again.add("random", "hill", 4, SWEEP)  # without fresh trainings: not in the table
+    sweep = again.all_methods(["random"])["random"].sweeps["hill"]["3"]
+    assert [sweep.fresh_within(mark) for mark in (1, 2, 3, 4)] == [(), (0.6, None), (0.6, None), (0.3, 0.5)]
+    again.print_fresh_table(
+        "fresh regret after trials",
+        ["random"],
+        [1, 2, 5],
+        (["hill"], range(9)),
+        lambda _, losses: sum(1.0 if loss is None else loss for loss in losses) / len(losses),
+    )
+    row = capsys.readouterr().out.splitlines()[2].split()
+    assert row[1::6][:3] == ["1.0000", "0.8000", "0.4000"]
+    assert row[6] == "1"
+
+
+def test_a_sweep_without_fresh_trainings_runs_again_where_they_are_asked_for(tmp_path):
+    path = tmp_path / "sweeps.json"
+    kept(path).add("random", "hill", 3, SWEEP)
+    options = argparse.Namespace(json=path, join=[], no_peers=True)
+    asking = KeptSweeps("trials", {"hill": (SPACE, height)}, options, peers="none", is_fresh=True)
+    assert not asking.known("random", "hill", 3, 5)
 
 
 def test_a_further_run_goes_on_with_the_sweeps_that_the_file_lacks(tmp_path):
@@ -117,3 +147,4 @@ def test_the_kept_sweeps_of_peers_are_whole(path):
                 assert list(spent) == sorted(spent)
                 assert spent[-1] <= sweep.budget
                 assert list(values) == sorted(values, reverse=True)
+                assert len(sweep.fresh) in (0, len(sweep.best))
