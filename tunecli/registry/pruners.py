@@ -133,7 +133,7 @@ PRUNERS: Mapping[str, PrunerInfo] = MappingProxyType(
             PrunerInfo("median", "tunecli.search.pruners.median:median", Median),
             PrunerInfo(
                 "halving",
-                f"{_HALVING}:halving",
+                f"{_HALVING}:in_brackets",
                 Halving,
                 pauses_trials=True,
                 full_trainings=f"{_HALVING}:full_trainings",
@@ -141,7 +141,7 @@ PRUNERS: Mapping[str, PrunerInfo] = MappingProxyType(
             ),
             PrunerInfo(
                 "hyperband",
-                f"{_HALVING}:hyperband",
+                f"{_HALVING}:in_brackets",
                 Hyperband,
                 pauses_trials=True,
                 full_trainings=f"{_HALVING}:full_trainings",

@@ -25,8 +25,8 @@ class Bracket:
     first_rung: int
 
 
-def halving(
-    settings: Halving,
+def in_brackets(
+    settings: Halving | Hyperband,
     curves: Sequence[Curve],
     fractions: Sequence[float],
     space: Space,
@@ -35,28 +35,22 @@ def halving(
     *,
     may_begin: bool,
 ) -> Action | None:
-    """Run equal brackets one after another, each from the first rung.
+    """Run brackets of successive halving one after another: equal ones from the first rung, or those of Hyperband.
 
     Jamieson, Talwalkar (2016), "Non-stochastic Best Arm Identification and Hyperparameter Optimization", algorithm 1,
-    with ``settings.factor`` in place of 2. See :class:`tunecli.search.protocols.PausingPruner`.
+    with ``settings.factor`` in place of 2. A later bracket begins only while the earlier ones wait for results that may
+    not be used yet. If no trial may begin, a bracket that is not full is halved as it is. See
+    :class:`tunecli.search.protocols.PausingPruner`.
     """
     n_rungs = len(fractions)
-    return _next_in_brackets(_brackets(settings, n_rungs), settings.factor, curves, n_rungs, may_begin)
-
-
-def hyperband(
-    settings: Hyperband,
-    curves: Sequence[Curve],
-    fractions: Sequence[float],
-    space: Space,
-    seed: int,
-    /,
-    *,
-    may_begin: bool,
-) -> Action | None:
-    """Run the brackets of Hyperband repeatedly. See :class:`tunecli.search.protocols.PausingPruner`."""
-    n_rungs = len(fractions)
-    return _next_in_brackets(_brackets(settings, n_rungs), settings.factor, curves, n_rungs, may_begin)
+    for bracket, members in _members(_brackets(settings, n_rungs), curves):
+        if len(members) == bracket.n_trials or not may_begin:
+            action = _next_promotion(members, bracket.first_rung, settings.factor, n_rungs)
+            if action is not None:
+                return action
+        else:
+            return Action(None, bracket.first_rung)
+    return None
 
 
 def hyperband_brackets(n_rungs: int, factor: int) -> list[Bracket]:
@@ -142,24 +136,6 @@ def _brackets(settings: Halving | Hyperband, n_rungs: int) -> list[Bracket]:
         return hyperband_brackets(n_rungs, settings.factor)
     n_trials = settings.factor ** (n_rungs - 1) if settings.bracket == "auto" else settings.bracket
     return [Bracket(n_trials, 0)]
-
-
-def _next_in_brackets(
-    kinds: Sequence[Bracket], factor: int, curves: Sequence[Curve], n_rungs: int, may_begin: bool
-) -> Action | None:
-    """Return the first promotion that a bracket has, or a new trial if a bracket before it is not full.
-
-    So a later bracket begins only while the earlier ones wait for results that may not be used yet. If no trial may
-    begin, a bracket that is not full is halved as it is.
-    """
-    for bracket, members in _members(kinds, curves):
-        if len(members) == bracket.n_trials or not may_begin:
-            action = _next_promotion(members, bracket.first_rung, factor, n_rungs)
-            if action is not None:
-                return action
-        else:
-            return Action(None, bracket.first_rung)
-    return None
 
 
 def _members(kinds: Sequence[Bracket], curves: Sequence[Curve]) -> Iterator[tuple[Bracket, Sequence[Curve]]]:
