@@ -20,7 +20,7 @@ from tunecli.results.ranking import front_summary, rank
 from tunecli.results.report import Report
 from tunecli.results.view import View
 from tunecli.search.importance import effects_of, why_too_few
-from tunecli.search.leave_one_out import n_needed
+from tunecli.search.reliability import n_needed
 from tunecli.store.folder import RunFolder
 from tunecli.store.lock import holder
 from tunecli.study.baseline import baseline, recorded_baseline

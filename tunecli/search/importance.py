@@ -21,17 +21,17 @@ from tunecli.config.axes import distinct_names, varying_parameters
 from tunecli.config.domains import Categorical
 from tunecli.config.space import Parameter, Space
 from tunecli.effects import EdgeVotes, Effects, ParameterEffect, ProfilePoint, Reliability, Share
-from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss
-from tunecli.search.leave_one_out import (
+from tunecli.search.bo.posterior import can_fit, deterministic_blas
+from tunecli.search.bo.training_subset import finite_loss
+from tunecli.search.prediction import expected_improvement, predict_trials
+from tunecli.search.profiles import Profile, Profiler
+from tunecli.search.reliability import (
     is_ranking_agreed,
-    leave_one_out_means,
     n_active_needed,
     n_needed,
     r_squared,
     reliability,
 )
-from tunecli.search.prediction import expected_improvement, predict_trials
-from tunecli.search.profiles import Profile, Profiler
 from tunecli.search.samplers.bayes import n_initial_without_priors
 from tunecli.search.score_model import ScoreModel, fit_score_model
 from tunecli.search.sobol_shares import MAX_COORDINATES, total_shares
@@ -92,7 +92,7 @@ def effects_of(
                 Reliability.UNKNOWN, n_trials=n_scored, n_missing=n_missing, reason="all scores are equal"
             )
         values_N = model.losses(model.process.values_SN[0])
-        r2 = r_squared(values_N, model.losses(leave_one_out_means(model.process).mean(axis=0)))
+        r2 = r_squared(values_N, model.losses(model.process.leave_one_out()[0].mean(axis=0)))
         noise = max(model.noise(), noise_floor or 0.0)
         parameters: tuple[ParameterEffect, ...] = ()
         is_agreed = False

@@ -25,8 +25,9 @@ from tunecli.search.bo.acquisition_optimizer import (
 from tunecli.search.bo.encoding import Floats, features, units_of_points
 from tunecli.search.bo.gaussian_process import GaussianProcess
 from tunecli.search.bo.outcome_transforms import Warping
-from tunecli.search.bo.posterior import can_fit, deterministic_blas, finite_loss, fit_posterior, trial_data
+from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
 from tunecli.search.bo.surrogate import SURROGATES
+from tunecli.search.bo.training_subset import finite_loss
 from tunecli.search.samplers.bayes import n_initial_without_priors
 from tunecli.seeding import generator_for
 from tunecli.trial import Observation, State

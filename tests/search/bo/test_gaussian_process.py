@@ -187,3 +187,24 @@ def test_repeated_rows_with_different_values_give_finite_predictions() -> None:
     mean, deviation = fit(rows, values, n_kernels=4).predict(rows)
     assert np.isfinite(mean).all()
     assert (deviation > 0).all()
+
+
+def test_leave_one_out_predictions_are_those_of_processes_without_the_trial() -> None:
+    generator = np.random.default_rng(0)
+    rows_NF = generator.random((25, 2))
+    process = fit(rows_NF, bowl(rows_NF) + 0.1 * generator.standard_normal(25), n_kernels=4)
+    expected_SN = np.empty((2, 4, 25))
+    for left_out in range(25):
+        without = process.given_only(np.arange(25) != left_out)
+        mean_S1, deviation_S1 = without.predict(rows_NF[[left_out]])
+        expected_SN[:, :, left_out] = mean_S1[:, 0], np.hypot(deviation_S1[:, 0], process.noise_S)
+    np.testing.assert_allclose(process.leave_one_out(), expected_SN, atol=1e-5)
+
+
+def test_the_mean_of_a_process_is_that_of_its_prediction() -> None:
+    generator = np.random.default_rng(1)
+    rows_NF, others_MF = generator.random((30, 2)), generator.random((5000, 2))
+    process = fit(rows_NF, np.sin(9 * rows_NF[:, 0]), n_kernels=3)
+    mean_SM, deviation_SM = process.predict(others_MF)
+    assert process.mean(others_MF).tobytes() == mean_SM.tobytes()
+    assert (deviation_SM > 0).all()

@@ -38,11 +38,11 @@ from tunecli.search.bo.outcome_transforms import Warping, warping
 from tunecli.search.bo.posterior import (
     Posterior,
     Streams,
-    best_and_spread,
     joint_log_probability,
     with_incumbent,
 )
 from tunecli.search.bo.surrogate import FitSurrogate
+from tunecli.search.bo.training_subset import best_and_spread
 from tunecli.search.fidelity import Curve
 from tunecli.trial import State
 

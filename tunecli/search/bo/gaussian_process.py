@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,15 +95,23 @@ class GaussianProcess:
     @property
     def most_likely(self) -> GaussianProcess:
         """The process under its most likely kernel alone."""
-        first = slice(0, 1)
-        return GaussianProcess(
-            self.kernels_SH[first],
-            self.groups_F,
-            self.rows_NF,
-            self.values_SN[first],
-            self.inverse_cholesky_SNN[first],
-            self.alpha_SN[first],
+        return replace(
+            self,
+            kernels_SH=self.kernels_SH[:1],
+            values_SN=self.values_SN[:1],
+            inverse_cholesky_SNN=self.inverse_cholesky_SNN[:1],
+            alpha_SN=self.alpha_SN[:1],
         )
+
+    def leave_one_out(self) -> tuple[Floats, Floats]:
+        """Return the mean and deviation of each observation by all others, each (S, N).
+
+        They are yₙ - [K⁻¹ y]ₙ / [K⁻¹]ₙₙ and [K⁻¹]ₙₙ to the power of -½, where K includes the noise: Rasmussen, Williams
+        (2006), equation 5.12. So no fit is repeated: the kernels are those of the fit to all observations.
+        """
+        precision_SN = np.square(self.inverse_cholesky_SNN).sum(axis=1)
+        means_SN: Floats = self.values_SN - self.alpha_SN / precision_SN
+        return means_SN, 1 / np.sqrt(precision_SN)
 
     @property
     def noise_S(self) -> Floats:

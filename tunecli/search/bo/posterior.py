@@ -13,13 +13,12 @@ incumbent, M candidates, D parameters, F columns, S members of the surrogate.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,6 @@ from tunecli.search.bo.encoding import (
 from tunecli.search.bo.feasibility import (
     LOG_HALF,
     LogProbability,
-    feasibility_rank,
     is_feasible,
     log_probability_constraints,
     log_probability_success,
@@ -45,6 +43,7 @@ from tunecli.search.bo.feasibility import (
 )
 from tunecli.search.bo.outcome_transforms import Warping, warping
 from tunecli.search.bo.surrogate import FitSurrogate, Surrogate
+from tunecli.search.bo.training_subset import feasibility_ranks, finite_loss, training_subset
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS
 from tunecli.trial import Observation, State
 
@@ -53,13 +52,8 @@ if TYPE_CHECKING:
 
 _MAX_OBSERVATIONS = 200  # a Gaussian process costs the cube of their number
 
-_T = TypeVar("_T")
-
 Streams = Callable[[str], np.random.Generator]
 """A random generator by the name of its stream."""
-
-ScoredTrial = tuple[Observation, float]
-"""A trial, and the finite loss or rank that it is sorted by."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +139,7 @@ def trial_data(space: Space, history: Sequence[Observation]) -> TrialData:
     """
     encoding = encoding_of(space)
     with_loss = [(trial, loss) for trial in history if (loss := finite_loss(trial)) is not None]
-    rank_by_number = _feasibility_ranks(with_loss)
+    rank_by_number = feasibility_ranks(with_loss)
     chosen, failed = training_subset(
         [(trial, rank_by_number.get(trial.number, loss)) for trial, loss in with_loss],
         [trial for trial in history if not trial.is_pending and finite_loss(trial) is None],
@@ -237,38 +231,6 @@ def joint_log_probability(*log_probabilities: LogProbability) -> LogProbability:
     return log_probability
 
 
-def training_subset(
-    scored: Sequence[ScoredTrial], failed: Sequence[Observation], limit: int
-) -> tuple[list[ScoredTrial], list[Observation]]:
-    """Return at most ``limit`` trials for the fit, by number: the finished ones with their scores, and the failed ones.
-
-    If there are too many of both, the latest failures get a quarter of the places. Half of the remaining places go to
-    the best finished trials, since the next point is near them. The other half is spread evenly over the ranks of the
-    other finished trials, so that the model still knows bad regions. The result does not depend on the order in which
-    trials ended.
-    """
-    n_failed = min(len(failed), max(limit // 4, limit - len(scored)))
-    latest_failed = list(failed[len(failed) - n_failed :])
-    n_places = limit - n_failed
-    if len(scored) <= n_places:
-        return list(scored), latest_failed
-    ranked = sorted(scored, key=lambda pair: (pair[1], pair[0].number))
-    return sorted(best_and_spread(ranked, n_places), key=lambda pair: pair[0].number), latest_failed
-
-
-def best_and_spread(ranked: Sequence[_T], n_places: int) -> list[_T]:
-    """Return ``n_places`` items, 1 ≤ ``n_places`` < len: half of them the first, half spread evenly over the others."""
-    n_best = n_places // 2
-    others, n_others = ranked[n_best:], n_places - n_best
-    return [*ranked[:n_best], *(others[i * len(others) // n_others] for i in range(n_others))]
-
-
-def finite_loss(trial: Observation) -> float | None:
-    """Return the loss, or None if it is missing or not finite."""
-    loss = trial.loss
-    return loss if loss is not None and math.isfinite(loss) else None
-
-
 @contextmanager
 def deterministic_blas() -> Iterator[None]:
     """Run BLAS on one thread, so that sums have the same bits on any number of cores; and silence warnings.
@@ -288,12 +250,3 @@ def _loaded_blas() -> ThreadpoolController:
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
-
-
-def _feasibility_ranks(with_loss: Sequence[ScoredTrial]) -> dict[int, float]:
-    """Return the feasibility rank of each trial by number; empty without constraints: then the loss is the rank."""
-    violations_NC = violation_matrix([trial.violations for trial, _ in with_loss])
-    if not violations_NC.shape[1]:
-        return {}
-    ranks = feasibility_rank([loss for _, loss in with_loss], violations_NC)
-    return {trial.number: float(rank) for (trial, _), rank in zip(with_loss, ranks, strict=True)}

@@ -18,7 +18,6 @@ Axes: N own trials, K earlier studies, S samples, M other points, F columns of t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from tunecli.config.space import Space
 from tunecli.search.bo.earlier_studies import EarlierModel, chance_bound, earlier_models, misranked_pairs
 from tunecli.search.bo.encoding import Encoding, Floats
-from tunecli.search.bo.gaussian_process import GaussianProcess, fit_gp
+from tunecli.search.bo.gaussian_process import fit_gp
 from tunecli.search.bo.posterior import TrialData
 from tunecli.search.bo.surrogate import FitSurrogate, Surrogate
 
@@ -123,7 +122,7 @@ def model_weights(
     n_ranked = min(len(values_N), _MAX_RANKED)
     ranked = np.linspace(0, len(values_N) - 1, n_ranked).round().astype(np.intp)
     predictions = [model.predict(rows_NF[ranked]) for model in models]
-    own_mean_N, own_deviation_N = _leave_one_out(own)
+    (own_mean_N,), (own_deviation_N,) = own.leave_one_out()
     predictions.append((own_mean_N[ranked], own_deviation_N[ranked]))
     means_KN, deviations_KN = (np.array(each) for each in zip(*predictions, strict=True))
     is_better_than_chance_K = misranked_pairs(means_KN[None, :-1], values_N[ranked])[0] <= chance_bound(
@@ -163,13 +162,3 @@ def weighted_mean(models: Sequence[EarlierModel], weights_K: Floats, rows_MF: Fl
     for model, weight in zip(models, weights_K, strict=True):
         total_M += weight * model.mean(rows_MF)
     return total_M
-
-
-def _leave_one_out(process: GaussianProcess) -> tuple[Floats, Floats]:
-    """Return the mean and deviation of each observation by all others under the most likely kernel, (N,) each.
-
-    Rasmussen, Williams (2006), equation 5.12; the deviation includes the noise.
-    """
-    precision_N = np.square(process.inverse_cholesky_SNN[0]).sum(axis=0)
-    mean_N = process.values_SN[0] - process.alpha_SN[0] / precision_N
-    return mean_N, np.array([1 / math.sqrt(precision) for precision in precision_N])

@@ -24,7 +24,7 @@ from tunecli.config.space import Space
 from tunecli.config.study import StudySpec
 from tunecli.errors import ConfigError, Problem, StoreDamaged, StoreTooNew, TunecliError
 from tunecli.objective import Objective
-from tunecli.search.bo.posterior import best_and_spread
+from tunecli.search.bo.training_subset import best_and_spread
 from tunecli.store.database import Log
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.facts import facts_of, from_record, recorded_spec

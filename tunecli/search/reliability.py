@@ -1,7 +1,4 @@
-"""How well a Gaussian process predicts each trial from all others: leave-one-out R², and the gate that it opens.
-
-The prediction of a trial by the process without it is known in closed form, so no fit is repeated. The kernels are
-those of the fit to all trials.
+"""How far the effects of parameters can be trusted: by R², by the number of trials, and by agreement on the ranking.
 
 Axes: N trials, S kernels, D parameters.
 """
@@ -12,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunecli.effects import RELIABLE_R2, Reliability
-from tunecli.search.bo.gaussian_process import GaussianProcess
 
 Floats = NDArray[np.float64]
 
@@ -24,17 +20,6 @@ _MIN_TRIALS_PER_PARAMETER = 2
 _RANKED_TRIALS_PER_PARAMETER = 3
 _MIN_ACTIVE = 10
 _MIN_ACTIVE_FRACTION = 1 / 3
-
-
-def leave_one_out_means(process: GaussianProcess) -> Floats:
-    """Return each kernel's prediction of each observation from all others, (S, N).
-
-    It is yₙ - [K⁻¹ y]ₙ / [K⁻¹]ₙₙ, where K includes the noise: Rasmussen, Williams (2006), "Gaussian Processes for
-    Machine Learning", equation 5.12.
-    """
-    precision_SN = np.square(process.inverse_cholesky_SNN).sum(axis=1)
-    means_SN: Floats = process.values_SN - process.alpha_SN / precision_SN
-    return means_SN
 
 
 def r_squared(values_N: Floats, predicted_N: Floats) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunecli.search.bo.posterior import ScoredTrial, training_subset
+from tunecli.search.bo.training_subset import ScoredTrial, training_subset
 from tunecli.trial import Observation, State
 
 

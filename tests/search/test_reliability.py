@@ -1,4 +1,4 @@
-"""Leave-one-out predictions in closed form, compared with processes without the trial, and the gate."""
+"""R², and the conditions under which the effects of parameters are reliable."""
 
 from __future__ import annotations
 
@@ -6,38 +6,13 @@ import numpy as np
 import pytest
 
 from tunecli.effects import Reliability
-from tunecli.search.bo.gaussian_process import _condition, fit_gp
-from tunecli.search.leave_one_out import (
+from tunecli.search.reliability import (
     is_ranking_agreed,
-    leave_one_out_means,
     n_active_needed,
     n_needed,
     r_squared,
     reliability,
 )
-
-
-def test_the_closed_form_equals_the_prediction_of_a_process_without_the_trial() -> None:
-    generator = np.random.default_rng(0)
-    rows_NF = generator.random((25, 3))
-    values_N = np.sin(5 * rows_NF[:, 0]) + rows_NF[:, 1] + 0.1 * generator.standard_normal(25)
-    values_N = (values_N - values_N.mean()) / values_N.std()
-    process = fit_gp(rows_NF, values_N, np.arange(3), 4, generator)
-    expected_SN = np.empty((4, 25))
-    for left_out in range(25):
-        others = np.arange(25) != left_out
-        rest = _condition(process.kernels_SH, process.groups_F, rows_NF[others], process.values_SN[:, others])
-        expected_SN[:, left_out] = rest.predict(rows_NF[[left_out]])[0][:, 0]
-    assert leave_one_out_means(process) == pytest.approx(expected_SN, abs=1e-6)
-
-
-def test_the_mean_of_a_process_is_that_of_its_prediction() -> None:
-    generator = np.random.default_rng(1)
-    rows_NF, others_MF = generator.random((30, 2)), generator.random((5000, 2))
-    process = fit_gp(rows_NF, np.sin(9 * rows_NF[:, 0]), np.arange(2), 3, generator)
-    mean_SM, deviation_SM = process.predict(others_MF)
-    assert process.mean(others_MF).tobytes() == mean_SM.tobytes()
-    assert (deviation_SM > 0).all()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e300, 1e-300])
