@@ -26,8 +26,8 @@ import torch
 
 from tests.benchmarks.problems import number
 from tests.benchmarks.real_problems import WIDTH, RealProblem
-from tunecli.config.priors.placing import priors_of
 from tunecli.config.priors.prior import Prior, number_of, position, shift_at
+from tunecli.config.priors.space_priors import priors_of
 from tunecli.config.space import Space, point_of_units, values_by_key
 from tunecli.trial import Parameters
 

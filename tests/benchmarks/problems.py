@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tunecli.config.grammar import parse
-from tunecli.config.priors.placing import with_priors
+from tunecli.config.priors.space_priors import with_priors
 from tunecli.config.reader import read
 from tunecli.config.space import Space
 from tunecli.trial import Parameters

@@ -33,8 +33,8 @@ import numpy as np
 from tests.benchmarks import lcbench, spaces
 from tests.benchmarks.problems import number, space_of
 from tunecli.config.domains import Categorical, Integer, Real, bounds, unit_of_value
-from tunecli.config.priors.placing import with_priors
 from tunecli.config.priors.prior import Prior, Scale, position, value_at_position
+from tunecli.config.priors.space_priors import with_priors
 from tunecli.config.space import Space, point_of_units
 from tunecli.search.protocols import suggest
 from tunecli.trial import Observation, Parameters, State

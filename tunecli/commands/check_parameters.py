@@ -9,7 +9,7 @@ from typing import Any
 
 from tunecli.config.domains import Categorical, Domain, Integer, Powers
 from tunecli.config.labels import described, option_labels, shown
-from tunecli.config.priors.placing import has_own, knobs_known_by_name, outside_priors
+from tunecli.config.priors.space_priors import knobs_known_by_name, outside_priors, states_good_values
 from tunecli.config.priors.table import NO_SETTING
 from tunecli.config.priors.usual import Usual, choice_beside, usual_values
 from tunecli.config.space import Parameter, Space
@@ -135,7 +135,7 @@ def prior_notes(spec: StudySpec) -> Iterator[str]:
     outside = outside_priors(spec.space, spec.base_path)
     for parameter in known:
         beside = f"{parameter.name}: `as: {parameter.known_as}` has no effect"
-        if has_own(parameter):
+        if states_good_values(parameter):
             yield f"{beside}, because the range itself says where good values lie"
         elif parameter.key in outside:
             centre = shown(float(f"{outside[parameter.key].centre:.1g}"))

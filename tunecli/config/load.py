@@ -49,7 +49,7 @@ from tunecli.config.mentions import argument_problems
 from tunecli.config.objectives import OWN_TRIAL
 from tunecli.config.overrides import TOP_LEVEL, override
 from tunecli.config.paths import is_folder
-from tunecli.config.priors.placing import with_priors
+from tunecli.config.priors.space_priors import with_priors
 from tunecli.config.reader import MAX_BYTES, MapNode, Node, ScalarNode, read
 from tunecli.config.refusals import refused_combinations
 from tunecli.config.resolution import MAX_VALUES

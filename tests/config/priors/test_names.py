@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.spaces import space_of
 from tunecli.config.priors.names import NAMES_BY_SETTING, knob_named, knobs_by_name
-from tunecli.config.priors.placing import knobs_of, priors_of
+from tunecli.config.priors.space_priors import knobs_of, priors_of
 from tunecli.config.priors.table import KNOBS
 
 ROOT = Path(__file__).parents[3]

@@ -8,20 +8,20 @@ import pytest
 
 from tests.support.spaces import space_of
 from tunecli.config.domains import Categorical, Integer, Real
-from tunecli.config.priors.placing import priors_of
 from tunecli.config.priors.prior import (
     Prior,
     Shift,
+    is_informative,
     option_position,
     position,
     priors_in,
     record_of,
-    says_something,
     shift_at,
     usual_numbers,
     usual_options,
     value_at_position,
 )
+from tunecli.config.priors.space_priors import priors_of
 
 RATE = Prior("optimizer.lr", "log", 1e-3, 0.5)
 
@@ -56,7 +56,7 @@ def test_a_shift_follows_the_other_parameter():
     ],
 )
 def test_a_prior_with_nearly_all_its_mass_outside_the_range_says_nothing(domain, expected):
-    assert says_something(RATE, domain) is expected
+    assert is_informative(RATE, domain) is expected
 
 
 def test_a_zero_or_a_text_among_numbers_is_one_deviation_below_the_centre():

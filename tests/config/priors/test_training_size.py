@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.support.spaces import space_of
-from tunecli.config.priors.placing import priors_of
 from tunecli.config.priors.prior import shift_at
+from tunecli.config.priors.space_priors import priors_of
 from tunecli.config.priors.table import OPTIMIZERS
 from tunecli.config.priors.training_size import training_rows
 from tunecli.config.schema.sources import BUILT_IN, Bundled, Torchvision

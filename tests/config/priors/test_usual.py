@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.spaces import space_of
-from tunecli.config.priors.placing import with_priors
+from tunecli.config.priors.space_priors import with_priors
 from tunecli.config.priors.usual import Usual, choice_beside, usual_values
 
 SGD = "optimizer: {{name: sgd, lr: {{loguniform: [1e-5, 10]}}, momentum: {momentum}}}"

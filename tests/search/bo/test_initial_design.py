@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.spaces import space_of
-from tunecli.config.priors.placing import with_priors
+from tunecli.config.priors.space_priors import with_priors
 from tunecli.config.space import point_of_units
 from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.knob_priors import mode_units

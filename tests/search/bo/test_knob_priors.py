@@ -11,8 +11,8 @@ from scipy.stats import norm, truncnorm
 
 from tests.support.spaces import space_of
 from tunecli.config.domains import unit_of_value
-from tunecli.config.priors.placing import with_priors
 from tunecli.config.priors.prior import FLOOR, Prior, Shift
+from tunecli.config.priors.space_priors import with_priors
 from tunecli.config.space import point_of_units
 from tunecli.search.bo.knob_priors import drawn_units, log_density, mode_units
 

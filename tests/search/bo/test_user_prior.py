@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.support.spaces import space_of
-from tunecli.config.priors.placing import with_priors
+from tunecli.config.priors.space_priors import with_priors
 from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.user_prior import (
     NO_EVIDENCE,

@@ -23,9 +23,8 @@ FLOOR = 0.1
 """Density far from the centre, as a fraction of that at the centre: no value is ruled out."""
 _FARTHEST = 1.645  # deviations from the centre to the range; beyond it, 95 % of the prior's mass are outside
 _LEAST = 1e-15
-_OFF_DEVIATIONS = (
-    1.0  # a 0 on a logarithmic scale, and an option that is no number, count as so far from the centre
-)
+# A 0 on a logarithmic scale, and an option that is no number, have no position: they count as so far from the centre.
+_DEVIATIONS_WITHOUT_POSITION = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +108,16 @@ def name_of(option: Scalar) -> str:
 
 
 def option_position(prior: Prior, value: Scalar, shift: float = 0.0) -> float:
-    """The position of one option of a choice, or of one value of a range; see ``_OFF_DEVIATIONS`` for those without."""
+    """The position of an option of a choice, or of a value of a range; a deviation below the centre if it has none.
+
+    Args:
+        prior: of the parameter.
+        value: the option or value.
+        shift: of the centre.
+    """
     number = number_of(value)
     if number is None or (prior.scale == "log" and number <= 0):
-        return position(prior.scale, prior.centre) + shift - _OFF_DEVIATIONS * prior.deviation
+        return position(prior.scale, prior.centre) + shift - _DEVIATIONS_WITHOUT_POSITION * prior.deviation
     return position(prior.scale, number)
 
 
@@ -126,7 +131,7 @@ def ends(prior: Prior, domain: Domain) -> tuple[float, float] | None:
     return position(prior.scale, min(numbers)), position(prior.scale, max(numbers))
 
 
-def says_something(prior: Prior, domain: Domain) -> bool:
+def is_informative(prior: Prior, domain: Domain) -> bool:
     """Whether the prior tells the values of the domain apart: its mass must not lie outside almost entirely."""
     if prior.weights:
         return len(set(prior.weights)) > 1

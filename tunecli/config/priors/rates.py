@@ -30,7 +30,7 @@ from tunecli.config.priors.table import (
     REFERENCE_STEPS,
     REFERENCE_WIDTH,
     WIDTH,
-    OfOptimizer,
+    OptimizerEntry,
     RateLine,
     split_optimizer,
 )
@@ -97,7 +97,7 @@ def _shift_by_steps(line: RateLine, steps: float | None) -> float:
 
 
 def _decay(
-    knob: str, chooser: Parameter | None, options: Iterable[Scalar], known: list[OfOptimizer]
+    knob: str, chooser: Parameter | None, options: Iterable[Scalar], known: list[OptimizerEntry]
 ) -> Prior | None:
     if chooser is None or not options:
         decay = known[0].decay

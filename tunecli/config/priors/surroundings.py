@@ -32,7 +32,6 @@ from tunecli.trial import Scalar
 _DEFAULTS: Mapping[str, Scalar] = {BATCH: 64, OPTIMIZER: "adamw", MOMENTUM: 0.0}
 """Of a trial that names none of them."""
 _NEAR = (*_DEFAULTS, EPOCHS, WIDTH, HIDDEN, DEPTH)
-_ROWS = "rows"
 _MIN_STEPS = 10  # the fewest of the calibration
 
 
@@ -43,10 +42,12 @@ class Surroundings:
     Attributes:
         values: fixed values, or those of the parameter's branch.
         varying: by knob, another parameter that may have several values in such a trial.
+        rows: the rows that a trial is trained on; None: they are unknown.
     """
 
     values: Mapping[str, Scalar]
     varying: Mapping[str, Parameter]
+    rows: float | None = None
 
 
 def surroundings(
@@ -58,15 +59,18 @@ def surroundings(
         space: the space.
         parameter: a parameter of the space.
         knobs: the setting that each parameter is, by its key; empty if nothing is known of it.
-        base_path: what the path of the data file is relative to, whose rows are counted; None: they are unknown.
+        base_path: the folder that the path of the data file starts from. The rows of that file are counted; None: they
+            are unknown.
     """
     chosen = parents_of(parameter)
     plain = plain_of(space, chosen)
     values: dict[str, Scalar] = {}
+    rows = None
     if is_own_program(space.tree):
         values |= _of_own_program(space, plain)
     elif isinstance(plain, dict):
-        values |= _of_our_trial(plain, base_path)
+        values |= _of_our_trial(plain)
+        rows = training_rows(plain.get("data"), base_path)
     varying: dict[str, Parameter] = {}
     active = [one for one in space.parameters if _goes_with(one, chosen)]
     for one in active:
@@ -77,7 +81,7 @@ def surroundings(
         else:
             values.pop(knobs[one.key], None)
             varying.setdefault(knobs[one.key], one)
-    return Surroundings(values, varying)
+    return Surroundings(values, varying, rows)
 
 
 def plain_of(space: Space, chosen: Mapping[str, Scalar]) -> Any:
@@ -102,7 +106,8 @@ def _goes_with(parameter: Parameter, chosen: Mapping[str, Scalar]) -> bool:
     )
 
 
-def _of_our_trial(plain: Mapping[str, Any], base_path: Path | None) -> dict[str, Scalar]:
+def _of_our_trial(plain: Mapping[str, Any]) -> dict[str, Scalar]:
+    """The fixed settings of a trial that tunecli trains."""
     optimizer, training = plain.get("optimizer"), plain.get("training")
     of_optimizer = {"name": optimizer} if isinstance(optimizer, str) else optimizer
     keys: dict[str, Any] = dict(of_optimizer) if isinstance(of_optimizer, dict) else {}
@@ -121,19 +126,17 @@ def _of_our_trial(plain: Mapping[str, Any], base_path: Path | None) -> dict[str,
         for key in (WIDTH, DEPTH):
             if number_of(size := model.get(key.rpartition(".")[2])) is not None:
                 values[key] = size
-    if (rows := training_rows(plain.get("data"), base_path)) is not None:
-        values[_ROWS] = rows
     return values
 
 
 def steps_of(near: Surroundings) -> float | None:
     """The optimizer steps of a training with batches of the reference's size; None if unknown."""
-    rows, epochs = number_of(near.values.get(_ROWS)), number_of(near.values.get(EPOCHS))
+    epochs = number_of(near.values.get(EPOCHS))
     if EPOCHS in near.varying:
         epochs = middle_of(near.varying[EPOCHS])
-    if rows is None or epochs is None:
+    if near.rows is None or epochs is None:
         return None
-    return max(rows * epochs / REFERENCE_BATCH, _MIN_STEPS)
+    return max(near.rows * epochs / REFERENCE_BATCH, _MIN_STEPS)
 
 
 def middle_of(parameter: Parameter) -> float:

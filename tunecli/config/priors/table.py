@@ -75,7 +75,7 @@ class RateLine:
 
 
 @dataclass(frozen=True, slots=True)
-class OfOptimizer:
+class OptimizerEntry:
     """The usual rate and decay of an optimizer.
 
     Attributes:
@@ -116,9 +116,9 @@ _SHORT_RMSPROP = RateLine(
     3e-3, 0.65, batch_power=0.4, momentum_power=0.75, steps_power=0.25, width_power=0.4, depth_slope=0.15
 )
 
-OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
+OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
     {
-        "sgd": OfOptimizer(
+        "sgd": OptimizerEntry(
             _rate(
                 0.2,
                 0.6,
@@ -129,38 +129,38 @@ OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
             decay=_L2,
             short=_SHORT_SGD,
         ),
-        "gd": OfOptimizer(_rate(0.3, 0.6, "as sgd, with the least noise"), batch_power=0.0, decay=_L2),
-        "adam": OfOptimizer(
+        "gd": OptimizerEntry(_rate(0.3, 0.6, "as sgd, with the least noise"), batch_power=0.0, decay=_L2),
+        "adam": OptimizerEntry(
             _rate(4e-3, 0.7, f"Kingma & Ba 2015: 1e-3; {_SHORT}; {_SQRT}"),
             decay=_L2_ADAPTIVE,
             short=_SHORT_ADAM,
         ),
-        "adamw": OfOptimizer(
+        "adamw": OptimizerEntry(
             _rate(4e-3, 0.7, f"Loshchilov & Hutter 2019: 1e-3; {_SHORT}; {_SQRT}"),
             decay=_DECOUPLED,
             short=_SHORT_ADAM,
         ),
-        "nadam": OfOptimizer(
+        "nadam": OptimizerEntry(
             _rate(4e-3, 0.7, f"Dozat 2016: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE, short=_SHORT_ADAM
         ),
-        "radam": OfOptimizer(
+        "radam": OptimizerEntry(
             _rate(4e-3, 0.7, f"Liu et al. 2020: 1e-3; {_SHORT}"), decay=_L2_ADAPTIVE, short=_SHORT_ADAM
         ),
-        "adamax": OfOptimizer(_rate(6e-3, 0.7, f"Kingma & Ba 2015: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
-        "adagrad": OfOptimizer(_rate(3e-2, 0.7, f"torch's default: 1e-2; {_SHORT}"), decay=_L2),
-        "adadelta": OfOptimizer(_rate(1.0, 0.5, "Zeiler 2012: no rate, which is 1"), decay=_L2),
-        "rmsprop": OfOptimizer(
+        "adamax": OptimizerEntry(_rate(6e-3, 0.7, f"Kingma & Ba 2015: 2e-3; {_SHORT}"), decay=_L2_ADAPTIVE),
+        "adagrad": OptimizerEntry(_rate(3e-2, 0.7, f"torch's default: 1e-2; {_SHORT}"), decay=_L2),
+        "adadelta": OptimizerEntry(_rate(1.0, 0.5, "Zeiler 2012: no rate, which is 1"), decay=_L2),
+        "rmsprop": OptimizerEntry(
             _rate(3e-3, 0.7, f"Hinton 2012: 1e-3; {_SHORT}"),
             momentum_power=0.7,
             decay=_L2_ADAPTIVE,
             short=_SHORT_RMSPROP,
         ),
-        "rprop": OfOptimizer(_rate(1e-2, 0.6, "torch's default; steps adapt from it"), batch_power=0.0),
-        "asgd": OfOptimizer(_rate(0.1, 0.6, "as sgd"), decay=_L2),
-        "adafactor": OfOptimizer(_rate(1e-2, 0.6, "Shazeer & Stern 2018: 1e-2"), decay=_L2_ADAPTIVE),
-        "lbfgs": OfOptimizer(_rate(1.0, 0.4, "Liu & Nocedal 1989: a full step"), batch_power=0.0),
-        "muon": OfOptimizer(_rate(3e-3, 0.5, "Liu et al. 2025: as AdamW's"), decay=_DECOUPLED),
-        "lion": OfOptimizer(
+        "rprop": OptimizerEntry(_rate(1e-2, 0.6, "torch's default; steps adapt from it"), batch_power=0.0),
+        "asgd": OptimizerEntry(_rate(0.1, 0.6, "as sgd"), decay=_L2),
+        "adafactor": OptimizerEntry(_rate(1e-2, 0.6, "Shazeer & Stern 2018: 1e-2"), decay=_L2_ADAPTIVE),
+        "lbfgs": OptimizerEntry(_rate(1.0, 0.4, "Liu & Nocedal 1989: a full step"), batch_power=0.0),
+        "muon": OptimizerEntry(_rate(3e-3, 0.5, "Liu et al. 2025: as AdamW's"), decay=_DECOUPLED),
+        "lion": OptimizerEntry(
             _rate(2e-4, 0.5, "Chen et al. 2023: a third to a tenth of AdamW's"),
             decay=Numbers(5e-2, 1.2, "log", "Chen et al. 2023: three to ten times AdamW's"),
         ),
@@ -168,7 +168,7 @@ OPTIMIZERS: Mapping[str, OfOptimizer] = MappingProxyType(
 )
 """By name of the optimizer. `lion` is not one of tunecli's own; own code names it by `as: lion.lr`."""
 
-ANY_OPTIMIZER = OfOptimizer(
+ANY_OPTIMIZER = OptimizerEntry(
     _rate(3e-3, 0.9, "the optimizers here, each equally likely"),
     batch_power=0.5,
     decay=Numbers(1e-3, 1.5, "log", "the optimizers here, each equally likely"),

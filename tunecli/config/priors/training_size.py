@@ -25,7 +25,7 @@ def training_rows(data: Any, base_path: Path | None = None) -> float | None:
 
     Args:
         data: `data` of a concrete trial.
-        base_path: what the path of a data file is relative to; None: no file is read.
+        base_path: the folder that the path of a data file starts from; None: no file is read.
     """
     if not isinstance(data, dict):
         return None

@@ -42,7 +42,7 @@ _STANDARD = NormalDist()
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class _RangePrior:
     """The prior of one parameter on its range.
 
     Attributes:
@@ -114,20 +114,20 @@ class _Placed:
 def log_density(space: Space, units_MD: Floats) -> Floats:
     """Return the logarithm of the priors' joint density over its largest value, (M,)."""
     total_M = np.zeros(len(units_MD))
-    for placed in _all_placed(space):
-        total_M += placed.log_density(units_MD)
+    for prior in _range_priors(space):
+        total_M += prior.log_density(units_MD)
     return total_M
 
 
 def drawn_units(space: Space, uniform_D: Sequence[float]) -> list[float]:
     """Return the units of a draw from the priors, from independent uniform numbers; those without a prior stay."""
     units_D = np.array(uniform_D, dtype=np.float64)
-    for placed in _all_placed(space):
-        units_D[placed.index] = placed.drawn(units_D, uniform_D[placed.index])
+    for prior in _range_priors(space):
+        units_D[prior.index] = prior.drawn(units_D, uniform_D[prior.index])
     return [float(unit) for unit in units_D]
 
 
-def is_rate(parameter: Parameter) -> bool:
+def _is_rate(parameter: Parameter) -> bool:
     """Return whether a parameter is known as a learning rate."""
     return parameter.prior is not None and split_optimizer(parameter.prior.knob)[1] == RATE
 
@@ -140,16 +140,16 @@ def with_moved_rate(space: Space, units_D: Sequence[float | None], by: float) ->
         units_D: the units of the point; None for an inactive parameter.
         by: how far the rate moves, in deviations of its prior. At the end of the range it moves less, at least half.
     """
-    for placed in _all_placed(space):
-        unit = units_D[placed.index]
-        if unit is None or not is_rate(space.parameters[placed.index]):
+    for prior in _range_priors(space):
+        unit = units_D[prior.index]
+        if unit is None or not _is_rate(space.parameters[prior.index]):
             continue
-        at = float(np.interp(unit, placed.units_G, placed.positions_G))
-        moved_at = min(max(at + by * placed.deviation, placed.positions_G[0]), placed.positions_G[-1])
-        if abs(moved_at - at) < 0.5 * abs(by) * placed.deviation:
+        at = float(np.interp(unit, prior.units_G, prior.positions_G))
+        moved_at = min(max(at + by * prior.deviation, prior.positions_G[0]), prior.positions_G[-1])
+        if abs(moved_at - at) < 0.5 * abs(by) * prior.deviation:
             return None
         moved_D = list(units_D)
-        moved_D[placed.index] = float(np.interp(moved_at, placed.positions_G, placed.units_G))
+        moved_D[prior.index] = float(np.interp(moved_at, prior.positions_G, prior.units_G))
         return moved_D
     return None
 
@@ -157,22 +157,25 @@ def with_moved_rate(space: Space, units_D: Sequence[float | None], by: float) ->
 def mode_units(space: Space) -> list[float]:
     """Return the units of the most likely point, and the middle of a parameter without a prior."""
     units_D = np.full(len(space.parameters), 0.5)
-    for placed in _all_placed(space):
-        units_D[placed.index] = placed.mode(units_D)
+    for prior in _range_priors(space):
+        units_D[prior.index] = prior.mode(units_D)
     return [float(unit) for unit in units_D]
 
 
-def _all_placed(space: Space) -> tuple[_Placed, ...]:
+def _range_priors(space: Space) -> tuple[_RangePrior, ...]:
     """Return every prior of the space, those that others shift last."""
-    placed: tuple[_Placed, ...] | None = space.memo.get("knob priors")
-    if placed is None:
-        with_prior = [one for one in enumerate(space.parameters) if one[1].prior is not None]
-        every = (_placed(space, index, parameter.prior) for index, parameter in with_prior if parameter.prior)
-        placed = space.memo["knob priors"] = tuple(sorted(every, key=lambda one: bool(one.shifts)))
-    return placed
+    priors: tuple[_RangePrior, ...] | None = space.memo.get("knob priors")
+    if priors is None:
+        every = (
+            _range_prior(space, index, parameter.prior)
+            for index, parameter in enumerate(space.parameters)
+            if parameter.prior is not None
+        )
+        priors = space.memo["knob priors"] = tuple(sorted(every, key=lambda one: bool(one.shifts)))
+    return priors
 
 
-def _placed(space: Space, index: int, prior: Prior) -> _Placed:
+def _range_prior(space: Space, index: int, prior: Prior) -> _RangePrior:
     domain, centre = space.parameters[index].domain, position(prior.scale, prior.centre)
     indices = {parameter.key: place for place, parameter in enumerate(space.parameters)}
     shifts = tuple(
@@ -184,7 +187,7 @@ def _placed(space: Space, index: int, prior: Prior) -> _Placed:
         log_weights_G = np.log(np.array(prior.weights) / max(prior.weights))
         nothing_G = np.zeros(len(log_weights_G))
         units_G = _units(domain, domain.options)
-        return _Placed(index, units_G, nothing_G, log_weights_G, 0.0, 1.0, nothing_G + 1.0, shifts)
+        return _RangePrior(index, units_G, nothing_G, log_weights_G, 0.0, 1.0, nothing_G + 1.0, shifts)
     values = _values(domain, prior.scale, centre - _REACH_DEVIATIONS * prior.deviation)
     positions_G = np.array([option_position(prior, value) for value in values])
     widths_G = None
@@ -192,7 +195,7 @@ def _placed(space: Space, index: int, prior: Prior) -> _Placed:
         widths_G = np.ones(len(positions_G))
     elif (count := n_values(domain)) is not None and count <= _MAX_VALUES:
         widths_G = np.gradient(positions_G)
-    return _Placed(
+    return _RangePrior(
         index, _units(domain, values), positions_G, None, centre, prior.deviation, widths_G, shifts
     )
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.spaces import space_of
 from tunecli.config.load import parse_study
-from tunecli.config.priors.placing import priors_of, with_priors
 from tunecli.config.priors.prior import Prior, position, shift_at
+from tunecli.config.priors.space_priors import priors_of, with_priors
 
 FILE = """
 objective: {metric: val_accuracy}

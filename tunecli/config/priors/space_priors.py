@@ -17,7 +17,7 @@ from pathlib import Path
 from tunecli.config.domains import Categorical, Domain, Normal, Powers
 from tunecli.config.expressions import Choice, Expression, FixedList, Group, VariableList, children, join
 from tunecli.config.priors.names import fixed_values, is_own_program, knobs_by_name
-from tunecli.config.priors.prior import Prior, lies_outside, name_of, says_something
+from tunecli.config.priors.prior import Prior, is_informative, lies_outside, name_of
 from tunecli.config.priors.rates import rate_or_decay
 from tunecli.config.priors.surroundings import plain_of, steps_of, surroundings
 from tunecli.config.priors.table import (
@@ -43,12 +43,13 @@ def priors_of(space: Space, base_path: Path | None = None) -> dict[str, Prior]:
 
     Args:
         space: the space.
-        base_path: what the path of the data file is relative to, whose rows are counted; None: they are unknown.
+        base_path: the folder that the path of the data file starts from. The rows of that file are counted; None: they
+            are unknown.
     """
     return {
         parameter.key: prior
-        for parameter, prior in _found(space, base_path)
-        if says_something(prior, parameter.domain)
+        for parameter, prior in _known_settings(space, base_path)
+        if is_informative(prior, parameter.domain)
     }
 
 
@@ -56,17 +57,21 @@ def outside_priors(space: Space, base_path: Path | None = None) -> dict[str, Pri
     """The priors that :func:`priors_of` leaves out because they lie outside of the range, with the same arguments."""
     return {
         parameter.key: prior
-        for parameter, prior in _found(space, base_path)
+        for parameter, prior in _known_settings(space, base_path)
         if lies_outside(prior, parameter.domain)
     }
 
 
-def _found(space: Space, base_path: Path | None) -> Iterator[tuple[Parameter, Prior]]:
-    """Yield each parameter that is a known setting, unless the file says where its good values lie, with the prior."""
+def _known_settings(space: Space, base_path: Path | None) -> Iterator[tuple[Parameter, Prior]]:
+    """Yield each parameter of a known setting with its prior, unless the file states where its good values lie."""
     knobs = knobs_of(space)
     with_default = tuple(_lists_with_default(space.tree, ""))
     for parameter in space.parameters:
-        if not knobs[parameter.key] or has_own(parameter) or parameter.name.startswith(with_default):
+        if (
+            not knobs[parameter.key]
+            or states_good_values(parameter)
+            or parameter.name.startswith(with_default)
+        ):
             continue
         if (prior := _prior(space, parameter, knobs, base_path)) is not None:
             yield parameter, prior
@@ -96,7 +101,7 @@ def knobs_known_by_name(space: Space) -> dict[str, str]:
     }
 
 
-def has_own(parameter: Parameter) -> bool:
+def states_good_values(parameter: Parameter) -> bool:
     """Whether the file itself says where good values lie."""
     domain: Domain = parameter.domain
     if isinstance(domain, Powers):
