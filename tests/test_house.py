@@ -44,6 +44,7 @@ SHORT = {
     "commands/starters.py": "the templates of `init` and their files",
     "config/objective_alone.py": "`list` loads it without the rest of config",
     "config/earlier_defaults.py": "the one place of the defaults of studies that began under earlier ones",
+    "config/search_hints.py": "the hints for one section of the file, beside `hints`, which is long",
     "config/range_words.py": "the words of ranges, which six modules share",
     "registry/packages.py": "the one place of the commands that install a missing package",
     "study/runner/notices.py": "a sweep and a confirmation tell them alike",

@@ -1,8 +1,10 @@
 """The notes of `check` and of the start of `search` on a valid file whose settings are probably a mistake."""
 
+import re
+
 import pytest
 
-from tunecli.commands.check import check, load_checked
+from tunecli.commands.check import check, check_view, load_checked
 from tunecli.config.metric_words import maximized_by_name
 from tunecli.search.samplers.random import random
 from tunecli.search.samplers.third_party import cmaes
@@ -195,3 +197,15 @@ def test_parameters_that_are_known_by_name_are_noted(notes_of, sampler, is_noted
     assert len(about) == is_noted
     if is_noted:
         assert "params.lr is `optimizer.lr`, params.dropout is `model.dropout`. " in about[0]
+
+
+def test_a_very_small_part_of_a_space_is_a_percentage(spec_of):
+    found = check(
+        spec_of(
+            "{python: 'mine:train', params: {a: {uniform: [0, 1]}, b: {uniform: [0, 1]}}}",
+            sampler="bayes, where: ['a > 0.98', 'b > 0.99']",
+        )
+    )
+    assert found.feasible is not None and 0 < found.feasible.fraction < 0.001
+    shown = dict(check_view(found).lines)["constraints"]
+    assert re.fullmatch(r"about 0\.0\d+% of the space meets them", shown), shown

@@ -546,7 +546,7 @@ BAD: list[tuple[str, str | bytes, str, str]] = [
         "a pattern of giant length",
         COMMAND + "  metrics: {loss: '(" + "a" * 2000 + ")'}\n",
         "5:19",
-        "at most 1000 characters",
+        "at most 1,000 characters",
     ),
     (
         "a key whose dots would give two ranges one name",

@@ -122,6 +122,11 @@ HINTS: list[tuple[str, str, str]] = [
     (training("compile: yes"), "trial.training.compile", "write true"),
     (study("random", "Bayesian"), "search.sampler", "did you mean `bayes`?"),
     (study("trials: 2", "trials: 2, pruner: sha"), "search.pruner", "did you mean `halving`?"),
+    (study("random", "curves"), "search.sampler", "`curves` is a pruner: write `pruner: curves`"),
+    (study("random", "{name: hyperband}"), "search.sampler", "`hyperband` is a pruner: write `pruner: hyperband`"),
+    (study("trials: 2", "trials: 2, pruner: bayes"), "search.pruner", "`bayes` is a sampler: write `sampler: bayes`"),
+    (study("trials: 2", "trials: 2, from: 3"), "search.from", "write `from: [runs/a, runs/b]`"),
+    (study("trials: 2", "trials: 2, from: [runs/a, {study: b}]"), "search.from.1", "write `from: [runs/a, runs/b]`"),
     (chain("loss: CrossEntropyLoss"), "trial.loss", "did you mean `cross_entropy`?"),
     (lr(""), "trial.optimizer.lr", "write a value, or remove the key"),
     (lr("{normal: [1, 0.1], by: 0.1}"), "trial.optimizer.lr", "keys allowed beside it: `default`, `step`, `grid`"),
@@ -142,6 +147,20 @@ def problems(text: str) -> tuple:
 def test_a_common_mistake_gets_the_line_to_write(text, parameter, hint):
     found = [(problem.parameter, problem.hint) for problem in problems(text)]
     assert (parameter, hint) in found, found
+
+
+@pytest.mark.parametrize(
+    ("given", "messages"),
+    [
+        ("[]", []),
+        ("''", [("search.from", "must be text of at least 1 character, not the text ''")]),
+        ("[a, b, c, d, e, f, g, h, i, j, k]", [("search.from", "must have at most 10 items, not 11")]),
+        ("[runs/a, 3]", [("search.from.1", "must be text, not 3")]),
+    ],
+)
+def test_a_refused_list_of_earlier_studies_is_described_by_its_size_or_by_its_items(given, messages):
+    found = problems(study("trials: 2", f"trials: 2, from: {given}"))
+    assert [(problem.parameter, problem.message) for problem in found] == messages
 
 
 @pytest.mark.parametrize(("text", "parameter", "hint"), HINTS, ids=[f"{row[1]}: {row[2]}" for row in HINTS])

@@ -38,6 +38,7 @@ def test_a_range_may_say_which_setting_it_is(text):
         ("{uniform: [0, 1], as: dropout}", "not `dropout`", "did you mean `model.dropout`?"),
         ("{uniform: [0, 1], as: [optimizer.lr]}", "not a map or a list", "for example"),
         ("{uniform: [0, 1], as: 3}", "not 3", "for example"),
+        ("{uniform: [0, 1], as: off}", "not `off`", "`as: none`"),
         ("{uniform: [0, 1], as: model.activation}", "is a name, and this range has numbers", "`choice`"),
         ("{choice: [a, b], as: optimizer.lr}", "is a number, and this choice has none", ""),
         ("{normal: [0, 1], as: optimizer.lr}", "unknown key `as` beside the range `normal`", ""),

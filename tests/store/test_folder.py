@@ -123,6 +123,13 @@ class TestOpenExisting:
             RunFolder.open_existing(tmp_path / "zebra")
         assert caught.value.hint.endswith(": a")
 
+    def test_a_name_in_place_of_a_path_suggests_the_study_of_that_name(self, tmp_path: Path) -> None:
+        path = study(tmp_path / "runs" / "wine")
+        study(tmp_path / "wines")
+        with pytest.raises(UsageError) as caught:
+            RunFolder.open_existing(tmp_path / "wine")
+        assert caught.value.hint == f"did you mean {path}?"
+
     def test_a_folder_without_studies_is_reported(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError) as caught:
             RunFolder.open_existing(tmp_path / "nowhere" / "a")

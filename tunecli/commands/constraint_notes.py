@@ -15,7 +15,7 @@ from tunecli.config.space import Space, default_point
 from tunecli.text import counted
 
 _RARE = 0.005  # feasible fraction of a space below which about 1,000 uniform draws may have no feasible point
-_SMALL = 0.001  # a fraction below it has no digits as a percentage
+_SMALL = 0.001  # a fraction below it has no digits as a percentage with one decimal
 
 
 def constraint_notes(space: Space) -> Iterator[str]:
@@ -63,5 +63,6 @@ def _shown(share: Share) -> str:
         return f"{share.n_feasible:,} of {counted(share.n_points, 'point')} meet them"
     if not share.n_feasible:
         return f"none of {share.n_points:,} random points meets them"
-    fraction = f"{share.fraction:.2g}" if share.fraction < _SMALL else f"{share.fraction:.1%}"
+    is_small = share.fraction < _SMALL
+    fraction = f"{100 * share.fraction:.2g}%" if is_small else f"{share.fraction:.1%}"
     return f"about {fraction} of the space meets them"

@@ -19,10 +19,12 @@ from tunecli.config.model_paths import Place, example_of, fields_of, models_at, 
 from tunecli.config.range_lines import hint_of, lines_for, lines_for_list
 from tunecli.config.run import DEVICE, FOLDER
 from tunecli.config.schema.user_code import CODE_NAME, METRIC_KEY
+from tunecli.config.search_hints import search_hint
 from tunecli.config.space import Space
 from tunecli.config.study import StudySettings
 from tunecli.config.suggestions import alias, meant, nearest, plain_name
 from tunecli.errors import Problem
+from tunecli.text import counted
 from tunecli.trial import Parameters
 
 _MOST_HINTS = 100  # of one trial: more are not readable at a time, and each takes a search
@@ -47,6 +49,9 @@ _BOUNDS = {
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+
+_SIZES = {"too_short", "too_long", "string_too_short", "string_too_long"}
+"""Of the members of a union, the one that takes the kind of the value says more than those that do not."""
 
 _PATTERNS = {
     CODE_NAME: "`module:name`, such as `mine:Net`",
@@ -73,6 +78,8 @@ def problems_of(
         missing = detail["loc"][-1:] if detail["type"] == "missing" else ()
         by_place.setdefault((*taken, *missing), []).append(dict(detail))
     for number, (place, details) in enumerate(by_place.items()):
+        if _is_said_by_items(place, details, by_place):
+            continue
         taken, expression = locate(space, point, place)
         if isinstance(expression, Broken):
             continue
@@ -90,6 +97,17 @@ def problems_of(
             hint = _of_range(expression.domain, details, place)
         parameter = ".".join(str(step) for step in ((prefix,) if prefix else ()) + place)
         yield Problem(message, mark.file, mark.line, mark.column, parameter, hint)
+
+
+def _is_said_by_items(
+    place: tuple[str | int, ...],
+    details: list[dict[str, Any]],
+    by_place: Mapping[tuple[str | int, ...], Sequence[Any]],
+) -> bool:
+    """Whether only members of a union that take no list refuse this list, and another one refuses its items."""
+    if {detail["type"] for detail in details} != {"string_type"} or not isinstance(details[0]["input"], list):
+        return False
+    return any(other[: len(place)] == place and len(other) > len(place) for other in by_place)
 
 
 def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str | int]) -> str:
@@ -114,6 +132,7 @@ def _of_range(domain: Domain, details: list[dict[str, Any]], place: Sequence[str
 def _worded(
     details: list[dict[str, Any]], model: type[BaseModel], level: str, *, is_hinted: bool
 ) -> tuple[str, str]:
+    details = [each for each in details if each["type"] in _SIZES] or details
     wanted = [want for detail in details if (want := _wanted(detail))]
     given = details[0]["input"]
     place = place_at(model, details[0]["loc"])
@@ -135,7 +154,8 @@ def _worded(
         case "union_tag_invalid":
             tag = str(detail["ctx"]["tag"])
             options = _words(detail)
-            near = nearest_or_alias(tag, options) or hint_of(lines_for(given)) or hint_of(lines_for(tag))
+            near = nearest_or_alias(tag, options) or search_hint(str(path[-1]), given)
+            near = near or hint_of(lines_for(given)) or hint_of(lines_for(tag))
             return f"unknown name `{tag}`", near or f"one of {', '.join(options)}"
         case "union_tag_not_found":
             options = [name for member in models_at(model, path) for name in names_of(member)]
@@ -158,7 +178,7 @@ def _worded(
         case "string_too_short" | "string_too_long":
             bound = detail["ctx"].get("min_length") or detail["ctx"].get("max_length")
             side = "at least" if kind == "string_too_short" else "at most"
-            return f"must be text of {side} {bound} characters, not {_shown(given)}", ""
+            return f"must be text of {side} {counted(bound, 'character')}, not {_shown(given)}", ""
         case _:
             return f"invalid value: {_shown(given)}", ""
 

@@ -17,6 +17,7 @@ from tunecli.config.model_paths import Place, example_of, is_taken, models_in, n
 from tunecli.config.range_lines import flow, hint_of, lines_for, lines_for_list
 from tunecli.config.range_words import RANGE_WORDS
 from tunecli.config.reader import MapNode, plain_of, scalar
+from tunecli.config.search_hints import search_hint
 from tunecli.config.suggestions import LINK_KEYS_ELSEWHERE, PATH_BY_NAME, alias, meant, nearest, plain_name
 from tunecli.errors import Problem
 
@@ -144,6 +145,8 @@ def _hint_by_key(given: Any, kinds: Sequence[str], place: Place) -> str:
         return "write `start: [{optimizer.lr: 0.01}]` or `start: {from: runs/other}`"
     if place.key == "stop" and given is True:
         return "write `stop: {stagnation: 20}`"
+    if near := search_hint(place.key, given):
+        return near
     if not isinstance(given, str):
         return ""
     if place.key == "class_weights":

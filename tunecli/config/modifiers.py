@@ -93,7 +93,8 @@ def knob_beside(owner: MapNode, options: tuple[Expression, ...] | None, problem:
     if name == NO_SETTING:
         return name
     if not isinstance(name, str) or name not in KNOBS:
-        hint = nearest(str(name), KNOBS) or f"for example `as: {KNOBS[0]}`; the documentation lists all"
+        example = f"for example `as: {KNOBS[0]}`, or `as: {NO_SETTING}`; the documentation lists all"
+        hint = nearest(str(name), KNOBS) or example
         problem(f"`as` must be the name of a known setting, not {_shown(name)}", hint, node.mark)
         return None
     if options is None and name in NAMES:

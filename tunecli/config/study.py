@@ -154,7 +154,7 @@ class Search(Knob):
     start: Start = Field(default_factory=list)
     earlier: (
         Annotated[str, Field(min_length=1)]
-        | Annotated[list[str], Field(min_length=1, max_length=MAX_EARLIER)]
+        | Annotated[list[Annotated[str, Field(min_length=1)]], Field(max_length=MAX_EARLIER)]
     ) = Field(default_factory=list, alias="from")
 
     @property

@@ -348,7 +348,10 @@ def _require(path: Path, kind: str) -> None:
 
 
 def _studies_near(path: Path) -> str:
+    """The hint for a path without a study: a study with a similar name beside it, or of its name in `runs` there."""
     try:
+        if holds_study(path.parent / RUNS / path.name):
+            return f"did you mean {path.parent / RUNS / path.name}?"
         names = sorted(item.name for item in path.parent.iterdir() if holds_study(item))
     except (OSError, ValueError):
         names = []

@@ -201,6 +201,7 @@ def test_a_damaged_or_newer_earlier_study_is_named_with_its_place_and_exit_code_
     with pytest.raises(error, match=r"new.yaml:8:\d+: search.from: .*study.db") as raised:
         load_checked(path, ())
     assert raised.value.exit_code == 5
+    assert ("remove it from `from`" in raised.value.hint) is (error is StoreDamaged)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,12 @@ def with_earlier_studies(spec: StudySpec, file: str) -> StudySpec:
         except (StoreDamaged, StoreTooNew) as error:
             mark = _mark(spec, file, number)
             where = f"{mark.file}:{mark.line}:{mark.column}: {'.'.join(_KEY)}"
-            raise type(error)(f"{where}: {error.message}", hint=error.hint) from error
+            hint = (
+                f"restore a copy of {path}, or remove it from `from`"
+                if isinstance(error, StoreDamaged)
+                else error.hint
+            )
+            raise type(error)(f"{where}: {error.message}", hint=hint) from error
         except TunecliError as error:
             mark, problem = _mark(spec, file, number), _message_and_hint(error, path)
             problems.append(
