@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tests.benchmarks.peer_methods import suggested_point
 from tunecli.config.space import Space
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
-from tunecli.search.fidelity import Curve, comparable, pause_epochs, rung_fractions
+from tunecli.search.fidelity import Curve, comparable, min_known_of, pause_epochs, rung_fractions
 from tunecli.search.protocols import next_action, suggest
 from tunecli.trial import Observation, Parameters, State
 
@@ -72,7 +72,7 @@ def pausing(knob: Pausing, sampler: str) -> Method:
             action = next_action(knob, curves, fractions, space, seed, may_begin=True)
             assert action is not None
             if action.number is None:
-                history = comparable(curves, len(fractions), len(space.parameters) + 3)
+                history = comparable(curves, len(fractions), min_known_of(len(space.parameters)))
                 point = action.parameters or suggest(sampler, space, history, len(curves), seed)
                 assert point is not None
                 curves.append(Curve(len(curves), point, State.WAITING, 0))

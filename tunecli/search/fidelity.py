@@ -116,12 +116,21 @@ def begun(curves: Sequence[Curve]) -> list[Observation]:
     return [Observation(curve.number, curve.parameters, curve.state) for curve in curves]
 
 
+def min_known_of(n_parameters: int) -> int:
+    """Return the number of losses at one rung from which on a sampler is shown that rung; see :func:`comparable`.
+
+    Falkner, Klein, Hutter (2018), "BOHB", section 3.1: a model needs one more point than there are parameters, and two
+    further ones.
+    """
+    return n_parameters + 3
+
+
 def comparable(curves: Sequence[Curve], n_rungs: int, min_known: int) -> list[Observation]:
     """Return the trials as a sampler sees them: with the losses of one rung, since losses of two do not compare.
 
-    Falkner, Klein, Hutter (2018), "BOHB", section 3.1. The rung is the highest one at which ``min_known`` trials have a
-    loss, or else the first. A trial without a loss there is pending: PAUSED if it has paused before, so that it did
-    not fail until then, else WAITING.
+    Falkner, Klein, Hutter (2018), "BOHB", section 3.1. The rung is the highest one at which ``min_known`` trials
+    (:func:`min_known_of`) have a loss, or else the first. A trial without a loss there is pending: PAUSED if it has
+    paused before, so that it did not fail until then, else WAITING.
     """
 
     def n_known(rung: int) -> int:

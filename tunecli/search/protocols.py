@@ -162,7 +162,7 @@ def _checked(name: str, space: Space, point: Any) -> Parameters:
         active = [parameter for parameter in space.parameters if parameter.key in values]
         names = [parameter.name for parameter in active]
         wrong = [key for key in point if key not in names]
-        wrong += [each.name for each in active if not contains(each.domain, values[each.key])]
+        wrong += [one.name for one in active if not contains(one.domain, values[one.key])]
     except (KeyError, TypeError, AttributeError) as error:
         message = f"the sampler `{name}` returned {point!r}, which is not a point of the space"
         raise UsageError(message, hint=f"{type(error).__name__}: {error}") from error

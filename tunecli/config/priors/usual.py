@@ -51,10 +51,10 @@ def usual_values(space: Space, parameter: Parameter) -> tuple[Usual, ...]:
     moving = [shift for shift in prior.shifts if shift.key in others]
     shift = sum(shift_at(each, _usual_value(others[each.key])) for each in moving if not each.by_option)
     if (chooser := _chooser(moving)) is None:
-        return (_moved(parameter, prior, shift, ()),)
+        return (_moved(parameter, prior, shift),)
     options_of: dict[tuple[tuple[float, float] | None, tuple[Scalar, ...]], list[Scalar]] = {}
     for option in _most_likely_first(others[chooser.key]):
-        usual = _moved(parameter, prior, shift + shift_at(chooser, option), ())
+        usual = _moved(parameter, prior, shift + shift_at(chooser, option))
         options_of.setdefault((usual.ends, usual.options), []).append(option)
     if len(options_of) == 1:
         return tuple(Usual(*values) for values in options_of)
@@ -71,10 +71,11 @@ def _chooser(shifts: tuple[Shift, ...] | list[Shift]) -> Shift | None:
     return next((shift for shift in shifts if shift.by_option), None)
 
 
-def _moved(parameter: Parameter, prior: Prior, shift: float, beside: tuple[Scalar, ...]) -> Usual:
+def _moved(parameter: Parameter, prior: Prior, shift: float) -> Usual:
+    """The usual values if the prior's centre moves by ``shift``."""
     if isinstance(parameter.domain, Categorical):
-        return Usual(None, usual_options(prior, parameter.domain, shift), beside)
-    return Usual(usual_numbers(prior, parameter.domain, shift), (), beside)
+        return Usual(None, usual_options(prior, parameter.domain, shift))
+    return Usual(usual_numbers(prior, parameter.domain, shift))
 
 
 def _usual_value(parameter: Parameter) -> Scalar:

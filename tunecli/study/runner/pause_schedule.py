@@ -22,7 +22,7 @@ from tunecli.config.study import StudySpec
 from tunecli.errors import DataError
 from tunecli.registry.pruners import Pausing, pruner_info
 from tunecli.results.ranking import total_violation
-from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
+from tunecli.search.fidelity import Action, Curve, comparable, min_known_of, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
 from tunecli.study.record.phase import EndReason
@@ -107,8 +107,8 @@ class PauseSchedule:
             may_begin = len(trials) < n_trials and not self._is_exhausted
             action = self._next_action(curves, may_begin=may_begin)
             if action is not None and action.number is None:
-                n_results = len(self._spec.space.parameters) + 3  # as in BOHB: (number of parameters + 1) + 2
-                history = comparable(curves, len(self._fractions), n_results)
+                min_known = min_known_of(len(self._spec.space.parameters))
+                history = comparable(curves, len(self._fractions), min_known)
                 trial = new_trial(len(trials), action.parameters, history)
                 if trial is not None:
                     return self._step(trial, action.rung), trial
