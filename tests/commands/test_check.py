@@ -360,6 +360,8 @@ def test_the_epochs_of_a_pausing_sweep_are_estimated_for_user_code_too(checked, 
     assert halving.cost.epochs is not None
     assert halving.cost.epochs[0] == halving.cost.epochs[1]
     assert checked(own, "search: {trials: 14}").cost.epochs is None
+    limited = checked(own, search % "{name: curves, max_epochs: 9}" + "\nrun: {limit: {epochs: 45}}")
+    assert limited.cost.epochs == (30, 45)
 
 
 def test_an_example_trial_is_shown_as_the_command_that_would_run(checked, monkeypatch):

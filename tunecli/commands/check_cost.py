@@ -43,6 +43,8 @@ def estimate_cost(spec: StudySpec, plan: Plan) -> CostEstimate:
     if is_pausing(pruner):
         least, most = full_trainings(pruner, rungs_of(spec, pruner), spec.space, n_trials)
         shortest, longest = lengths_of(spec, pruner)
+        if (limit := spec.settings.run.limit.epochs) is not None:
+            least, most = min(least, limit / shortest), min(most, limit / longest)
         epochs = round(least * shortest), round(most * longest)
     seconds = None
     if smallest is not None and largest is not None and smallest.n_multiply_adds is not None:

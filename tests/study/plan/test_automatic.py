@@ -126,7 +126,7 @@ def test_a_chosen_pruner_is_recorded_and_kept(tmp_path):
     with reopen(folder, {"n_trials": 60}) as study:
         assert study.spec.settings.search.pruner.name == "curves"
         assert str(study.spec.choice).startswith(
-            "bayes with the pruner curves, because its epochs are 3 full"
+            "bayes with the pruner curves, because `run.limit.epochs` allows only 3 full"
         )
 
 

@@ -50,8 +50,10 @@ def _choices(spec: StudySpec) -> Iterator[SamplerChoice]:
     if not spec.space.parameters:
         yield SamplerChoice(FALLBACK, "the file has no range to search")
     if (n_trainings := _trainings_of_curves(spec)) is not None:
-        few = f"its epochs are {n_trainings:.3g} full trainings"
-        yield SamplerChoice(FALLBACK, f"{few}, which learning curves spend best", "curves")
+        few = f"`run.limit.epochs` allows only {n_trainings:.3g} full trainings"
+        yield SamplerChoice(
+            FALLBACK, f"{few}, and learning curves show early which trials deserve one", "curves"
+        )
     if (
         not _may_end_early(spec) and not spec.settings.search.earlier_folders
     ):  # only a model learns from those
@@ -64,7 +66,7 @@ def _choices(spec: StudySpec) -> Iterator[SamplerChoice]:
         if trial_s is not None and trial_s * _CHEAPER < SUGGESTION_S:
             takes = f"a trial takes about {max(1, round(1000 * trial_s))} ms"
             yield SamplerChoice(
-                "quasirandom", f"{takes}, and {n_trials:,} suggestions of `bayes` much longer"
+                "quasirandom", f"{takes}, and {n_trials:,} suggestions of `bayes` would take much longer"
             )
     yield SamplerChoice(FALLBACK, "a model of the results needs the fewest trials for a good point")
 
