@@ -15,7 +15,8 @@ from tunecli.registry.pruners import Curves
 from tunecli.search.bo.final_loss_model import curve_data, known_losses
 from tunecli.search.draws import uniform_draws
 from tunecli.search.fidelity import Action, Curve
-from tunecli.search.pruners.freeze_thaw import freeze_thaw, full_fidelity_trials
+from tunecli.search.pruners.freeze_thaw import freeze_thaw
+from tunecli.search.pruners.full_fidelity import full_fidelity_trials
 from tunecli.trial import State
 
 

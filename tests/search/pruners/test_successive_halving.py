@@ -13,7 +13,7 @@ from tests.support.spaces import space_of
 from tunecli.registry.pruners import Asha, Curves, Halving, Hyperband, Pausing
 from tunecli.search.fidelity import Action, Curve, comparable, pause_epochs, rung_fractions
 from tunecli.search.protocols import discarded_trials, full_trainings, next_action
-from tunecli.search.pruners.freeze_thaw import full_fidelity_trials
+from tunecli.search.pruners.full_fidelity import full_fidelity_trials
 from tunecli.search.pruners.successive_halving import Bracket, hyperband_brackets
 from tunecli.trial import State
 

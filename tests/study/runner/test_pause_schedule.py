@@ -13,7 +13,7 @@ from tunecli.commands.status import status
 from tunecli.commands.verify import verify
 from tunecli.errors import ConfigError, Interrupted, UsageError
 from tunecli.messages import Paused
-from tunecli.search.pruners.freeze_thaw import full_fidelity_trials
+from tunecli.search.pruners.full_fidelity import full_fidelity_trials
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import begin, reopen
 from tunecli.study.sweep import sweep
@@ -144,12 +144,12 @@ def test_a_stopped_and_resumed_curves_study_gives_the_undisturbed_table(
         sweep(study, Silent(stop_after=n_ended))
     with reopen(RunFolder.open_existing(tmp_path / "cut"), {}) as study:
         assert comparable(sweep(study, Silent()).table) == curves_table
-        unpaused = list(full_fidelity_trials(study.spec.space, 15))
-        steps = [(step.number, step.rung) for step in study.log.steps() if step.number in unpaused]
+        full_fidelity = list(full_fidelity_trials(study.spec.space, 15))
+        steps = [(step.number, step.rung) for step in study.log.steps() if step.number in full_fidelity]
         trials = study.log.trials()
-    assert unpaused
-    assert steps == [(number, 2) for number in unpaused], "each has one step, to its end"
-    assert all(trials[number].state is State.COMPLETE for number in unpaused)
+    assert full_fidelity
+    assert steps == [(number, 2) for number in full_fidelity], "each has one step, to its end"
+    assert all(trials[number].state is State.COMPLETE for number in full_fidelity)
     assert status(RunFolder(tmp_path / "cut")).word == "finished"
 
 

@@ -5,19 +5,7 @@ final loss of every trial (`final_loss_model`). The value of an action is the ac
 weighted by the probability of feasibility, and divided by the epochs that are left to that end. The next action depends
 only on the curves and the seed (record-is-the-state).
 
-**Full-fidelity trials.** Early losses can mislead: trials that learn slowly, for example with strong regularisation,
-are never begun or promoted, so their good final losses stay unknown. So after many trials, every third new one is
-proposed by `bayes` from final losses only, and trained to its end at once. Early losses, the unreliable source,
-determine a share of the search and do not influence the rest (after Mikkola, Martinelli, Filstroff, Kaski (2023),
-"Multi-Fidelity Bayesian Optimization with Unreliable Information Sources").
-
-`bayes` performs badly if all trials it knows are in one corner, as the trials that `curves` completes mostly are. So
-it also gets the initial trials, which cover the space, with their predicted final losses. These predictions are based
-on early losses too, but only on those of a few points, which no early loss influenced. With the predictions of all
-paused trials, `bayes` finds worse points.
-
-On the LCBench surrogate (`tests/benchmarks/lcbench.py`) full-fidelity trials reduce the regret within 50 full trainings
-by a third, and do not change it measurably within ten and twenty.
+Every third new trial is a full-fidelity one (`full_fidelity`).
 
 Axes: N known losses, W trials, T all that were begun, M candidates, D parameters, F columns of the encoding.
 """
@@ -25,9 +13,8 @@ Axes: N known losses, W trials, T all that were begun, M candidates, D parameter
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 
 import numpy as np
 
@@ -38,7 +25,6 @@ from tunecli.search.bo.acquisition_optimizer import (
     exclude_repeats,
     feasibility_of,
     is_large_model,
-    is_repeat,
     ranked_candidates,
     to_points,
 )
@@ -52,7 +38,7 @@ from tunecli.search.bo.final_loss_model import (
     fit_final_loss_model,
     known_losses,
 )
-from tunecli.search.bo.posterior import Streams, can_fit, deterministic_blas
+from tunecli.search.bo.posterior import Streams, deterministic_blas
 from tunecli.search.bo.surrogate import SURROGATES
 from tunecli.search.bo.user_prior import (
     N_JUDGED,
@@ -64,14 +50,11 @@ from tunecli.search.bo.user_prior import (
 )
 from tunecli.search.draws import MAX_SOBOL_DIMENSIONS, is_exhausted, propose
 from tunecli.search.fidelity import Action, Curve, begun
-from tunecli.search.samplers.bayes import ModelSettings, model_draws, n_initial
-from tunecli.seeding import generator_for, seed_for
+from tunecli.search.pruners.full_fidelity import full_fidelity_action, full_fidelity_trials, n_sampler_trials
+from tunecli.seeding import generator_for
 from tunecli.trial import Observation, State
 
 _MIN_PROBABILITY_BEST = 0.05  # below it a paused trial is not continued once no trial may be begun
-_FULL_FIDELITY_EVERY = 3  # every third new trial: full-fidelity trials then take about half of all epochs
-# They begin after this number times (parameters + 1) trials: before that, too few are complete for `bayes` to do well.
-_FULL_FIDELITY_AFTER = 4
 
 
 def freeze_thaw(
@@ -86,15 +69,15 @@ def freeze_thaw(
 ) -> Action | None:
     """Return the next action; see :class:`tunecli.search.protocols.PausingPruner`.
 
-    The sampler proposes the first trials: at least until there are `_n_initial` trials and two different losses are
-    known. Once no trial may be begun, the paused trial that most probably ends best is continued, as long as this
-    probability is at least 5 % or no trial is complete.
+    The sampler proposes the first trials, at least until there are :func:`n_sampler_trials` trials and two different
+    losses are known. Once no trial may be begun, the paused trial that most probably ends best is continued, as long as
+    this probability is at least 5 % or no trial is complete.
     """
     number = len(curves)
     may_begin = may_begin and not is_exhausted(space, begun(curves))
     known = known_losses(curves, len(fractions))
     is_modelled = len({item.loss for item in known}) >= 2 and len(space.parameters) <= MAX_SOBOL_DIMENSIONS
-    if not is_modelled or (may_begin and number < _n_initial(space)):
+    if not is_modelled or (may_begin and number < n_sampler_trials(space)):
         return Action(None, 0) if may_begin else _continue_first(curves)
     with deterministic_blas():
         return _best_action(space, curves, known, fractions, seed, may_begin)
@@ -118,33 +101,6 @@ def full_trainings(
     return n_full + (n_trials - n_full) * fractions[0], float(n_trials)
 
 
-def full_fidelity_trials(space: Space, n_trials: int) -> range:
-    """Return the numbers of the full-fidelity trials among the first ``n_trials``."""
-    return range(_FULL_FIDELITY_AFTER * (len(space.parameters) + 1), n_trials, _FULL_FIDELITY_EVERY)
-
-
-def final_observations(
-    curves: Sequence[Curve], n_rungs: int, predicted: Mapping[int, float]
-) -> list[Observation]:
-    """Return the trials as `bayes` sees them for a full-fidelity trial: complete, failed, running, and predicted ones.
-
-    Args:
-        curves: every trial that was begun, by number.
-        n_rungs: the number of rungs.
-        predicted: final losses by the numbers of paused trials. Their violations at the end are unknown.
-    """
-    observations = []
-    for curve in curves:
-        number, point = curve.number, curve.parameters
-        if not curve.is_paused:
-            state = State.PAUSED if curve.state is State.WAITING and curve.losses else curve.state
-            violations = curve.violations_at(n_rungs - 1) if state is State.COMPLETE else ()
-            observations.append(Observation(number, point, state, curve.loss, (), violations))
-        elif number in predicted:
-            observations.append(Observation(number, point, State.PAUSED, predicted[number]))
-    return observations
-
-
 def _best_action(
     space: Space,
     curves: Sequence[Curve],
@@ -156,7 +112,7 @@ def _best_action(
     number, streams = len(curves), partial(generator_for, seed, len(curves))
     data = curve_data(space, curves, known, fractions)
     if may_begin and number in full_fidelity_trials(space, number + 1):
-        action = _full_fidelity_action(space, curves, len(fractions), data, seed)
+        action = full_fidelity_action(space, curves, len(fractions), data, seed)
         if action is not None:
             return action
     model = fit_final_loss_model(data, SURROGATES["gp"].conservative, streams)
@@ -230,58 +186,6 @@ def _evidence(space: Space, curves: Sequence[Curve], data: CurveData, model: Fin
 def _is_known(curve: Curve) -> bool:
     """Return whether a trial has a loss and did not fail."""
     return curve.state is not State.FAILED and (bool(curve.losses) or curve.loss is not None)
-
-
-def _full_fidelity_action(
-    space: Space, curves: Sequence[Curve], n_rungs: int, data: CurveData, seed: int
-) -> Action | None:
-    """Train the point that `bayes` suggests to its end: as a new trial, or the paused trial that is already there.
-
-    None if `bayes` cannot fit a model to the final losses.
-    """
-    number, own_seed = len(curves), seed_for(seed, "unpaused")
-    predicted = _predicted_initial_losses(space, curves, data, own_seed)
-    observations = final_observations(curves, n_rungs, predicted)
-    if not can_fit(space, observations):
-        return None
-    settings = ModelSettings(SURROGATES["gp"], ACQUISITIONS["mixed"], n_initial(space))
-    evidence = evidence_on_priors(space, observations)
-    draws = model_draws(space, observations, number, own_seed, settings, evidence)
-    first = next(draws)
-    row_1F = features(data.encoding, units_of_points(space, [first]))
-    paused = [curve for curve in curves if curve.is_paused]
-    (is_same_W,) = is_repeat(row_1F, data.paused_WF)
-    if is_same_W.any():
-        return Action(paused[int(np.argmax(is_same_W))].number, n_rungs - 1)
-    point = propose(space, begun(curves), number, seed, chain((first,), draws))
-    return Action(None, n_rungs - 1, point)
-
-
-def _n_initial(space: Space) -> int:
-    """Return the number of trials before the model is used. Fewer than those of `bayes`: each has a whole curve.
-
-    It is not `n_initial_of` of the registry, which counts the trials that a *sampler* suggests without results. The
-    study's sampler, of any kind, proposes these trials, and this pruner all later ones.
-    """
-    return max(4, min(len(space.parameters) - 2, 16))
-
-
-def _predicted_initial_losses(
-    space: Space, curves: Sequence[Curve], data: CurveData, seed: int
-) -> Mapping[int, float]:
-    """Return the predicted final losses of the paused trials among the initial ones, by number."""
-    initial = [
-        curve
-        for curve in curves[: _n_initial(space)]
-        if curve.is_paused and math.isfinite(curve.losses[curve.rung])
-    ]
-    if not initial:
-        return {}
-    streams = partial(generator_for, seed, len(curves), "ends")
-    model = fit_final_loss_model(data, SURROGATES["gp"].conservative, streams)
-    rows_WF = features(data.encoding, units_of_points(space, (curve.parameters for curve in initial)))
-    losses_W = data.warping.losses(model.mean(rows_WF))
-    return {curve.number: float(loss) for curve, loss in zip(initial, losses_W, strict=True)}
 
 
 def _continue(curve: Curve) -> Action:

@@ -14,7 +14,8 @@ from tests.support.spaces import space_of
 from tunecli.config.space import Space
 from tunecli.registry.pruners import Curves
 from tunecli.search.fidelity import Action, Curve
-from tunecli.search.pruners.freeze_thaw import final_observations, freeze_thaw, full_fidelity_trials
+from tunecli.search.pruners.freeze_thaw import freeze_thaw
+from tunecli.search.pruners.full_fidelity import final_observations, full_fidelity_trials
 from tunecli.search.samplers.random import quasirandom
 from tunecli.trial import Parameters, State
 
