@@ -398,19 +398,21 @@ def test_only_the_verbose_view_has_lines_on_how_trials_wait_and_are_trained_toge
 
 
 @pytest.mark.parametrize(
-    ("usually", "only_where", "columns"),
+    ("default", "usually", "only_where", "columns"),
     [
-        ("", "", ("name", "range", "default")),
-        ("0.1 to 0.3", "", ("name", "range", "default", "usually")),
-        ("", "a.b is 1", ("name", "range", "default", "only where")),
-        ("0.1 to 0.3", "a.b is 1", ("name", "range", "default", "usually", "only where")),
+        ("", "", "", ("name", "range")),
+        ("1", "", "", ("name", "range", "default")),
+        ("1", "0.1 to 0.3", "", ("name", "range", "default", "usually")),
+        ("", "0.1 to 0.3", "", ("name", "range", "usually")),
+        ("1", "", "a.b is 1", ("name", "range", "default", "only where")),
+        ("1", "0.1 to 0.3", "a.b is 1", ("name", "range", "default", "usually", "only where")),
     ],
 )
-def test_a_table_of_parameters_leaves_out_usual_values_and_conditions_that_no_parameter_has(
-    usually, only_where, columns
+def test_a_table_of_parameters_leaves_out_columns_that_no_parameter_fills(
+    default, usually, only_where, columns
 ):
     rows = [
-        ParameterRow("a.b", "int 1 … 9", "1", ""),
+        ParameterRow("a.b", "int 1 … 9", default, ""),
         ParameterRow("a.c", "int 1 … 9", "", only_where, usually),
     ]
     section = parameter_section(rows)

@@ -71,9 +71,10 @@ def parameter_rows(space: Space) -> Iterator[ParameterRow]:
 
 
 def parameter_section(rows: Sequence[ParameterRow]) -> Section:
-    """The table of the parameters; its columns of usual values and of conditions are left out if they are empty."""
+    """The table of the parameters, without the columns of defaults, usual values or conditions that are empty."""
     short = short_names(tuple(dict.fromkeys(row.name for row in rows)))
-    is_shown = (True, True, True, any(row.usually for row in rows), any(row.only_where for row in rows))
+    optional = [(row.default, row.usually, row.only_where) for row in rows]
+    is_shown = (True, True, *map(any, zip(*optional, strict=True)))
 
     def chosen(*cells: str) -> tuple[str, ...]:
         return tuple(compress(cells, is_shown))
