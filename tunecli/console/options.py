@@ -155,7 +155,10 @@ Predict = Annotated[
     typer.Option("--predict", help="Add a model's noise-free estimate of each score, with its uncertainty."),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check the file and show the first trials; run nothing.")
+    bool,
+    typer.Option(
+        "--dry-run", help="Check the file and show the first trials that no result changes; run nothing."
+    ),
 ]
 Fork = Annotated[
     str | None,

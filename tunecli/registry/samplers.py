@@ -31,9 +31,10 @@ class SamplerInfo:
         package: the top-level package that only this sampler needs; may be empty.
         extra: the extra of tunecli that installs ``package``; may be empty.
         reads_results: whether a suggestion depends on the results of other trials.
-        n_initial: how many trials are suggested before the first suggestion that uses results: a number, or
+        n_initial: how many trials are suggested before the first one that a model of the results chooses: a number, or
             ``module:attribute`` of a function of the space, and of the study's total if ``uses_total``. Unused if
             ``reads_results`` is False.
+        n_before_results: how many of these are the same for any results, in the same form; empty: all of them.
         handles_constraints: whether ``objective.subject_to`` may be given.
         handles_several_goals: whether ``objective.pareto`` may be given.
         needs_grid: whether every parameter must have a finite number of values. The default number of trials is then
@@ -57,6 +58,7 @@ class SamplerInfo:
     extra: str = ""
     reads_results: bool = True
     n_initial: int | str = 1
+    n_before_results: int | str = ""
     handles_constraints: bool = True
     handles_several_goals: bool = True
     needs_grid: bool = False
@@ -133,6 +135,7 @@ SAMPLERS: Mapping[str, SamplerInfo] = MappingProxyType(
                 "tunecli.search.samplers.bayes:bayes",
                 settings=Bayes,
                 n_initial="tunecli.search.samplers.bayes:n_initial",
+                n_before_results="tunecli.search.samplers.bayes:n_before_results",
                 expected_improvement="tunecli.search.prediction:expected_improvement",
                 uses_priors=True,
                 uses_total=True,
@@ -175,7 +178,7 @@ def sampler_info(name: str) -> SamplerInfo:
 
 
 def n_initial_of(name: str, space: Any, n_trials: int) -> int:
-    """Return how many of the first trials a sampler suggests without results: all of them if it never reads results.
+    """Return how many of the first trials no model of the results chooses: all of them if a sampler reads no results.
 
     Args:
         name: a sampler of the registry.
@@ -183,12 +186,22 @@ def n_initial_of(name: str, space: Any, n_trials: int) -> int:
         n_trials: the study's total.
     """
     info = sampler_info(name)
+    return _n_first(info, info.n_initial, space, n_trials)
+
+
+def n_before_results_of(name: str, space: Any, n_trials: int) -> int:
+    """Return how many of the first trials are the same for any results; the arguments are those of `n_initial_of`."""
+    info = sampler_info(name)
+    return _n_first(info, info.n_before_results or info.n_initial, space, n_trials)
+
+
+def _n_first(info: SamplerInfo, number: int | str, space: Any, n_trials: int) -> int:
     if not info.reads_results:
         return n_trials
-    if isinstance(info.n_initial, int):
-        return info.n_initial
-    n_initial = implementation(info.n_initial)
-    return int(n_initial(space, n_trials) if info.uses_total else n_initial(space))
+    if isinstance(number, int):
+        return number
+    number_of = implementation(number)
+    return int(number_of(space, n_trials) if info.uses_total else number_of(space))
 
 
 def require_sampler(name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 
@@ -16,7 +17,12 @@ from tunecli.search.bo.knob_priors import mode_units
 from tunecli.search.bo.user_prior import evidence_on_priors
 from tunecli.search.draws import sobol_draws
 from tunecli.search.protocols import suggest
-from tunecli.search.samplers.bayes import n_initial, n_initial_without_priors, n_unmodelled
+from tunecli.search.samplers.bayes import (
+    n_before_results,
+    n_initial,
+    n_initial_without_priors,
+    n_unmodelled,
+)
 from tunecli.trial import Observation, State
 
 PLAIN = space_of("""
@@ -114,6 +120,22 @@ def observed(loss, n=8):
 def distance(point):
     """The distance of a point to the usual settings."""
     return abs(math.log10(point["optimizer.lr"]) + 2.7) + abs(math.log10(point["optimizer.weight_decay"]) + 2)
+
+
+@pytest.mark.parametrize(
+    ("space", "n_fixed"), [(PLAIN, 4), (KNOWN, 2)], ids=["without priors", "with priors"]
+)
+def test_the_trials_before_results_are_the_same_for_any_results(space, n_fixed):
+    assert n_before_results(space) == n_fixed
+    firsts = set()
+    for sign in (1.0, -1.0):
+        history = []
+        for number in range(n_fixed + 1):
+            point = suggest("bayes", space, history, number, 3)
+            history.append(Observation(number, point, State.COMPLETE, sign * point["optimizer.lr"]))
+        firsts.add(json.dumps([trial.parameters for trial in history[:n_fixed]]))
+        firsts.add(json.dumps(history[n_fixed].parameters))
+    assert len(firsts) == 3  # equal first trials, and two different ones after them
 
 
 def test_results_against_the_priors_end_their_draws():

@@ -39,6 +39,7 @@ from tunecli.trial import Observation, Parameters
 
 _FIRST_INFORMED = 4  # fewer trials can hardly tell a related study from an unrelated one
 _N_WITH_PRIORS = 5  # initial trials in a space with priors, as long as the results do not contradict them
+_FIRST_COMPARED = 2  # in a space with priors: trial 2 steps along the rate by the results of trials 0 and 1
 
 
 def bayes(
@@ -106,6 +107,16 @@ def n_initial_without_priors(space: Space, n_trials: int | None = None) -> int:
     n_parameters = len(space.parameters)
     n_usual = max(min(max(n_parameters + 1, 4), 10), min(n_parameters - 2, 16))
     return n_usual if n_trials is None else min(n_usual, max(n_trials // 2, 3))
+
+
+def n_before_results(space: Space, n_trials: int | None = None) -> int:
+    """Return how many of the first trials are the same for any results; arguments as for :func:`n_initial`."""
+    n_first = n_initial(space, n_trials)
+    if space.earlier:
+        n_first = min(n_first, _FIRST_INFORMED)
+    return (
+        min(n_first, _FIRST_COMPARED) if any(parameter.prior for parameter in space.parameters) else n_first
+    )
 
 
 def n_unmodelled(space: Space, evidence: PriorEvidence, n_trials: int | None = None) -> int:

@@ -1,7 +1,7 @@
-"""The points that a study's sampler suggests, and which of its trials it suggested without results.
+"""The points that a study's sampler suggests, and which of its trials no model of the results chose.
 
-The number of trials without results depends on the study's total, which `resume --trials` can change. So the record has
-each total with the first trial that was suggested under it.
+Their number depends on the study's total, which `resume --trials` can change. So the record has each total with the
+first trial that was suggested under it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunecli.config.study import StudySpec
-from tunecli.registry.samplers import n_initial_of
+from tunecli.registry.samplers import n_before_results_of, n_initial_of
 from tunecli.search.protocols import suggest
 from tunecli.study.record.history import History
 from tunecli.trial import Observation, Parameters, Trial
@@ -43,10 +43,10 @@ def suggested_point(
 
 
 def first_suggestions(spec: StudySpec, n: int, n_trials: int | None = None) -> list[Trial]:
-    """Return up to ``n`` first points of the sampler in a study of ``n_trials``: those proposed without a result."""
+    """Return up to ``n`` first points of the sampler in a study of ``n_trials``: those that no result changes."""
     trials: dict[int, Trial] = {}
-    n_without_results = n_initial_of(spec.settings.search.sampler_name, spec.space, n_trials or n)
-    for number in range(min(n, max(n_without_results, len(spec.space.start)))):
+    n_fixed = n_before_results_of(spec.settings.search.sampler_name, spec.space, n_trials or n)
+    for number in range(min(n, max(n_fixed, len(spec.space.start)))):
         history = History(trials.values(), spec.objective).up_to(-1)
         point = suggested_point(spec, history, number, n_trials)
         if point is None:
@@ -68,7 +68,7 @@ def with_total(facts: Mapping[str, Any], before: int, after: int, n_suggested: i
 
 
 def initial_trials(spec: StudySpec, facts: Mapping[str, Any], n_trials: int) -> list[int]:
-    """Return the numbers of the trials that the sampler suggests without results, in order.
+    """Return the numbers of the trials that no model of the results chooses, in order.
 
     After a raised total there may be some behind trials of the model.
 
