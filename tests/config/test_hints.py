@@ -123,6 +123,9 @@ HINTS: list[tuple[str, str, str]] = [
     (study("random", "Bayesian"), "search.sampler", "did you mean `bayes`?"),
     (study("trials: 2", "trials: 2, pruner: sha"), "search.pruner", "did you mean `halving`?"),
     (study("random", "curves"), "search.sampler", "`curves` is a pruner: write `pruner: curves`"),
+    (study("random", "{name: curves, factor: 3}"), "search.sampler", "`curves` is a pruner: write `pruner: curves`"),
+    (study("random", "{name: bays, surrogate: gp}"), "search.sampler", "did you mean `bayes`?"),
+    (study("random", "{name: bayes, surrogate: rf}"), "search.sampler.surrogate", "did you mean `random_forest`?"),
     (study("random", "{name: hyperband}"), "search.sampler", "`hyperband` is a pruner: write `pruner: hyperband`"),
     (study("trials: 2", "trials: 2, pruner: bayes"), "search.pruner", "`bayes` is a sampler: write `sampler: bayes`"),
     (study("trials: 2", "trials: 2, from: 3"), "search.from", "write `from: [runs/a, runs/b]`"),
@@ -147,6 +150,14 @@ def problems(text: str) -> tuple:
 def test_a_common_mistake_gets_the_line_to_write(text, parameter, hint):
     found = [(problem.parameter, problem.hint) for problem in problems(text)]
     assert (parameter, hint) in found, found
+
+
+@pytest.mark.parametrize("name", ["random", "grid", "auto"])
+def test_settings_of_a_sampler_that_has_none_are_refused_in_one_sentence(name):
+    (problem,) = problems(study("random", f"{{name: {name}, order: 3}}"))
+    assert problem.parameter == "search.sampler"
+    assert problem.message == f"`{name}` has no settings: write its name alone"
+    assert problems(study("random", f"{{name: {name}}}")) == problems(study("random", name))
 
 
 @pytest.mark.parametrize(

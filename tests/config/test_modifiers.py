@@ -36,6 +36,8 @@ def test_a_range_may_say_which_setting_it_is(text):
     [
         ("{uniform: [0, 1], as: optimizer.rl}", "not `optimizer.rl`", "did you mean `optimizer.lr`?"),
         ("{uniform: [0, 1], as: dropout}", "not `dropout`", "did you mean `model.dropout`?"),
+        ("{uniform: [0, 1], as: learning_rate}", "not `learning_rate`", "did you mean `optimizer.lr`?"),
+        ("{int: [1, 4], as: num_layers}", "not `num_layers`", "did you mean `model.depth`?"),
         ("{uniform: [0, 1], as: [optimizer.lr]}", "not a map or a list", "for example"),
         ("{uniform: [0, 1], as: 3}", "not 3", "for example"),
         ("{uniform: [0, 1], as: off}", "not `off`", "`as: none`"),

@@ -69,7 +69,8 @@ def _of_plug_in(
     except UsageError as error:
         raise ValueError(f"{error.message} ({error.hint})") from error
     if given is None:
-        if added := plugins.names(family.group):
+        added = plugins.names(family.group)
+        if added or (family.built_in and isinstance(value, Mapping)):
             tags = ", ".join(f"'{each}'" for each in [*known, *added])
             context = {"discriminator": "'name'", "tag": name, "expected_tags": tags}
             raise PydanticKnownError("union_tag_invalid", context)
@@ -111,6 +112,19 @@ def _sampler_word(value: Any) -> Any:
     """``{name: random}`` is long for ``random``."""
     if isinstance(value, dict) and set(value) == {"name"}:
         return value["name"]
+    return value
+
+
+def _sampler_alone(value: Any) -> Any:
+    """The name of a sampler without settings.
+
+    Raises:
+        ValueError: it has settings beside its name.
+    """
+    value = _sampler_word(value)
+    name = value.get("name") if isinstance(value, dict) else None
+    if isinstance(name, str) and name in (AUTO, *SAMPLERS) and name not in _WITH_SETTINGS:
+        raise ValueError(f"`{name}` has no settings: write its name alone")
     return value
 
 
@@ -165,7 +179,7 @@ else:
         ),
         Discriminator(_sampler_tag),
         OpenTo("samplers", SamplerInfo, (AUTO, *SAMPLERS)),
-        BeforeValidator(_sampler_word),
+        BeforeValidator(_sampler_alone),
     ]
     Pruner = Annotated[
         _union(

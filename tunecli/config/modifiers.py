@@ -10,6 +10,7 @@ import math
 from typing import Any, Protocol
 
 from tunecli.config.expressions import Broken, Expression, Fixed
+from tunecli.config.priors.names import knob_named
 from tunecli.config.priors.table import KNOBS, NAMES, NO_SETTING
 from tunecli.config.reader import MapNode, Mark, ScalarNode, SequenceNode
 from tunecli.config.suggestions import nearest
@@ -94,7 +95,8 @@ def knob_beside(owner: MapNode, options: tuple[Expression, ...] | None, problem:
         return name
     if not isinstance(name, str) or name not in KNOBS:
         example = f"for example `as: {KNOBS[0]}`, or `as: {NO_SETTING}`; the documentation lists all"
-        hint = nearest(str(name), KNOBS) or example
+        known = knob_named(name) if isinstance(name, str) and "." not in name else ""
+        hint = f"did you mean `{known}`?" if known else nearest(str(name), KNOBS) or example
         problem(f"`as` must be the name of a known setting, not {_shown(name)}", hint, node.mark)
         return None
     if options is None and name in NAMES:
