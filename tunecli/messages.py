@@ -300,7 +300,7 @@ class Origins:
     Attributes:
         start: the points of `search.start`, which are tried first.
         default: the point of the file's defaults, the first one after ``start``; None: there is none.
-        draws: what a suggestion without a model is, for example ``quasi-random``.
+        draws: what a suggestion without a model is, for example ``quasi-random``; ``initial``: of several kinds.
         initial: numbers of the trials that are suggested without a model; None: all of them.
         earlier: the points of earlier studies; the best of them are tried first.
     """

@@ -32,6 +32,8 @@ class PrunerInfo:
             speed of the trials. Otherwise a decision uses the results that ``search.lookahead`` allows.
         required_sampler: the sampler that the file must name, with its default settings, because the pruner suggests
             points itself; empty: any sampler.
+        n_initial: ``module:attribute`` of a function of the space that returns how many first trials the sampler
+            suggests, before the pruner suggests points itself; empty: it suggests none.
         has_fallback: whether the best paused trial is continued if the pruner has no further action and no trial is
             complete.
         full_trainings: ``module:attribute`` of a function of (knob, rung fractions, space, number of trials) that
@@ -50,6 +52,7 @@ class PrunerInfo:
     pauses_trials: bool = False
     depends_on_arrival: bool = False
     required_sampler: str = ""
+    n_initial: str = ""
     has_fallback: bool = True
     full_trainings: str = ""
     discarded: str = ""
@@ -161,6 +164,7 @@ PRUNERS: Mapping[str, PrunerInfo] = MappingProxyType(
                 Curves,
                 pauses_trials=True,
                 required_sampler="bayes",
+                n_initial="tunecli.search.pruners.full_fidelity:n_sampler_trials",
                 has_fallback=False,
                 full_trainings="tunecli.search.pruners.freeze_thaw:full_trainings",
             ),

@@ -14,7 +14,17 @@ from tunecli.store.folder import RunFolder
 from tunecli.study.record.config_change import raised_total
 from tunecli.study.record.fork import fork
 from tunecli.study.record.lifecycle import begin, open_to_read, reopen
+from tunecli.study.record.suggestions import n_without_model
 from tunecli.study.sweep import sweep
+
+FOUR = """
+study: four
+objective: {metric: val_loss}
+trial:
+  command: [python, p.py, "{a}", "{b}", "{c}", "{d}"]
+  params: {a: {uniform: [0, 1]}, b: {uniform: [0, 1]}, c: {uniform: [0, 1]}, d: {uniform: [0, 1]}}
+search: {sampler: bayes}
+"""
 
 
 @pytest.fixture
@@ -295,3 +305,13 @@ def test_a_raised_total_is_noted_if_the_model_came_earlier_than_in_a_longer_stud
     assert note.endswith("the sampler `bayes` began with 3 trials without a model, not 5")
     assert raised_total(spec, 6, 20, n_suggested=3) == ()
     assert raised_total(spec, 10, 20, n_suggested=10) == ()
+
+
+def test_a_raised_total_is_not_noted_for_first_trials_that_the_pruner_counts(tmp_path):
+    plain = parse_study(FOUR.encode(), "four.yaml", (), tmp_path)
+    pruned = parse_study(
+        FOUR.encode(), "four.yaml", ("search.pruner={name: curves, max_epochs: 9}",), tmp_path
+    )
+    assert [n_without_model(spec, total) for spec in (plain, pruned) for total in (8, 20)] == [4, 5, 4, 4]
+    notes = [" ".join(raised_total(spec, 8, 20, n_suggested=9)) for spec in (plain, pruned)]
+    assert ["without a model" in note for note in notes] == [True, False]

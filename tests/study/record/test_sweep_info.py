@@ -49,3 +49,12 @@ def test_a_display_knows_how_the_sampler_makes_suggestions(tmp_path, sampler, dr
     with begin(spec_of(tmp_path, sampler), tmp_path / "run") as study:
         origins = sweep_info(study).origins
     assert (origins.draws, origins.initial, origins.start) == (draws, initial, ())
+
+
+def test_first_trials_at_and_near_usual_values_are_not_called_quasi_random(tmp_path):
+    (tmp_path / "own.py").write_text(CODE)
+    text = FILE.format(sampler="bayes").replace("a: {", "lr: {").replace("b: {", "batch_size: {")
+    text = text.replace("{name: q, lr:", "{name: q, rate:").replace("{name: p, lr:", "{name: p, rate:")
+    with begin(parse_study(text.encode(), "s.yaml", (), tmp_path), tmp_path / "run") as study:
+        assert study.spec.space.priors
+        assert sweep_info(study).origins.draws == "initial"

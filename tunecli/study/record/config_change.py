@@ -20,9 +20,10 @@ from tunecli.config.study import StudySpec, as_began
 from tunecli.config.user_code import code_changes
 from tunecli.errors import ConfigError, UsageError
 from tunecli.registry.pruners import is_pausing
-from tunecli.registry.samplers import n_initial_of, sampler_info
+from tunecli.registry.samplers import sampler_info
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.facts import changed_data, recorded_spec
+from tunecli.study.record.suggestions import n_without_model
 
 PLAN_PATHS = {"n_trials": "search.trials", "n_workers": "run.workers", "device": "run.device"}
 """The setting of each field of a plan that the user may change."""
@@ -169,7 +170,7 @@ def raised_total(spec: StudySpec, before: int, after: int, n_suggested: int) -> 
             f"{differs} after trial {n_suggested - 1} the pruner `{search.pruner.name}` continued the best trials "
             "that it had"
         )
-    first, fresh = (n_initial_of(search.sampler_name, spec.space, total) for total in (before, after))
+    first, fresh = (n_without_model(spec, total) for total in (before, after))
     if sampler_info(search.sampler_name).reads_results and first < min(fresh, n_suggested):
         notes.append(
             f"{differs} the sampler `{search.sampler_name}` began with {first} trials without a model, not {fresh}"

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tunecli.config.study import StudySpec
+from tunecli.registry.implementations import implementation
+from tunecli.registry.pruners import pruner_info
 from tunecli.registry.samplers import n_before_results_of, n_initial_of
 from tunecli.search.protocols import suggest
 from tunecli.study.record.history import History
@@ -42,10 +44,25 @@ def suggested_point(
     )
 
 
+def n_without_model(spec: StudySpec, n_trials: int) -> int:
+    """Return how many of the first trials no model of the results chooses, neither the sampler's nor the pruner's.
+
+    Args:
+        spec: the study.
+        n_trials: its total.
+    """
+    search = spec.settings.search
+    n_first = n_initial_of(search.sampler_name, spec.space, n_trials)
+    if search.pruner == "none" or not (own := pruner_info(search.pruner.name).n_initial):
+        return n_first
+    return min(n_first, int(implementation(own)(spec.space)))
+
+
 def first_suggestions(spec: StudySpec, n: int, n_trials: int | None = None) -> list[Trial]:
     """Return up to ``n`` first points of the sampler in a study of ``n_trials``: those that no result changes."""
     trials: dict[int, Trial] = {}
     n_fixed = n_before_results_of(spec.settings.search.sampler_name, spec.space, n_trials or n)
+    n_fixed = min(n_fixed, n_without_model(spec, n_trials or n))
     for number in range(min(n, max(n_fixed, len(spec.space.start)))):
         history = History(trials.values(), spec.objective).up_to(-1)
         point = suggested_point(spec, history, number, n_trials)
@@ -81,6 +98,5 @@ def initial_trials(spec: StudySpec, facts: Mapping[str, Any], n_trials: int) -> 
     ends = [*(one["from"] for one in totals[1:]), n_trials]
     numbers: list[int] = []
     for total, end in zip(totals, ends, strict=True):
-        n_initial = n_initial_of(spec.settings.search.sampler_name, spec.space, total["trials"])
-        numbers += range(total["from"], min(n_initial, end))
+        numbers += range(total["from"], min(n_without_model(spec, total["trials"]), end))
     return numbers

@@ -77,4 +77,6 @@ def _origins(study: Study) -> Origins:
     if info.reads_results:
         initial = frozenset(initial_trials(study.spec, facts_of(study.log), study.plan.n_trials))
     earlier = tuple(point for study in space.earlier for point in study.points)
-    return Origins(space.start, feasible_default(space), info.draws, initial, earlier)
+    # With priors, some of the first trials are draws from them, or steps of the learning rate.
+    draws = "initial" if info.uses_priors and space.priors else info.draws
+    return Origins(space.start, feasible_default(space), draws, initial, earlier)
