@@ -135,7 +135,7 @@ def test_text_json_and_page_say_how_the_search_was_set_up():
     text, data, page = text_of(found), report_view(found).data, read(page_of(found)).text
     assert "How the search went\nsampler: auto  bayes, because a model of the results needs" in text
     for part in (
-        "usual values of rate (0.1 to 0.3), kind (a, b)",
+        "usual values: rate 0.1 to 0.3; kind a, b",
         "2 of 3 complete trials of runs/old fit this space",
     ):
         assert part in text
@@ -154,7 +154,7 @@ def test_a_report_of_a_plain_search_names_no_setup_and_one_without_priors_says_s
     assert "learns_from" not in report_view(plain_search).data
     assert "priors  off" in text_of(report_of([make_trial(0, 0.5)], has_priors=False))
     many = report_of([make_trial(0, 0.5)], [number_axis(f"p{n}", 0, 1, usually="0") for n in range(15)])
-    assert "p11 (0) and 3 more" in text_of(many)
+    assert "p11 0; and 3 more" in text_of(many)
 
 
 def test_the_same_record_gives_the_same_report(small):

@@ -25,9 +25,9 @@ def priors_text(report: Report) -> str:
     """The usual values of the parameters that have a prior; `off` if the file says so; empty without any."""
     if not report.facts.has_priors:
         return "off"
-    known = [f"{axis.label} ({axis.usually})" for axis in report.axes if axis.usually]
-    more = f" and {len(known) - _MOST_PRIORS} more" if len(known) > _MOST_PRIORS else ""
-    return f"usual values of {', '.join(known[:_MOST_PRIORS])}{more}" if known else ""
+    known = [f"{axis.label} {axis.usually}" for axis in report.axes if axis.usually]
+    more = f"; and {len(known) - _MOST_PRIORS} more" if len(known) > _MOST_PRIORS else ""
+    return f"usual values: {'; '.join(known[:_MOST_PRIORS])}{more}" if known else ""
 
 
 def earlier_lines(studies: Sequence[EarlierStudy]) -> Iterator[tuple[str, str]]:
