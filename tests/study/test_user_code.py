@@ -386,7 +386,7 @@ def test_a_sweep_whose_first_trials_all_fail_alike_ends_and_can_be_resumed(folde
     code, _, err = tunecli("search", "own.yaml")
     said = " ".join(err.split())
     assert code == 3
-    assert "the first 5 trials all failed in the same way: ValueError: no {" in said and "(mine.py:2)" in said
+    assert "the first trials all failed in the same way: ValueError: no {" in said and "(mine.py:2)" in said
     assert "tunecli resume runs/own --set run.limit.failures=0" in said
     assert tunecli("resume", "own")[0] == 3
     assert len(answer(tunecli("results", "own", "--json"))["trials"]) == 5

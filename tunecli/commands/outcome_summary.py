@@ -14,7 +14,6 @@ from tunecli.results.table import ABSENT, display_cells
 from tunecli.results.view import Block, Fit, Section
 from tunecli.study.record.phase import ENDED_BY_ITSELF
 from tunecli.study.record.publish import Overview
-from tunecli.study.runner.stopping_rule import FAILED_ALIKE
 from tunecli.text import counted
 from tunecli.trial import Scalar, Trial
 
@@ -25,7 +24,7 @@ REASONS = {
     "trials": ("stopped", "run.limit.trials is reached"),
     "epochs": ("stopped", "run.limit.epochs is reached"),
     "failures": ("stopped", "run.limit.failures is reached"),
-    "alike": ("stopped", f"the first {FAILED_ALIKE} trials all failed in the same way"),
+    "alike": ("stopped", "the first trials all failed in the same way"),
     "improvement": (
         "finished",
         "one more trial is expected to improve the best by less than search.stop.improvement",

@@ -63,7 +63,8 @@ class Limit(Knob):
         trials: largest number of trials.
         epochs: largest number of epochs, summed over the trials.
         failures: largest number of failed trials; 0 is no limit. Without it, a study ends when its first 5 trials all
-            fail with the same message (digits aside) and no other trial has got further.
+            fail with the same message (digits aside) and no other trial has got further, or 15 if all of them have the
+            same option of a choice.
     """
 
     time: Duration = None

@@ -9,6 +9,7 @@ import pytest
 
 from tests.study.fake_engine import FakeEngine
 from tests.study.sweeps import Silent, comparable
+from tests.support.spaces import space_of
 from tunecli.commands.check import load_checked
 from tunecli.commands.status import status
 from tunecli.config.run import Limit
@@ -18,10 +19,12 @@ from tunecli.objective import Objective
 from tunecli.store.folder import RunFolder
 from tunecli.study.record.lifecycle import begin, reopen
 from tunecli.study.runner.stopping_rule import (
+    MOST_OF_ONE_OPTION,
     EndReason,
     fail_alike,
     failure_without_values,
     gained_enough,
+    may_be_one_option,
     n_since_best,
 )
 from tunecli.study.sweep import sweep
@@ -260,6 +263,38 @@ def test_failures_that_repeat_the_values_of_their_trials_are_alike():
     assert fail_alike(Limit(), map(failure_without_values, trials))
     other = failed("exit code 2: unrecognized arguments: --optimizer=sgd", o="adam")
     assert not fail_alike(Limit(), map(failure_without_values, [*trials, other]))
+
+
+CHOICES = space_of(
+    "params: {optimizer: {choice: [sgd, adam]}, tied: {choice: [true, false]}, lr: {uniform: [0, 1]}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "may_be"),
+    [
+        (["adam"] * 5, True),  # sgd may work
+        (["adam"] * 4 + ["sgd"], False),
+        (["adam"] * (MOST_OF_ONE_OPTION - 1), True),
+        (["adam"] * MOST_OF_ONE_OPTION, False),
+    ],
+)
+def test_failures_of_one_option_of_a_choice_do_not_end_a_sweep_at_once(optimizers, may_be):
+    trials = [
+        failed(
+            "no such optimizer",
+            **{"params.optimizer": name, "params.tied": bool(number % 2), "params.lr": 0.5},
+        )
+        for number, name in enumerate(optimizers)
+    ]
+    assert fail_alike(Limit(), map(failure_without_values, trials))
+    assert may_be_one_option(CHOICES, trials) is may_be
+
+
+def test_failures_without_a_choice_are_those_of_the_program():
+    space = space_of("params: {lr: {uniform: [0, 1]}, only: {choice: [one]}}")
+    trials = [failed("no", **{"params.lr": 0.5, "params.only": "one"})] * 5
+    assert not may_be_one_option(space, trials)
 
 
 def test_a_smaller_violation_is_an_improvement_at_any_loss():

@@ -26,7 +26,12 @@ from tunecli.search.fidelity import Action, Curve, comparable, min_known_of, pau
 from tunecli.search.protocols import discarded_trials, next_action
 from tunecli.store.database import Log
 from tunecli.study.record.phase import EndReason
-from tunecli.study.runner.stopping_rule import fail_alike, failure_without_values, gained_enough
+from tunecli.study.runner.stopping_rule import (
+    fail_alike,
+    failure_without_values,
+    gained_enough,
+    may_be_one_option,
+)
 from tunecli.train.workload import epochs_of
 from tunecli.trial import Failure, Observation, Outcome, Parameters, State, Step, Trial
 
@@ -131,7 +136,8 @@ class PauseSchedule:
         n_failed = sum(trials[number].state is State.FAILED for number in failed)
         if reason := spent_by(sum(curve.epochs for curve in curves), n_failed):
             return reason
-        if fail_alike(self._spec.settings.run.limit, _failures(curves, trials)):
+        is_alike = fail_alike(self._spec.settings.run.limit, _failures(curves, trials))
+        if is_alike and not may_be_one_option(self._spec.space, [trials[number] for number in failed]):
             return EndReason.ALIKE
         return self._gained_enough(curves)
 

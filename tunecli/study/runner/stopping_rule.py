@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from tunecli.config.domains import Categorical
 from tunecli.config.run import Limit
+from tunecli.config.space import Space
 from tunecli.config.study import Stop, StudySpec
 from tunecli.objective import Objective
 from tunecli.registry.implementations import implementation
@@ -23,6 +25,8 @@ from tunecli.trial import Failure, FailureKind, State, Trial
 
 FAILED_ALIKE = 5
 """If the first trials all fail with one message, this many of them end the sweep."""
+MOST_OF_ONE_OPTION = 3 * FAILED_ALIKE
+"""So many of them end it if all have the same option of a choice, which may be their cause."""
 _NUMBERS = re.compile(
     r"0x[0-9a-f]+"  # an address
     r"|(?<![a-z0-9])(?=[a-f-]*[0-9])[0-9a-f]{8,}(-[0-9a-f]{4,12})*(?![a-z0-9])"  # a hash, a UUID
@@ -53,7 +57,9 @@ class StoppingRule:
         limit = self._spec.settings.run.limit
         if limit.trials is not None and len(trials) >= limit.trials:
             return EndReason.TRIALS
-        if fail_alike(limit, (failure_without_values(trials[number]) for number in range(last_seen + 1))):
+        visible = [trials[number] for number in range(last_seen + 1)]
+        is_alike = fail_alike(limit, map(failure_without_values, visible))
+        if is_alike and not may_be_one_option(self._spec.space, visible):
             return EndReason.ALIKE
         if limit.epochs is None and not limit.failures:
             return None
@@ -142,6 +148,26 @@ def fail_alike(limit: Limit, failures: Iterable[Failure | None]) -> bool:
             return False
         first, n_alike = _without_numbers(failure), n_alike + 1
     return n_alike >= FAILED_ALIKE
+
+
+def may_be_one_option(space: Space, failed: Sequence[Trial]) -> bool:
+    """Whether one option of a choice may be the cause of failures that are alike: all of the trials have it.
+
+    The first trials of `bayes` repeat the most likely options, so five of them may say nothing on the others. From
+    `MOST_OF_ONE_OPTION` trials on, the program counts as wrong.
+
+    Args:
+        space: the space of the study.
+        failed: the failed trials.
+    """
+    if len(failed) >= MOST_OF_ONE_OPTION:
+        return False
+    choices = [
+        one.name
+        for one in space.parameters
+        if isinstance(one.domain, Categorical) and len(one.domain.options) > 1 and not one.conditions
+    ]
+    return any(len({repr(trial.parameters.get(name)) for trial in failed}) == 1 for name in choices)
 
 
 def failure_without_values(trial: Trial) -> Failure | None:
