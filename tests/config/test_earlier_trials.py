@@ -45,6 +45,18 @@ def test_a_value_that_the_space_does_not_contain_is_refused(changed, refused):
     assert mapped_trial(space_of(SPACE), TrialValues(POINT | changed)).refused == refused
 
 
+@pytest.mark.parametrize(("option", "refused"), [("sgd", ""), ("sgd#2", ""), ("adamw", "optimizer")])
+def test_a_trial_with_another_option_than_the_fixed_one_is_refused(option, refused):
+    text = SPACE[: SPACE.index("optimizer:")] + "optimizer: {name: sgd, lr: {loguniform: [1e-2, 1]}}\n"
+    given = {name: POINT[name] for name in ("model", "model.hidden.0", "model.dropout", "optimizer.lr")}
+    assert mapped_trial(space_of(text), TrialValues({**given, "optimizer": option})).refused == refused
+    by_name = text.replace("name: sgd", "name: adamw").replace("data: {source: iris}", "data: {source: wine}")
+    mapped = mapped_trial(
+        space_of(by_name), TrialValues(given, fixed={"optimizer": "sgd", "data.source": "iris"})
+    )
+    assert mapped.refused == ""  # the whole earlier study is of another kind, and the user named it
+
+
 @pytest.mark.parametrize(
     ("given", "nearest"),
     [({"training.epochs": 17}, {"training.epochs": 15}), ({"optimizer.lr": 1}, {"optimizer.lr": 1.0}),

@@ -1,10 +1,11 @@
 """Map the trial of another study into a space: its values by the paths of parameters, and the point that they make.
 
-A value comes from the trial's parameters, else from the fixed values of its file, else from the defaults of its keys. A
-number inside a range becomes the range's nearest value. A parameter whose number is outside of the range, or whose
-option the space does not have, is refused, and so is a fixed option. A fixed number outside of the range counts as no
-value, and so does any default that the space does not contain: it is the same in all trials, and says little. A
-parameter without a value has its default or its middle, and is *missing*.
+A value comes from the trial's parameters, else from the fixed values of its file, else from the defaults of its keys.
+A number inside a range becomes the range's nearest value. A parameter whose number is outside of the range, or whose
+option the space does not have, is refused, and so is a fixed option, or an option where the space has another fixed
+one. A fixed number outside of the range counts as no value, and so does any default that the space does not contain:
+it is the same in all trials, and says little. A parameter without a value has its default or its middle, and is
+*missing*.
 """
 
 from __future__ import annotations
@@ -95,7 +96,30 @@ def mapped_trial(space: Space, values: TrialValues) -> MappedTrial:
             missing.add(name)
             value = centre(domain) if parameter.default is None else parameter.default
         chosen[parameter.key] = value
-    return MappedTrial(point_with(space, chosen), frozenset(missing))
+    point = point_with(space, chosen)
+    return MappedTrial(point, frozenset(missing), with_other_option(space, point, values.parameters))
+
+
+def with_other_option(space: Space, point: Parameters, parameters: Parameters) -> str:
+    """The path at which the space has a fixed option, and a trial of another study chose another one; empty: nowhere.
+
+    So the learning rate of `sgd` is not taken for that of `adamw`, where the new file names `adamw` alone.
+
+    Args:
+        space: the space.
+        point: the point of the trial in the space.
+        parameters: the trial's parameters in its own study.
+    """
+    try:
+        fixed = dict(_leaves(concrete(space, point), ""))
+    except (DanglingReferenceError, KeyError):
+        return ""
+    searched = {*space.names}
+    for path, option in parameters.items():
+        own = fixed.get(path) if path not in searched else None
+        if isinstance(own, str) and isinstance(option, str) and option.partition("#")[0] != own:
+            return path
+    return ""
 
 
 _OUTSIDE: Any = object()

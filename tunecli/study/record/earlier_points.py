@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tunecli.config.earlier_trials import with_other_option
 from tunecli.config.feasibility import is_feasible
 from tunecli.config.overrides import override
 from tunecli.config.reader import MapNode, Mark, Node, read
@@ -100,7 +101,9 @@ def _best_points(spec: StudySpec, name: str) -> list[tuple[float, Parameters]]:
     for entry in ranked:
         point = completed_point(spec.space, entry.trial.parameters)
         loss = math.inf if entry.trial.outcome is None else (entry.trial.outcome.score or 0.0) * ours[0][1]
-        if point is not None and entry.is_feasible is not False and is_feasible(spec.space, point):
+        if point is None or with_other_option(spec.space, point, entry.trial.parameters):
+            continue
+        if entry.is_feasible is not False and is_feasible(spec.space, point):
             points.append((float(entry.rank or 0) if len(ours) > 1 else loss, point))
     if not points:
         message = (
