@@ -45,6 +45,17 @@ def test_the_name_of_a_single_setting_does_not_count() -> None:
     }
 
 
+def test_a_parameter_that_is_no_setting_is_no_second_name() -> None:
+    boosted = space_of("""
+      python: mine:train
+      params:
+        learning_rate: {loguniform: [1e-3, 1]}
+        dropout: {uniform: [0, 0.5], as: none}
+        max_depth: {int: [2, 10]}
+    """)
+    assert priors_of(boosted) == {}
+
+
 def test_own_parameters_have_the_priors_of_their_names() -> None:
     named = space_of("""
       python: mine:train

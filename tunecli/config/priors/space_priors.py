@@ -92,8 +92,10 @@ def knobs_known_by_name(space: Space) -> dict[str, str]:
     """The settings that parameters of an own function or command have the names of, by the parameters' keys."""
     if not is_own_program(space.tree):
         return {}
+    others = {parameter.name for parameter in space.parameters if parameter.known_as == NO_SETTING}
     fixed = (path for path, _ in fixed_values(plain_of(space, {})))
-    by_path = knobs_by_name([*(parameter.name for parameter in space.parameters), *fixed])
+    every = [*(parameter.name for parameter in space.parameters), *fixed]
+    by_path = knobs_by_name(path for path in every if path not in others)
     return {
         parameter.key: by_path[parameter.name]
         for parameter in space.parameters

@@ -20,6 +20,7 @@ from tunecli.config.priors.table import (
     EPOCHS,
     HIDDEN,
     MOMENTUM,
+    NO_SETTING,
     OPTIMIZER,
     REFERENCE_BATCH,
     WIDTH,
@@ -95,7 +96,8 @@ def _of_own_program(space: Space, plain: Any) -> dict[str, Scalar]:
     """The fixed values of known names in an own function or command."""
     searched = {parameter.name for parameter in space.parameters}
     fixed = {path: value for path, value in fixed_values(plain) if path not in searched}
-    return {knob: fixed[path] for path, knob in knobs_by_name([*fixed, *searched]).items() if path in fixed}
+    settings = {parameter.name for parameter in space.parameters if parameter.known_as != NO_SETTING}
+    return {knob: fixed[path] for path, knob in knobs_by_name([*fixed, *settings]).items() if path in fixed}
 
 
 def _goes_with(parameter: Parameter, chosen: Mapping[str, Scalar]) -> bool:
