@@ -45,6 +45,18 @@ def test_a_rate_follows_a_searched_optimizer_of_the_same_map():
         assert centre_at(flat, name=name) == pytest.approx(math.log10(fixed["optimizer.lr"].centre))
 
 
+def test_a_decay_beside_an_optimizer_without_a_usual_one_is_that_of_any_optimizer():
+    space = space_of("""
+      python: mine:train
+      params:
+        optimizer: {choice: [sgd, rprop, lbfgs]}
+        weight_decay: {loguniform: [1e-6, 1]}
+    """)
+    prior = priors_of(space)["params.weight_decay"]
+    usual = {name: centre_at(prior, optimizer=name) for name in ("sgd", "rprop", "lbfgs")}
+    assert usual == pytest.approx({"sgd": -4.0, "rprop": -3.0, "lbfgs": -3.0})
+
+
 def test_a_rate_grows_with_the_batch_and_falls_with_momentum():
     text = "{optimizer: {name: sgd, lr: {loguniform: [1e-4, 10]}, momentum: MOMENTUM}, training: {batch_size: BATCH}}"
     searched = space_of(

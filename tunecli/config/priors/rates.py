@@ -16,6 +16,7 @@ from tunecli.config.domains import Categorical
 from tunecli.config.priors.prior import Prior, Shift, name_of, number_of, shift_at
 from tunecli.config.priors.surroundings import Surroundings, middle_of, steps_of, surroundings
 from tunecli.config.priors.table import (
+    ANY_DECAY,
     ANY_OPTIMIZER,
     BATCH,
     DECAY,
@@ -102,7 +103,7 @@ def _decay(
     if chooser is None or not options:
         decay = known[0].decay
         return None if decay is None else Prior(knob, decay.scale, decay.centre, decay.deviation)
-    every = [one.decay or ANY_OPTIMIZER.rate for one in known]
+    every = [one.decay or ANY_DECAY for one in known]
     mean = fmean(math.log10(numbers.centre) for numbers in every)
     by_option = tuple(
         (option, math.log10(numbers.centre) - mean) for option, numbers in zip(options, every, strict=True)

@@ -168,11 +168,10 @@ OPTIMIZERS: Mapping[str, OptimizerEntry] = MappingProxyType(
 )
 """By name of the optimizer. `lion` is not one of tunecli's own; own code names it by `as: lion.lr`."""
 
-ANY_OPTIMIZER = OptimizerEntry(
-    _rate(3e-3, 0.9, "the optimizers here, each equally likely"),
-    batch_power=0.5,
-    decay=Numbers(1e-3, 1.5, "log", "the optimizers here, each equally likely"),
-)
+_EACH_LIKELY = "the optimizers here, each equally likely"
+ANY_DECAY = Numbers(1e-3, 1.5, "log", _EACH_LIKELY)
+"""Of a decay whose optimizer is unknown, or has none in this table."""
+ANY_OPTIMIZER = OptimizerEntry(_rate(3e-3, 0.9, _EACH_LIKELY), batch_power=0.5, decay=ANY_DECAY)
 """Of a rate whose optimizer is unknown."""
 
 NUMBERS: Mapping[str, Numbers] = MappingProxyType(
