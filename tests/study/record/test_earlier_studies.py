@@ -125,6 +125,18 @@ def test_a_fork_with_a_narrower_space_keeps_the_trials_that_still_fit(file, tmp_
     assert 0 < len(after.points) < len(before.points)
 
 
+def test_a_parameter_that_a_fork_adds_is_unknown_to_the_recorded_trials(file, tmp_path):
+    with begin(load_checked(file(), ()), tmp_path / "new") as study:
+        (before,) = study.spec.space.earlier
+    added = "optimizer.weight_decay={loguniform: [1e-6, 1e-2]}"
+    with fork(RunFolder.open_existing(tmp_path / "new"), "third", {}, (added,)) as study:
+        (after,) = study.spec.space.earlier
+        folder = study.folder
+    assert {*after.unknown} - {*before.unknown} == {"optimizer.weight_decay"}
+    with reopen(folder, {}) as study:
+        assert study.spec.space.earlier == (after,)
+
+
 def test_other_earlier_studies_make_it_a_different_study(file, tmp_path):
     with begin(load_checked(file(), ()), tmp_path / "new"):
         pass

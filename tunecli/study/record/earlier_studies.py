@@ -273,12 +273,15 @@ def _from_record(space: Space, record: Any, path: Path) -> EarlierStudy:
             hint="restore a copy of the run folder",
         )
     mapped = [mapped_trial(space, TrialValues(point)) for point in known.points]
-    fitting = [index for index, each in enumerate(mapped) if not each.refused]
+    fitting = [index for index, trial in enumerate(mapped) if not trial.refused]
+    # A fork may have a parameter that the recorded points lack.
+    missing = {name for index in fitting for name in mapped[index].missing}
+    missing -= {name for index in fitting for name in {*mapped[index].point} - mapped[index].missing}
     return EarlierStudy(
         known.name,
         tuple(mapped[index].point for index in fitting),
         tuple(float(known.losses[index]) for index in fitting),
-        tuple(known.unknown),
+        tuple(name for name in space.names if name in missing or name in known.unknown),
         known.n_complete,
         known.n_fitting,
         known.left_out,
