@@ -39,10 +39,10 @@ def mean_and_error(values: Mapping[tuple[str, str], float]) -> tuple[float, floa
 def log_ratio(
     regrets: Mapping[tuple[str, str], float], others: Mapping[tuple[str, str], float]
 ) -> tuple[float, float]:
-    """Return the mean of log(regret / other) over the sweeps of both, and its standard error."""
+    """Return the mean of log(regret / other) over the sweeps of both, and its standard error; one below 0 counts as 0."""
     shared = regrets.keys() & others.keys()
     ratios = {
-        key: float(np.log(regrets[key] + _RESOLUTION) - np.log(others[key] + _RESOLUTION))
+        key: float(np.log(max(regrets[key], 0.0) + _RESOLUTION) - np.log(max(others[key], 0.0) + _RESOLUTION))
         for key in regrets
         if key in shared
     }

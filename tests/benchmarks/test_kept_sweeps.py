@@ -132,6 +132,8 @@ def test_means_are_of_problems_and_ratios_of_shared_sweeps():
     assert error == pytest.approx(np.std([2.0, 8.0], ddof=1) / np.sqrt(2))
     ratio, _ = log_ratio(ours, {("p", "0"): 2.0, ("r", "0"): 9.0})
     assert ratio == pytest.approx(math.log(0.5), abs=1e-3)
+    below_zero, _ = log_ratio({("p", "0"): -0.5}, {("p", "0"): 0.0})
+    assert below_zero == 0.0
 
 
 @pytest.mark.parametrize("path", sorted(PEERS_FOLDER.glob("*.json")), ids=lambda path: path.stem)
