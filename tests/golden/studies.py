@@ -111,7 +111,7 @@ STUDIES: dict[str, Study] = {
         SPACE, "{sampler: bayes, trials: 10, pruner: hyperband, lookahead: 2}", killed_at=31
     ),
     "curves": Study(SPACE, "{sampler: bayes, trials: 12, pruner: curves, lookahead: 1}"),
-    "asha-alone": Study(SPACE, "{sampler: random, trials: 9, pruner: asha}", "{device: cpu, workers: 1}"),
+    "asha-alone": Study(SPACE, "{sampler: random, trials: 24, pruner: asha}", "{device: cpu, workers: 1}"),
     "function-resumed": _own(FUNCTION, "{sampler: bayes, trials: 12, lookahead: 2}", killed_at=25),
     "function-median": _own(FUNCTION, "{sampler: random, trials: 10, pruner: median, lookahead: 1}"),
     "command-halving": _own(
