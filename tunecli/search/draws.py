@@ -41,7 +41,13 @@ _N_SKIPPED_EACH = 64  # and further ones for each feasible point
 
 
 def propose(
-    space: Space, history: Sequence[Observation], number: int, seed: int, draws: Iterable[Parameters] = ()
+    space: Space,
+    history: Sequence[Observation],
+    number: int,
+    seed: int,
+    draws: Iterable[Parameters] = (),
+    *,
+    is_default_first: bool = True,
 ) -> Parameters | None:
     """Return the point of trial ``number``: the first draw that is new.
 
@@ -52,6 +58,7 @@ def propose(
         seed: the study's seed.
         draws: the sampler's points, the preferred first; read only as far as needed. Points that are not feasible are
             skipped. Uniform draws follow them.
+        is_default_first: whether trial 0 gets the space's default before any draw.
 
     Returns:
         The first new draw. If every draw was tried before: in a finite space one of the remaining points with equal
@@ -60,9 +67,9 @@ def propose(
     if is_exhausted(space, history):
         return None
     if space.constraints:
-        return _propose_feasible(space, history, number, seed, draws)
+        return _propose_feasible(space, history, number, seed, draws, is_default_first=is_default_first)
     size = space_size(space)
-    if number == 0 and (default := default_point(space)) is not None:
+    if number == 0 and is_default_first and (default := default_point(space)) is not None:
         return default
     for point in chain(draws, uniform_draws(space, number, seed)):
         if not _is_among(point, history):
@@ -75,7 +82,13 @@ def propose(
 
 
 def _propose_feasible(
-    space: Space, history: Sequence[Observation], number: int, seed: int, draws: Iterable[Parameters]
+    space: Space,
+    history: Sequence[Observation],
+    number: int,
+    seed: int,
+    draws: Iterable[Parameters],
+    *,
+    is_default_first: bool,
 ) -> Parameters | None:
     """Return the point of trial ``number`` in a constrained space that is not exhausted; see :func:`propose`.
 
@@ -83,7 +96,7 @@ def _propose_feasible(
     nearest to uniform draws. If there is none, one of the remaining points of a small space with equal probability, or
     None.
     """
-    if number == 0 and (default := feasible_default(space)) is not None:
+    if number == 0 and is_default_first and (default := feasible_default(space)) is not None:
         return default
 
     def is_new(point: Parameters) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.spaces import space_of
 from tunecli.config.priors.space_priors import with_priors
-from tunecli.config.space import point_of_units
+from tunecli.config.space import default_point, point_of_units
 from tunecli.search.bo.initial_design import initial_draws
 from tunecli.search.bo.knob_priors import mode_units
 from tunecli.search.bo.user_prior import evidence_on_priors
@@ -35,6 +35,39 @@ KNOWN = with_priors(PLAIN)
 def test_the_first_trial_is_the_most_likely_point():
     assert next(initial_draws(KNOWN, [], 0, 3)) == point_of_units(KNOWN, mode_units(KNOWN))
     assert next(initial_draws(PLAIN, [], 0, 3)) == point_of_units(PLAIN, [0.5, 0.5, 0.5])
+
+
+WITH_DEFAULTS = """
+  model: {name: mlp, width: {logint: [8, 1024]}, activation: {choice: [sigmoid, gelu]}, dropout: {uniform: [0, 0.9], default: 0.6}}
+  optimizer:
+    choice:
+      - {name: adamw, lr: {loguniform: [1e-6, 1.0]}}
+      - {name: sgd, lr: {loguniform: [1e-4, 1.0]}, momentum: {uniform: [0, 0.9], default: 0.3}}
+  training: {batch_size: {choice: [8, 16, 256]}, epochs: 4}
+"""
+
+
+@pytest.mark.parametrize("where", [(), ("model.width <= 300",)], ids=["free", "constrained"])
+def test_the_first_trial_has_the_defaults_and_the_usual_values_of_other_settings(where):
+    space = with_priors(space_of(WITH_DEFAULTS, *where))
+    point = suggest("bayes", space, [], 0, 3)
+    assert point["model.dropout"] == 0.6
+    assert point["optimizer"] == "sgd"  # the branch that contains a default
+    assert point["optimizer.momentum"] == 0.3
+    assert point["model.activation"] == "gelu"
+    assert point["training.batch_size"] == 16
+    assert 0.05 < point["optimizer.lr"] < 0.5  # the middle of the range is 0.01
+    assert 100 < point["model.width"] < 300  # the middle is 91
+
+
+def test_the_first_trial_has_the_defaults_and_middles_where_usual_values_are_not_feasible():
+    space = with_priors(space_of(WITH_DEFAULTS, "model.width <= 100"))
+    assert suggest("bayes", space, [], 0, 3) == default_point(space)
+
+
+def test_without_priors_the_first_trial_has_the_defaults_and_middles():
+    space = space_of(WITH_DEFAULTS)
+    assert suggest("bayes", space, [], 0, 3) == default_point(space)
 
 
 def test_a_space_without_priors_gets_the_sobol_sequence():

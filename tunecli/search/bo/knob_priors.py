@@ -31,7 +31,7 @@ from tunecli.config.priors.prior import (
     value_at_position,
 )
 from tunecli.config.priors.table import RATE, split_optimizer
-from tunecli.config.space import Parameter, Space
+from tunecli.config.space import Parameter, Space, default_point, units_of_point
 from tunecli.search.bo.encoding import Floats
 from tunecli.trial import Scalar
 
@@ -155,10 +155,25 @@ def with_moved_rate(space: Space, units_D: Sequence[float | None], by: float) ->
 
 
 def mode_units(space: Space) -> list[float]:
-    """Return the units of the most likely point, and the middle of a parameter without a prior."""
+    """Return the most likely point: the defaults of the file, the mode of each prior, and the middle of anything else.
+
+    A choice without a default keeps the branch that contains one, as in the point of the defaults.
+    """
     units_D = np.full(len(space.parameters), 0.5)
+    kept: set[int] = set()
+    if (default := default_point(space)) is not None:
+        of_default = units_of_point(space, default)
+        units_D = np.array([0.5 if unit is None else unit for unit in of_default])
+        above = {
+            condition.key
+            for one in space.parameters
+            if one.default is not None
+            for condition in one.conditions
+        }
+        kept = {index for index, one in enumerate(space.parameters) if one.key in above}
     for prior in _range_priors(space):
-        units_D[prior.index] = prior.mode(units_D)
+        if prior.index not in kept:
+            units_D[prior.index] = prior.mode(units_D)
     return [float(unit) for unit in units_D]
 
 

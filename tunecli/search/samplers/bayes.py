@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from tunecli.config.space import Space
+from tunecli.config.space import Space, default_point
 from tunecli.errors import UsageError
 from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, has_stalled
 from tunecli.search.bo.acquisition_optimizer import (
@@ -26,7 +27,7 @@ from tunecli.search.bo.acquisition_optimizer import (
 from tunecli.search.bo.batches import has_many_pending, in_batches, streams_of
 from tunecli.search.bo.earlier_studies import best_earlier_points, n_from_earlier
 from tunecli.search.bo.encoding import Floats, features
-from tunecli.search.bo.initial_design import initial_draws
+from tunecli.search.bo.initial_design import first_with_defaults, initial_draws
 from tunecli.search.bo.option_floor import look_instead, owed_look
 from tunecli.search.bo.outcome_transforms import scalarize
 from tunecli.search.bo.posterior import can_fit, deterministic_blas, fit_posterior, trial_data
@@ -54,11 +55,11 @@ def bayes(
 ) -> Parameters | None:
     """Return the point with the highest acquisition. None if a finite space is exhausted.
 
-    The first trial is the default, or else the most likely point; with earlier studies, the first two are their best
-    points. The next trials are quasi-random or drawn from the priors (`initial_design`): at least until there are
-    :func:`n_unmodelled` trials and two different losses are known. In a space with more parameters than a Sobol
-    sequence has dimensions, there is no model, and every later trial is uniformly random. See
-    :class:`tunecli.search.protocols.Sampler`.
+    The first trial has the defaults and the usual values of other settings, or else is the most likely point; with
+    earlier studies, the first two are their best points. The next trials are quasi-random or drawn from the priors
+    (`initial_design`): at least until there are :func:`n_unmodelled` trials and two different losses are known. In a
+    space with more parameters than a Sobol sequence has dimensions, there is no model, and every later trial is
+    uniformly random. See :class:`tunecli.search.protocols.Sampler`.
 
     Args:
         space, history, number, seed: as for every sampler.
@@ -82,6 +83,9 @@ def bayes(
         draws = model_draws(space, known, number, seed, settings, evidence)
     else:
         draws = _first_draws(space, known, number, seed, evidence)
+    if number == 0 and (first := first_with_defaults(space)) is not None:
+        draws = chain((first, default_point(space) or first), draws)
+        return propose(space, history, number, seed, draws, is_default_first=False)
     return propose(space, history, number, seed, draws)
 
 
