@@ -123,8 +123,9 @@ def test_a_study_that_fails_at_any_step_resumes_to_the_undisturbed_one(fleet, un
     differing = []
     for at, step in numbered:
         first, resumed = ends[f"{mode}-{stride}-{at}"]
-        expected = {-signal.SIGKILL} if mode == "kill" else {5}
-        if first["ended"] not in expected or resumed["ended"] != 0:
+        # A page that cannot be written is a note: the sweep has succeeded.
+        expected = -signal.SIGKILL if mode == "kill" else 0 if step.startswith("rename report.html") else 5
+        if first["ended"] != expected or resumed["ended"] != 0:
             differing.append((at, step, first, resumed))
         elif differences := whole.differences(fleet.folder(f"{mode}-{stride}-{at}")):
             differing.append((at, step, differences))
