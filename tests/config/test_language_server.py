@@ -49,9 +49,9 @@ def test_the_keys_of_a_named_optimizer_are_completed(server: LanguageServer) -> 
     ("text", "expected"),
     [
         (HEAD + "  model:\n    name: mlp\n    norm: |\n", {"none", "batch", "layer", "rms"}),
-        (HEAD + "search: {sampler: |}\n", {*SAMPLERS}),
+        (HEAD + "search: {sampler: |}\n", {"auto", *SAMPLERS}),
         ("objective: {metric: |}\n", {*METRICS}),
-        (HEAD + "  optimizer:\n    lr:\n      uniform: [0, 1]\n      |\n", {"default", "step", "grid"}),
+        (HEAD + "  optimizer:\n    lr:\n      uniform: [0, 1]\n      |\n", {"default", "step", "grid", "as"}),
     ],
 )
 def test_values_are_completed_without_noise(server: LanguageServer, text: str, expected: set[str]) -> None:
