@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
-from itertools import chain, zip_longest
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -25,6 +24,7 @@ from tests.benchmarks.real_problems import NAMES, CachedTrials, RealProblem, loa
 from tests.benchmarks.regrets import Floats, print_table
 from tunecli.search.prediction import predict_trials
 from tunecli.search.protocols import suggest
+from tunecli.study.record.candidates import in_turn
 from tunecli.trial import Observation, State
 
 _RULES = {"score": (1, 0), "3 x 3": (3, 3), "5 x 3": (5, 3), "5 x 3 in turn": (5, 3)}
@@ -57,10 +57,7 @@ class Sweep:
             trial.number for trial in sorted(done, key=lambda o: math.inf if o.loss is None else o.loss)
         ]
         if rule.endswith("in turn"):
-            estimates = predict_trials(self._space, done, self._seed)
-            by_estimate = sorted(estimates, key=lambda number: estimates[number].loss)
-            in_turn = chain.from_iterable(zip_longest(candidates, by_estimate))
-            candidates = list(dict.fromkeys(number for number in in_turn if number is not None))
+            candidates = in_turn(candidates, predict_trials(self._space, done, self._seed))
         if not n_repeats:
             return candidates[0]
         return min(candidates[:n_candidates], key=lambda n: _mean(self.fresh(n, _CHOOSING_SEEDS[:n_repeats])))

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from tunecli.config.space import Space, default_point
+from tunecli.config.space import Space
 from tunecli.errors import UsageError
 from tunecli.search.bo.acquisition import ACQUISITIONS, Portfolio, has_stalled
 from tunecli.search.bo.acquisition_optimizer import (
@@ -83,10 +83,8 @@ def bayes(
         draws = model_draws(space, known, number, seed, settings, evidence)
     else:
         draws = _first_draws(space, known, number, seed, evidence)
-    if number == 0 and (first := first_with_defaults(space)) is not None:
-        draws = chain((first, default_point(space) or first), draws)
-        return propose(space, history, number, seed, draws, is_default_first=False)
-    return propose(space, history, number, seed, draws)
+    firsts = first_with_defaults(space) if number == 0 else ()
+    return propose(space, history, number, seed, chain(firsts, draws), is_default_first=not firsts)
 
 
 def n_initial(space: Space, n_trials: int | None = None) -> int:

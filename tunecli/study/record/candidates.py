@@ -5,7 +5,7 @@ The choice uses no fresh run, so the fresh scores of a candidate have no selecti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 from shlex import quote
@@ -13,7 +13,7 @@ from typing import Any
 
 from tunecli.errors import NoTrialSucceeded, UsageError
 from tunecli.results.ranking import rank
-from tunecli.search.prediction import predict_trials
+from tunecli.search.prediction import Prediction, predict_trials
 from tunecli.study.record.confirmation import DEFAULT_TOP, FIRST, Recorded, recorded_confirmations
 from tunecli.study.record.history import History
 from tunecli.study.record.lifecycle import Study
@@ -135,10 +135,19 @@ def _best(study: Study, n: int, trials: Sequence[Trial]) -> list[int]:
         )
     by_score = [row.trial.number for row in ranked]
     history = History(trials, objective).up_to(len(trials))
-    predicted = predict_trials(study.spec.space, history, study.spec.settings.seed)
+    return in_turn(by_score, predict_trials(study.spec.space, history, study.spec.settings.seed))[:n]
+
+
+def in_turn(by_score: Sequence[int], predicted: Mapping[int, Prediction]) -> list[int]:
+    """The numbers of trials in turn by score and by prediction, each once.
+
+    Args:
+        by_score: the numbers, the one with the best score first.
+        predicted: by number, the predictions of some trials.
+    """
     by_prediction = sorted(
         (number for number in by_score if number in predicted),
         key=lambda number: (predicted[number].loss, number),
     )
-    in_turn = chain.from_iterable(zip_longest(by_score, by_prediction))
-    return list(dict.fromkeys(number for number in in_turn if number is not None))[:n]
+    turns = chain.from_iterable(zip_longest(by_score, by_prediction))
+    return list(dict.fromkeys(number for number in turns if number is not None))
